@@ -1,0 +1,40 @@
+# make demo    environment, demo cohort, the whole workflow on all cores
+# make test    environment, all tests
+# make lint    what CI checks besides the tests
+PYTHON ?= python3
+CORES ?= all
+RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+.PHONY: demo test lint docs clean
+
+demo: .venv/.ready
+	$(RUN) python -m hipt.demo --out demo
+	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml
+	@echo "The report: $(CURDIR)/demo/results/report.html"
+
+test: .venv/.ready
+	$(RUN) python -m pytest
+
+lint: .venv/.ready
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy hipt
+	$(RUN) snakefmt --check Snakefile workflow
+	$(RUN) codespell
+	$(RUN) snakemake --lint --configfile tests/workflow/lint.yaml
+
+# What is generated from hipt/config.py: the JSON schema and docs/config.md.
+docs: .venv/.ready
+	$(RUN) python docs/generate.py
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "hipt needs Python 3.11 or later; name one: make PYTHON=python3.12"; exit 1; }
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet uv \
+	  && .venv/bin/uv pip install --python .venv/bin/python -c constraints.txt -e '.[dev,slurm]' \
+	  || .venv/bin/python -m pip install -c constraints.txt -e '.[dev,slurm]'
+	touch $@
+
+clean:
+	rm -rf .venv demo .snakemake

@@ -1,0 +1,82 @@
+"""`hipt STEP ...`: logging, errors as one sentence, exit codes.
+
+Exit codes: 0 done; 2 something that the user can put right, said in one sentence; 1 a bug, with
+its traceback.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from hipt import __version__
+from hipt.errors import HiptError
+
+STEPS = {
+    "segment": "tissue masks, contours and overviews of a batch of slides",
+    "tile": "manifests of regions and patches",
+    "embed_patches": "stage 1: one vector per patch",
+    "embed_regions": "stage 2: one vector per region",
+    "slides": "the slide table, one row per slide of the sheet",
+    "report": "the report page",
+    "check": "look before a long run: sheet, headers, weights, disk, hours",
+    "weights": "show a weights file, or convert it",
+}
+
+log = logging.getLogger("hipt")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one step; returns the exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if args[:1] == ["--version"]:
+        print(__version__)
+        return 0
+    if not args or args[0] not in STEPS:
+        return _usage(args)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
+    )
+    signal.signal(signal.SIGTERM, _leave)
+    step = importlib.import_module(f"hipt.steps.{args[0]}")
+    try:
+        step.main(args[1:])
+    except HiptError as error:
+        print(f"hipt {args[0]}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        print(
+            f"hipt {args[0]}: no space left to write {error.filename or 'a file'} "
+            f"({error.strerror}); free some and run again, finished slides are kept",
+            file=sys.stderr,
+        )
+        return 2
+    return 0
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """Asked to stop: leave through the clean-up, so that no half-written file stays."""
+    raise SystemExit(128 + signum)
+
+
+def _usage(args: Sequence[str]) -> int:
+    """What there is; exit code 2 unless help was asked for."""
+    asked = not args or args[0] in ("-h", "--help", "help")
+    out = sys.stdout if asked else sys.stderr
+    if not asked:
+        print(f"hipt: no step '{args[0]}'\n", file=out)
+    print("usage: hipt STEP ...   (hipt STEP --help for its arguments)\n", file=out)
+    for name, text in STEPS.items():
+        print(f"  {name:15}{text}", file=out)
+    return 0 if asked else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

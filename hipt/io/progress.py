@@ -1,0 +1,44 @@
+"""Progress of long work: a line now and then with a rate and the time left."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+log = logging.getLogger(__name__)
+
+
+class Progress:
+    """Counts what is done and says so at most every `every_s` seconds."""
+
+    def __init__(self, total: int, unit: str, every_s: float = 10.0) -> None:
+        self._total, self._unit, self._every_s = total, unit, every_s
+        self._start = self._said = time.monotonic()
+        self._done = 0
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._start
+
+    def add(self, count: int, where: str, waited_s: float) -> None:
+        """`count` more are done.
+
+        Args:
+            count: how many.
+            where: what is being worked on.
+            waited_s: seconds of all so far that were spent waiting for input.
+        """
+        self._done += count
+        if time.monotonic() - self._said >= self._every_s:
+            self._said = time.monotonic()
+            left = self.spent_s / self._done * (self._total - self._done)
+            log.info("%s: %s, about %.0f s left", where, self.summary(waited_s), left)
+
+    def summary(self, waited_s: float) -> str:
+        """What was done so far, its rate, and the share of the time spent waiting for input."""
+        spent = max(self.spent_s, 1e-9)
+        return (
+            f"{self._done}/{self._total} {self._unit}, {self._done / spent:.1f} {self._unit}/s, "
+            f"{waited_s / spent:.0%} of the time waiting for the reader"
+        )

@@ -1,0 +1,74 @@
+"""Where everything lies in the results folder: the one place that knows its layout.
+
+Standard library only, since Snakemake reads it while parsing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SHARD_SUFFIX = {
+    "segment": ".png",
+    "tile": ".parquet",
+    "embed_patches": ".arrow",
+    "embed_regions": ".parquet",
+}
+"""The file that stands for a slide's shard, per step; written last where there are several."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results folder of one run."""
+
+    root: Path
+
+    @classmethod
+    def of_index(cls, index: Path) -> Results:
+        """The folder that holds `<root>/<step>/index/<batch>.parquet`."""
+        return cls(index.parents[2])
+
+    @property
+    def batches(self) -> Path:
+        """Which slide is in which batch."""
+        return self.root / "batches.csv"
+
+    @property
+    def slides(self) -> Path:
+        """The slide table."""
+        return self.root / "slides.parquet"
+
+    @property
+    def report(self) -> Path:
+        """The report page."""
+        return self.root / "report.html"
+
+    @property
+    def digests(self) -> Path:
+        """Remembered sha256 of large files."""
+        return self.root / "digests.json"
+
+    @property
+    def benchmarks(self) -> Path:
+        """Time and memory of what ran; the only folder whose content varies between runs."""
+        return self.root / "benchmarks"
+
+    def index(self, step: str, batch: str) -> Path:
+        """A batch's declared output: one row per slide."""
+        return self.root / step / "index" / f"{batch}.parquet"
+
+    def seconds(self, step: str, batch: str) -> Path:
+        """Seconds per slide of a batch."""
+        return self.benchmarks / step / f"{batch}.slides.csv"
+
+    def shard(self, step: str, slide_id: str) -> Path:
+        """A slide's own file."""
+        return self.root / step / f"{slide_id}{SHARD_SUFFIX[step]}"
+
+    def overview(self, step: str, slide_id: str) -> Path:
+        """A slide's picture: contours (segment), contours and regions (tile)."""
+        return self.root / step / f"{slide_id}.jpg"
+
+    def contours(self, slide_id: str) -> Path:
+        """A slide's tissue as GeoJSON, level-0 pixels."""
+        return self.root / "segment" / f"{slide_id}.geojson"

@@ -1,0 +1,57 @@
+"""A step's settings from its command line: the JSON that its rule hands on, or a config file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+from hipt.config import Config, Section, parse, settings
+from hipt.errors import HiptError
+
+S = TypeVar("S", bound=Section)
+
+
+def step_parser(step: str, description: str | None) -> argparse.ArgumentParser:
+    """The arguments that every step has: its settings and its output."""
+    parser = argparse.ArgumentParser(prog=f"hipt {step}", description=description)
+    parser.add_argument("--cfg", required=True, help="a config file, or the settings as JSON")
+    parser.add_argument("--out", type=Path, required=True, help="the file to make")
+    return parser
+
+
+def read_settings(step: str, cls: type[S], text: str) -> S:
+    """A step's settings.
+
+    Args:
+        step: the step's name.
+        cls: the class of its settings.
+        text: a JSON object, or the path of a config file.
+
+    Raises:
+        HiptError: naming the key that is wrong.
+    """
+    if text.lstrip().startswith("{"):
+        return parse(cls, json.loads(text), f"settings of {step}")
+    told = settings(step, read_config(Path(text)))
+    assert isinstance(told, cls)  # noqa: S101 - the step's own class, not a user's data
+    return told
+
+
+def read_config(path: Path) -> Config:
+    """The config of a YAML file; what it leaves out has its default.
+
+    Raises:
+        HiptError: if there is no such file, it is no YAML, or a key is wrong.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise HiptError(f"{path}: no such config file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise HiptError(f"{path}: not readable as YAML: {reason}") from None
+    return parse(Config, values, str(path))

@@ -1,0 +1,230 @@
+"""Whole-slide images through OpenSlide: header, pixels, thumbnail. The only import of openslide."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import openslide
+from PIL import Image
+
+from hipt.errors import SlideError
+
+RGB = npt.NDArray[np.uint8]  # [h, w, 3]
+
+_MIB = 1 << 20
+_SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
+_BAND_PX = 1024
+
+
+class UnreadableTileError(Exception):
+    """A rectangle holds a damaged tile."""
+
+
+@dataclass(frozen=True)
+class SlideInfo:
+    """What a slide's header says."""
+
+    vendor: str
+    objective: float | None
+    mpp: tuple[float, float] | None
+    """um/px in x and y; None where the header does not say."""
+    mpp_source: Literal["header", "tiff"]
+    """`tiff`: from the resolution tags of a generic TIFF."""
+    width_px: int
+    height_px: int
+    downsamples: tuple[float, ...]
+    bounds: tuple[int, int, int, int]
+    """x, y, width, height of the part that was scanned, level-0 pixels."""
+
+
+def open_slide(path: Path) -> Slide:
+    """Open a slide.
+
+    Raises:
+        SlideError: `missing` or `unreadable`, with the reason.
+    """
+    if not path.exists():
+        raise SlideError("missing", f"{path}: no such file")
+    if path.is_file() and path.stat().st_size == 0:
+        raise SlideError("unreadable", f"{path}: is empty (0 bytes)")
+    return Slide(path)
+
+
+class Slide:
+    """An open slide. Any number of threads may read from it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._handle = _handle(path)
+        self.info = _info(self._handle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._handle.close()
+
+    def read(self, level: int, x: int, y: int, width_px: int, height_px: int) -> RGB:
+        """A rectangle of one level; white outside the slide and where nothing was scanned.
+
+        Args:
+            level: the level.
+            x: left edge, level-0 pixels.
+            y: top edge, level-0 pixels.
+            width_px: width in pixels of the level.
+            height_px: height in pixels of the level.
+
+        Returns:
+            uint8 [height, width, 3], blended on white.
+
+        Raises:
+            UnreadableTileError: if the rectangle holds a damaged tile. The slide can be read on.
+        """
+        handle = self._handle
+        try:
+            return _on_white(handle.read_region((x, y), level, (width_px, height_px)))
+        except openslide.OpenSlideError as error:
+            self._reopen(handle)
+            raise UnreadableTileError(f"{self.path}: {error}") from None
+
+    def thumbnail(self, reduction: float) -> tuple[RGB, float]:
+        """The whole slide, small, by area means of the coarsest level that is finer than wanted.
+
+        Args:
+            reduction: level-0 pixels per pixel of the thumbnail; at least 1.
+
+        Returns:
+            uint8 [h, w, 3], and the level-0 pixels per pixel that it really has: its edges may lie
+            up to one pixel beyond the slide's. A damaged tile leaves its band white.
+        """
+        level = max(i for i, d in enumerate(self.info.downsamples) if i == 0 or d <= reduction)
+        factor = max(1, int(reduction / self.info.downsamples[level] + 1e-6))
+        scale = self.info.downsamples[level] * factor
+        width, height = (
+            -(-int(np.ceil(side / self.info.downsamples[level])) // factor)
+            for side in (self.info.width_px, self.info.height_px)
+        )
+        small = np.full((height, width, 3), 255, np.uint8)
+        band = max(1, _BAND_PX // factor)
+        for top in range(0, height, band):
+            rows = min(band, height - top)
+            for left in range(0, width, 4 * band):
+                columns = min(4 * band, width - left)
+                small[top : top + rows, left : left + columns] = self._reduced(
+                    level, factor, (left, top, columns, rows)
+                )
+        return small, scale
+
+    def _reduced(self, level: int, factor: int, box: tuple[int, int, int, int]) -> RGB:
+        """A rectangle of the thumbnail: the area mean of factor x factor pixels of a level."""
+        left, top, columns, rows = box
+        scale = self.info.downsamples[level] * factor
+        try:
+            pixels = self.read(
+                level, round(left * scale), round(top * scale), columns * factor, rows * factor
+            )
+        except UnreadableTileError:
+            return np.full((rows, columns, 3), 255, np.uint8)
+        if factor == 1:
+            return pixels
+        return np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA))
+
+    def _reopen(self, broken: openslide.OpenSlide) -> None:
+        """A fresh handle in place of one that stays in error after a damaged tile."""
+        with self._lock:
+            if self._handle is broken:
+                self._handle = _handle(self.path)
+
+
+def identity(path: Path) -> str:
+    """A digest of a file's content that needs no full read: a moved or touched file keeps it.
+
+    Over its size, first and last MiB, and 16 samples of 64 KiB between. A change in the middle
+    that keeps the size can escape it; a cut or newly written file cannot. Of a format with several
+    files (MIRAX, VMS, DICOM) it sees the named one.
+
+    Raises:
+        SlideError: `missing` or `unreadable`.
+    """
+    digest = hashlib.sha256()
+    try:
+        size = path.stat().st_size
+        digest.update(str(size).encode())
+        with path.open("rb") as file:
+            digest.update(file.read(_MIB))
+            for k in range(1, _SAMPLES + 1):
+                file.seek(size * k // (_SAMPLES + 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+            file.seek(max(0, size - _MIB))
+            digest.update(file.read(_MIB))
+    except FileNotFoundError:
+        raise SlideError("missing", f"{path}: no such file") from None
+    except OSError as error:
+        raise SlideError("unreadable", f"{path}: {error.strerror or error}") from None
+    return digest.hexdigest()[:32]
+
+
+def _handle(path: Path) -> openslide.OpenSlide:
+    """OpenSlide's handle."""
+    try:
+        return openslide.OpenSlide(path)
+    except openslide.OpenSlideUnsupportedFormatError:
+        raise SlideError("unreadable", f"{path}: is not a slide that OpenSlide can read") from None
+    except (openslide.OpenSlideError, OSError) as error:
+        raise SlideError("unreadable", f"{path}: OpenSlide says: {error}") from None
+
+
+def _info(handle: openslide.OpenSlide) -> SlideInfo:
+    """The header."""
+    properties = handle.properties
+    vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "")
+    x, y = (_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy")
+    width, height = handle.dimensions
+    bounds = [
+        _number(properties.get(f"openslide.bounds-{name}"))
+        for name in ("x", "y", "width", "height")
+    ]
+    left, top = int(bounds[0] or 0), int(bounds[1] or 0)
+    return SlideInfo(
+        vendor=vendor,
+        objective=_number(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)),
+        mpp=(x, y) if x and y else None,
+        mpp_source="tiff" if vendor == "generic-tiff" else "header",
+        width_px=width,
+        height_px=height,
+        downsamples=tuple(float(d) for d in handle.level_downsamples),
+        bounds=(left, top, int(bounds[2] or width - left), int(bounds[3] or height - top)),
+    )
+
+
+def _number(text: str | None) -> float | None:
+    """A header's number above 0; None where it is absent or is none."""
+    try:
+        value = float(text) if text else None
+    except ValueError:
+        return None
+    return value if value is not None and 0 < value < float("inf") else None
+
+
+def _on_white(image: Image.Image) -> RGB:
+    """RGBA blended on white; without a copy of the blend where nothing is transparent."""
+    alpha = image.getchannel("A")
+    if alpha.getextrema()[0] == 255:
+        return np.asarray(image.convert("RGB"))
+    white = Image.new("RGB", image.size, (255, 255, 255))
+    white.paste(image, mask=alpha)
+    return np.asarray(white)

@@ -1,0 +1,270 @@
+"""Parquet and Arrow files: their schemas, checked when written and when read.
+
+Manifests and tables are Parquet (zstd). Patch embeddings are Arrow IPC files, one record batch per
+region, memory-mapped: a region's grid is read without the rest of its slide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hipt.errors import HiptError
+from hipt.io.shards import KEY, Provenance, whole
+
+TEXT, INT, REAL = pa.string(), pa.int64(), pa.float64()
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    """A schema of columns that are never null."""
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
+
+
+def _index(**facts: pa.DataType) -> pa.Schema:
+    """An index's schema: every slide's verdict, then facts that only slides in order have."""
+    head = [pa.field(name, TEXT, nullable=False) for name in ("slide_id", "status", "reason")]
+    rest = [pa.field(name, kind) for name, kind in ({"fingerprint": TEXT} | facts).items()]
+    return pa.schema(head + rest)
+
+
+MANIFEST = _schema(
+    slide_id=TEXT,
+    region=pa.int32(),
+    patch=pa.int16(),
+    region_x=INT,
+    region_y=INT,
+    x=INT,
+    y=INT,
+    read_px=INT,
+    tissue=pa.float32(),
+    region_tissue=pa.float32(),
+    inside=pa.float32(),
+)
+"""results/tile/<slide>.parquet: one row per patch, region-major, row-major inside the region."""
+
+INDICES = {
+    "segment": _index(
+        note=TEXT,
+        vendor=TEXT,
+        objective=REAL,
+        mpp=REAL,
+        mpp_source=TEXT,
+        width_px=INT,
+        height_px=INT,
+        downsamples=pa.list_(REAL),
+        bounds=pa.list_(INT),
+        mask_source=TEXT,
+        mask_mpp=REAL,
+        tissue_mm2=REAL,
+        tissue_fraction=REAL,
+    ),
+    "tile": _index(
+        read_level=INT,
+        downsample=REAL,
+        read_mpp=REAL,
+        read_px=INT,
+        regions=INT,
+        patches=INT,
+        tissue_patches=INT,
+        tissue_in_regions=REAL,
+    ),
+    "embed_patches": _index(regions=INT, patches=INT, unreadable_patches=INT, dim=INT),
+    "embed_regions": _index(regions=INT, dim=INT),
+}
+"""results/<step>/index/<batch>.parquet: one row per slide; nothing in it varies between runs."""
+
+SLIDES = pa.schema(
+    [
+        *(pa.field(c, TEXT, nullable=False) for c in ("slide_id", "case_id", "site", "path")),
+        *(pa.field(c, TEXT, nullable=False) for c in ("batch", "status", "reason", "note")),
+        pa.field("vendor", TEXT),
+        pa.field("objective", REAL),
+        pa.field("mpp", REAL),
+        pa.field("mpp_source", TEXT),
+        pa.field("width_px", INT),
+        pa.field("height_px", INT),
+        pa.field("levels", INT),
+        pa.field("read_level", INT),
+        pa.field("downsample", REAL),
+        pa.field("read_mpp", REAL),
+        pa.field("tissue_mm2", REAL),
+        pa.field("tissue_fraction", REAL),
+        pa.field("tissue_in_regions", REAL),
+        pa.field("regions", INT),
+        pa.field("patches", INT),
+        pa.field("tissue_patches", INT),
+        pa.field("unreadable_patches", INT),
+    ]
+)
+"""results/slides.parquet: one row per slide of the sheet."""
+
+
+def patch_embeddings_schema(dim: int) -> pa.Schema:
+    """results/embed_patches/<slide>.arrow for vectors of `dim` numbers."""
+    return _schema(
+        slide_id=TEXT,
+        region=pa.int32(),
+        patch=pa.int16(),
+        x=INT,
+        y=INT,
+        tissue=pa.float32(),
+        readable=pa.bool_(),
+        embedding=pa.list_(pa.field("item", pa.float16(), nullable=False), dim),
+    )
+
+
+def region_embeddings_schema(dim: int) -> pa.Schema:
+    """results/embed_regions/<slide>.parquet for vectors of `dim` numbers."""
+    return _schema(
+        slide_id=TEXT,
+        region=pa.int32(),
+        x=INT,
+        y=INT,
+        tissue=pa.float32(),
+        embedding=pa.list_(pa.field("item", pa.float32(), nullable=False), dim),
+    )
+
+
+def vectors(values: npt.NDArray[np.generic]) -> pa.FixedSizeListArray:
+    """An (N, D) array as a column of N lists of D numbers, without a copy of the numbers."""
+    n, dim = values.shape
+    flat = pa.array(np.ascontiguousarray(values).reshape(n * dim))
+    kind = pa.list_(pa.field("item", flat.type, nullable=False), dim)
+    return pa.FixedSizeListArray.from_arrays(flat, type=kind)
+
+
+def matrix(column: pa.ChunkedArray | pa.FixedSizeListArray) -> npt.NDArray[Any]:
+    """A column of equally long lists as an (N, D) array; no copy where Arrow allows it."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return np.asarray(array.flatten()).reshape(len(array), array.type.list_size)
+
+
+def write_table(
+    path: Path,
+    columns: Mapping[str, object] | pa.Table,
+    schema: pa.Schema,
+    provenance: Provenance | None = None,
+) -> None:
+    """Write one Parquet file, whole or not at all.
+
+    Raises:
+        ValueError, TypeError: if the columns do not fit the schema.
+    """
+    table = columns if isinstance(columns, pa.Table) else pa.table(dict(columns), schema=schema)
+    with whole(path) as part:
+        pq.write_table(
+            table.cast(schema).replace_schema_metadata(_metadata(provenance)),
+            part,
+            compression="zstd",
+            store_schema=True,
+        )
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
+    """Write one Parquet file from rows; a column that a row lacks is null there."""
+    write_table(path, pa.Table.from_pylist([dict(row) for row in rows], schema=schema), schema)
+
+
+def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
+    """Read one Parquet file and check its columns.
+
+    Raises:
+        HiptError: if it is absent, damaged, or not of the schema.
+    """
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise HiptError(f"{path}: not there; the step that makes it has to run first") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise HiptError(
+            f"{path}: not readable as Parquet ({_short(error)}); delete it, and it is made again"
+        ) from None
+    if schema is not None and not table.schema.equals(schema, check_metadata=False):
+        raise HiptError(
+            f"{path}: its columns are not those of this version; delete it, and it is made again"
+        )
+    return table
+
+
+@contextmanager
+def patch_embeddings_writer(
+    path: Path, dim: int, provenance: Provenance
+) -> Iterator[pa.ipc.RecordBatchFileWriter]:
+    """Write a slide's patch embeddings region by region; the file appears when all are written."""
+    schema = patch_embeddings_schema(dim).with_metadata(_metadata(provenance))
+    with (
+        whole(path) as part,
+        pa.OSFile(str(part), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as writer,
+    ):
+        yield writer
+
+
+class PatchEmbeddings:
+    """A slide's patch embeddings, memory-mapped."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file.
+
+        Raises:
+            HiptError: if it is absent or damaged.
+        """
+        try:
+            self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        except FileNotFoundError:
+            raise HiptError(f"{path}: not there; embed_patches has to run first") from None
+        except (pa.ArrowInvalid, OSError) as error:
+            raise HiptError(
+                f"{path}: not readable as Arrow ({_short(error)}); delete it, and it is made again"
+            ) from None
+
+    def __len__(self) -> int:
+        """Number of regions."""
+        return int(self._reader.num_record_batches)
+
+    @property
+    def dim(self) -> int:
+        """Width D of an embedding."""
+        return int(self._reader.schema.field("embedding").type.list_size)
+
+    def region(self, index: int) -> pa.RecordBatch:
+        """One region's patches, row-major."""
+        return self._reader.get_batch(index)
+
+    def grid(self, index: int) -> npt.NDArray[np.float16]:
+        """One region's (patches, D) embeddings, row-major."""
+        return matrix(self.region(index).column("embedding"))
+
+
+def read_provenance(path: Path) -> Provenance:
+    """What a Parquet or Arrow file carries about its making.
+
+    Raises:
+        OSError, ValueError: if the file is absent, damaged, or carries nothing.
+    """
+    if path.suffix == ".arrow":
+        with pa.memory_map(str(path)) as source:
+            schema = pa.ipc.open_file(source).schema
+    else:
+        schema = pq.read_schema(path)
+    text = (schema.metadata or {}).get(KEY.encode())
+    if text is None:
+        raise ValueError(f"{path}: carries no provenance")
+    return Provenance.from_json(text)
+
+
+def _metadata(provenance: Provenance | None) -> dict[str, str] | None:
+    """The file metadata that carries a provenance."""
+    return None if provenance is None else {KEY: provenance.to_json()}
+
+
+def _short(error: BaseException) -> str:
+    """The first line of an error's text."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

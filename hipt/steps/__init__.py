@@ -1,0 +1,11 @@
+"""One module per rule: read, compute, write. Steps meet in files and never import each other."""
+
+VERSION = {
+    "segment": 1,
+    "tile": 1,
+    "embed_patches": 1,
+    "embed_regions": 1,
+    "slides": 1,
+    "report": 1,
+}
+"""Raised by one when a step's results change: everything that it made is then made again."""

@@ -1,0 +1,307 @@
+"""What runs after a change: each row of the README's table, with Snakemake on a tiny cohort."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from hipt.steps import VERSION
+from tests.workflow.project import ROOT, Project
+
+pytestmark = pytest.mark.workflow
+
+AGGREGATES = {"slides": 1, "report": 1}
+STEPS = ("segment", "tile", "embed_patches", "embed_regions")
+
+
+def per_batch(count: int, *steps: str) -> dict[str, int]:
+    return dict.fromkeys(steps or STEPS, count) | AGGREGATES
+
+
+def statuses(project: Project) -> dict[str, str]:
+    table = pl.read_parquet(project.results / "slides.parquet")
+    return dict(table.select("slide_id", "status").iter_rows())
+
+
+def rewritten(before: dict[str, int], after: dict[str, int]) -> set[str]:
+    """Slides whose files were written again."""
+    return {Path(name).stem for name in before if before[name] != after.get(name)}
+
+
+def test_first_run_makes_every_result(finished: Project):
+    assert set(statuses(finished).values()) == {"ok"}
+    for step in STEPS:
+        assert len(finished.times(step)) >= 4
+    ids = pl.read_parquet(finished.results / "slides.parquet")["slide_id"].to_list()
+    assert "0012" in ids  # text, as in the sheet
+    regions = pl.read_parquet(finished.results / "embed_regions" / "0012.parquet")
+    assert regions.height > 1
+    assert regions["embedding"].dtype == pl.Array(pl.Float32, 16)
+
+
+def test_nothing_changed(project: Project):
+    ran = project.run()
+    assert (ran.rc, ran.jobs) == (0, {})
+
+
+def test_row_added(project: Project):
+    before = project.content()
+    extra = project.folder / "slides" / "extra.tif"
+    shutil.copy2(project.folder / "slides" / "a.tif", extra)
+    project.write_sheet([*project.read_sheet(), {"slide_id": "extra", "path": "slides/extra.tif"}])
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert ran.jobs == per_batch(1)
+    after = project.content()
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"batches.csv", "slides.parquet"}
+    assert statuses(project)["extra"] == "ok"
+
+
+def test_row_removed(project: Project):
+    before = project.times("embed_patches")
+    project.write_sheet([row for row in project.read_sheet() if row["slide_id"] != "b"])
+    ran = project.run()
+    assert (ran.rc, ran.jobs) == (0, AGGREGATES), ran.text
+    assert "b" not in statuses(project)
+    assert project.times("embed_patches") == before
+    assert project.run().jobs == {}
+
+
+def test_a_removed_slide_is_not_worked_on_again(project: Project):
+    project.write_sheet([row for row in project.read_sheet() if row["slide_id"] != "b"])
+    (project.folder / "slides" / "b.tif").unlink()
+    project.configure(tile={"min_tissue": 0.2})
+    before = project.times("embed_patches")
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert statuses(project) == {"a": "ok", "0012": "ok", "d": "ok"}
+    assert "b" not in rewritten(before, project.times("embed_patches"))
+
+
+def test_label_that_no_task_reads(project: Project):
+    project.change_row("a", grade="high")
+    assert project.run().jobs == {}
+
+
+def test_case_or_site_changed(project: Project):
+    project.change_row("a", site="north")
+    assert project.run().jobs == AGGREGATES
+
+
+def test_sheet_reordered(project: Project):
+    before = project.content()
+    project.write_sheet(project.read_sheet()[::-1])
+    ran = project.run()
+    assert ran.jobs == AGGREGATES  # the slide table is in the sheet's order
+    changed = {n for n, digest in project.content().items() if before.get(n) != digest}
+    assert changed == {"slides.parquet"}
+
+
+def test_mpp_of_one_row(project: Project):
+    before = {step: project.times(step) for step in STEPS}
+    project.change_row("a", mpp="0.53")
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert ran.jobs == per_batch(1)
+    for step in STEPS:
+        assert rewritten(before[step], project.times(step)) == {"a"}, step
+    table = pl.read_parquet(project.results / "slides.parquet").filter(slide_id="a")
+    assert table["mpp_source"].item() == "sheet"
+
+
+def test_mask_of_one_row(project: Project):
+    before = {step: project.times(step) for step in STEPS}
+    mask = project.folder / "a.geojson"
+    mask.write_text(
+        '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {},'
+        ' "geometry": {"type": "Polygon", "coordinates":'
+        " [[[200, 200], [900, 200], [900, 900], [200, 900], [200, 200]]]}}]}"
+    )
+    project.change_row("a", mask="a.geojson")
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert ran.jobs == per_batch(1)
+    for step in STEPS:
+        assert rewritten(before[step], project.times(step)) == {"a"}, step
+    table = pl.read_parquet(project.results / "slides.parquet").filter(slide_id="a")
+    assert table["tissue_mm2"].item() == pytest.approx(0.35**2, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("sections", "first"),
+    [
+        ({"segment": {"mask_mpp": 6.0}}, 0),
+        ({"tile": {"min_tissue": 0.3}}, 1),
+        ({"mpp": 0.52}, 1),
+        ({"embed": {"precision": "fp32"}}, 2),
+        ({"embed": {"regions": {"shape": {"depth": 1, "dim": 16, "heads": 2}, "random": 3}}}, 3),
+        ({"report": {"title": "Another"}}, 4),
+    ],
+    ids=["segment", "tile", "mpp", "precision", "regions", "report"],
+)
+def test_setting_changed_plans_that_step_and_what_follows(
+    project: Project, sections: dict, first: int
+):
+    project.configure(**{k: v for k, v in sections.items() if isinstance(v, dict)})
+    extra = [f"{k}={v}" for k, v in sections.items() if not isinstance(v, dict)]
+    ran = project.run("--dry-run", *(["--config", *extra] if extra else []))
+    expected = dict.fromkeys(STEPS[first:], 2) | AGGREGATES
+    if first == 4:
+        expected = {"report": 1}
+    assert ran.jobs == expected, ran.text
+
+
+def test_tile_setting_changed(project: Project):
+    before = {step: project.times(step) for step in STEPS}
+    project.configure(tile={"min_tissue": 0.3})
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert ran.jobs == per_batch(2, "tile", "embed_patches", "embed_regions")
+    assert project.times("segment") == before["segment"]
+    for step in STEPS[1:]:
+        assert rewritten(before[step], project.times(step)) == {"a", "b", "0012", "d"}
+
+
+def test_raised_version(project: Project, monkeypatch: pytest.MonkeyPatch):
+    checkout = project.folder / "checkout"
+    for name in ("hipt", "workflow", "config"):
+        shutil.copytree(ROOT / name, checkout / name)
+    shutil.copy2(ROOT / "Snakefile", checkout)
+    shutil.copy2(ROOT / "environment.yml", checkout)
+    steps = checkout / "hipt/steps/__init__.py"
+    old = f'"embed_regions": {VERSION["embed_regions"]}'
+    assert old in steps.read_text()
+    steps.write_text(steps.read_text().replace(old, '"embed_regions": 99'))
+    monkeypatch.setenv("PYTHONPATH", str(checkout))
+    monkeypatch.setattr("tests.workflow.project.ROOT", checkout)
+    ran = project.run("--dry-run")
+    assert ran.jobs == per_batch(2, "embed_regions"), ran.text
+
+
+def test_touched_and_moved_slides(project: Project, tmp_path: Path):
+    before = {step: project.times(step) for step in STEPS}
+    content = project.content()
+    for slide in (project.folder / "slides").iterdir():
+        slide.touch()
+    (project.folder / "slides").rename(project.folder / "elsewhere")
+    project.write_sheet(
+        [r | {"path": r["path"].replace("slides/", "elsewhere/")} for r in project.read_sheet()]
+    )
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    for step in STEPS:
+        assert project.times(step) == before[step], step  # looked at, and kept
+    changed = {n for n, digest in project.content().items() if content.get(n) != digest}
+    assert changed == {"batches.csv", "slides.parquet"}  # row digests and paths
+
+
+def test_lost_ledger(project: Project):
+    before = {step: project.times(step) for step in STEPS}
+    (project.results / "batches.csv").unlink()
+    project.write_sheet(project.read_sheet()[::-1])
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    for step in STEPS:
+        assert project.times(step) == before[step], step
+
+
+def test_shard_deleted_by_hand_is_named_and_made_again(project: Project):
+    content = project.content()
+    shard = project.results / "embed_regions" / "a.parquet"
+    shard.unlink()
+    ran = project.run("--forcerun", "slides")
+    assert ran.rc == 0, ran.text
+    note = pl.read_parquet(project.results / "slides.parquet").filter(slide_id="a")["note"].item()
+    assert "embed_regions" in note
+    ran = project.run("--forcerun", "results/embed_regions/index/b0000.parquet")
+    assert ran.rc == 0, ran.text
+    assert project.content() == content
+
+
+def test_dry_run_writes_nothing(project: Project):
+    before = {p: p.stat().st_mtime_ns for p in project.results.rglob("*")}
+    project.write_sheet([*project.read_sheet(), {"slide_id": "new", "path": "slides/new.tif"}])
+    ran = project.run("--dry-run")
+    assert ran.jobs == per_batch(1)
+    assert {p: p.stat().st_mtime_ns for p in project.results.rglob("*")} == before
+
+
+def test_broken_slides_are_rows_and_the_rest_goes_on(project: Project):
+    slides = project.folder / "slides"
+    (slides / "zero.svs").touch()
+    (slides / "text.svs").write_text("not a slide")
+    (slides / "cut.tif").write_bytes((slides / "a.tif").read_bytes()[:3000])
+    broken = {"gone": "slides/gone.svs", "zero": "slides/zero.svs"}
+    broken |= {"text": "slides/text.svs", "cut": "slides/cut.tif"}
+    rows = [{"slide_id": name, "path": path} for name, path in broken.items()]
+    project.write_sheet([*project.read_sheet(), *rows])
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert statuses(project) == dict.fromkeys(("a", "b", "0012", "d"), "ok") | {
+        "gone": "missing",
+        "zero": "unreadable",
+        "text": "unreadable",
+        "cut": "unreadable",
+    }
+    table = pl.read_parquet(project.results / "slides.parquet")
+    reasons = dict(table.select("slide_id", "reason").iter_rows())
+    assert all(broken[name] in reasons[name] for name in broken)
+    # the repaired file is noticed by itself
+    shutil.copy2(slides / "a.tif", slides / "cut.tif")
+    before = project.times("embed_patches")
+    assert project.run().jobs == per_batch(1)
+    assert statuses(project)["cut"] == "ok"
+    assert rewritten(before, project.times("embed_patches")) == set()
+
+
+def test_stop_on_slide_error(project: Project):
+    project.write_sheet([*project.read_sheet(), {"slide_id": "gone", "path": "slides/gone.svs"}])
+    project.configure(slides={"sheet": "slides.csv", "batch_size": 2, "on_slide_error": "stop"})
+    ran = project.run()
+    assert ran.rc == 1
+    assert "slide gone: missing:" in ran.text
+
+
+def test_weights_replaced(project: Project, tiny_weights: Path, other_weights: Path):
+    weights = project.folder / "vit256.safetensors"
+    shutil.copy2(tiny_weights, weights)
+    shape = {"depth": 1, "dim": 16, "heads": 2}
+    embed = {
+        "patches": {"shape": shape, "weights": weights.name},
+        "regions": {"shape": shape, "random": 2},
+    }
+    project.configure(embed=embed)
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert ran.jobs == per_batch(2, "embed_patches", "embed_regions")
+    weights.write_bytes(tiny_weights.read_bytes())  # the same content under a new time
+    assert project.run().jobs == {}
+    shutil.copy2(other_weights, weights)
+    before = project.times("embed_patches")
+    ran = project.run()
+    assert ran.jobs == per_batch(2, "embed_patches", "embed_regions")
+    assert rewritten(before, project.times("embed_patches")) == {"a", "b", "0012", "d"}
+
+
+def test_killed_at_random_moments(cohort: Project, finished: Project, tmp_path: Path):
+    """SIGKILL of the whole run; results equal those of an undisturbed run, byte for byte."""
+    project = cohort.copy(tmp_path / "killed")
+    moments = random.Random(20221123)
+    kills = 0
+    for _ in range(4):
+        kills += project.run_and_kill(moments.uniform(3, 16))
+        _unlock(project)
+    assert kills, "every run was done before its kill: choose earlier moments"
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert project.content() == finished.content()
+
+
+def _unlock(project: Project) -> None:
+    """What the README says to do about a leftover lock."""
+    assert project.run("--unlock").rc == 0

@@ -1,0 +1,86 @@
+# The config checked, the sheet read, the batches formed; input and params functions of the rules.
+# Nothing here writes except remember(), which runs when a real run starts.
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from hipt.config import Config, parse, settings
+from hipt.errors import HiptError
+from hipt.io.batches import read_ledger, updated, write_ledger
+from hipt.io.digests import remember_sha256, weights_sha256
+from hipt.io.results import Results
+from hipt.io.sheets import read_sheet
+from hipt.steps import VERSION
+
+
+wildcard_constraints:
+    batch=r"b\d+",
+
+
+# Jobs use the Python that runs Snakemake, and this checkout's hipt, wherever they are started.
+_path = [f"export PYTHONPATH={shlex.quote(workflow.basedir)}${{PYTHONPATH:+:$PYTHONPATH}};"]
+if not workflow.deployment_settings.deployment_method:
+    _path.append(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH;")
+shell.prefix(" ".join(_path) + " ")
+
+try:
+    CONFIG = parse(Config, config, "config")
+    RESULTS = Results(Path(CONFIG.results))
+    SHEET = read_sheet(Path(CONFIG.slides.sheet), CONFIG.slides.root, CONFIG.slides.case_from)
+    LEDGER = updated(
+        read_ledger(RESULTS.batches),
+        {row.slide_id: row.digest() for row in SHEET},
+        CONFIG.slides.batch_size,
+    )
+    WEIGHTS = {
+        "embed_patches": weights_identity("embed.patches", CONFIG.embed.patches, RESULTS.digests),
+        "embed_regions": weights_identity("embed.regions", CONFIG.embed.regions, RESULTS.digests),
+    }
+except HiptError as error:
+    raise WorkflowError(str(error)) from None
+
+MEMBERS = LEDGER.members()
+# A batch all of whose slides left the sheet is no longer asked for.
+BATCHES = sorted({LEDGER.batch_of[row.slide_id] for row in SHEET}, key=lambda name: int(name[1:]))
+
+
+def remember():
+    """Write down what a later run has to find again; a dry run never comes here."""
+    write_ledger(RESULTS.batches, LEDGER)
+    remember_sha256(RESULTS.digests)
+
+
+def told(step):
+    """A step's settings as the one JSON text that it is given: a change of it reruns the step."""
+    return settings(step, CONFIG).model_dump_json()
+
+
+def slides_of(wildcards):
+    """What else reruns segment: its version, and its slides' sheet rows and files."""
+    return {"version": VERSION["segment"], "slides": MEMBERS[wildcards.batch]}
+
+
+def revision(step):
+    """What else reruns a later step: its version, and the content of its weights."""
+    return {"version": VERSION[step], "weights": WEIGHTS.get(step)}
+
+
+def sheet_rows():
+    """What else reruns the slide table: the sheet's rows but for their labels."""
+    rows = [
+        [row.slide_id, row.case_id, row.site, str(row.path), row.exclude] for row in SHEET
+    ]
+    return {"version": VERSION["slides"], "rows": rows}
+
+
+def index(step):
+    """Path of a step's index with the batch wildcard in it."""
+    return f"{RESULTS.root}/{step}/index/{{batch}}.parquet"
+
+
+def indices(step):
+    """A step's indices of all live batches."""
+    return expand(index(step), batch=BATCHES)

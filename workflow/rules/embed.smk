@@ -1,0 +1,48 @@
+# Stage 1 and stage 2: patches to vectors, grids of vectors to one vector per region.
+rule embed_patches:
+    input:
+        tile=index("tile"),
+    output:
+        index=index("embed_patches"),
+    log:
+        f"{RESULTS.root}/logs/embed_patches/{{batch}}.log",
+    benchmark:
+        f"{RESULTS.root}/benchmarks/embed_patches/{{batch}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 16
+    resources:
+        mem_mb=6000,
+        gpu=1,
+    params:
+        cfg=told("embed_patches"),
+        revision=revision("embed_patches"),
+    shell:
+        """
+        python -m hipt embed_patches --tile {input.tile:q} --cfg {params.cfg:q} \
+            --threads {threads} --out {output.index:q} 2>&1 | tee {log:q} >&2
+        """
+
+
+rule embed_regions:
+    input:
+        patches=index("embed_patches"),
+    output:
+        index=index("embed_regions"),
+    log:
+        f"{RESULTS.root}/logs/embed_regions/{{batch}}.log",
+    benchmark:
+        f"{RESULTS.root}/benchmarks/embed_regions/{{batch}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 4
+    resources:
+        mem_mb=3000,
+    params:
+        cfg=told("embed_regions"),
+        revision=revision("embed_regions"),
+    shell:
+        """
+        python -m hipt embed_regions --patches {input.patches:q} --cfg {params.cfg:q} \
+            --threads {threads} --out {output.index:q} 2>&1 | tee {log:q} >&2
+        """

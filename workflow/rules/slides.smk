@@ -1,0 +1,62 @@
+# From the sheet to manifests: tissue, then the grid; and the slide table.
+rule segment:
+    output:
+        index=index("segment"),
+    log:
+        f"{RESULTS.root}/logs/segment/{{batch}}.log",
+    benchmark:
+        f"{RESULTS.root}/benchmarks/segment/{{batch}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        cfg=told("segment"),
+        slides=slides_of,
+    shell:
+        """
+        python -m hipt segment --cfg {params.cfg:q} --out {output.index:q} 2>&1 | tee {log:q} >&2
+        """
+
+
+rule tile:
+    input:
+        segment=index("segment"),
+    output:
+        index=index("tile"),
+    log:
+        f"{RESULTS.root}/logs/tile/{{batch}}.log",
+    benchmark:
+        f"{RESULTS.root}/benchmarks/tile/{{batch}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        cfg=told("tile"),
+        revision=revision("tile"),
+    shell:
+        """
+        python -m hipt tile --segment {input.segment:q} --cfg {params.cfg:q} \
+            --out {output.index:q} 2>&1 | tee {log:q} >&2
+        """
+
+
+rule slides:
+    input:
+        [indices(step) for step in ("segment", "tile", "embed_patches", "embed_regions")],
+    output:
+        table=RESULTS.slides,
+    log:
+        f"{RESULTS.root}/logs/slides.log",
+    conda:
+        "../../environment.yml"
+    params:
+        cfg=told("slides"),
+        rows=sheet_rows(),
+    shell:
+        """
+        python -m hipt slides --cfg {params.cfg:q} --out {output.table:q} 2>&1 | tee {log:q} >&2
+        """
