@@ -32,7 +32,7 @@ docs: .venv/.ready
 	  { echo "hipt needs Python 3.11 or later; name one: make PYTHON=python3.12"; exit 1; }
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet uv \
-	  && .venv/bin/uv pip install --python .venv/bin/python -c constraints.txt -e '.[dev,slurm]' \
+	  && .venv/bin/uv pip install --compile-bytecode --python .venv/bin/python -c constraints.txt -e '.[dev,slurm]' \
 	  || .venv/bin/python -m pip install -c constraints.txt -e '.[dev,slurm]'
 	touch $@
 

@@ -28,8 +28,6 @@ STEPS = {
     "weights": "show a weights file, or convert it",
 }
 
-log = logging.getLogger("hipt")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one step; returns the exit code."""
@@ -42,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
     )
-    signal.signal(signal.SIGTERM, _leave)
+    for asked in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(asked, _leave)
     step = importlib.import_module(f"hipt.steps.{args[0]}")
     try:
         step.main(args[1:])

@@ -7,13 +7,36 @@ micrometres, `_mm2` square millimetres, `mpp` micrometres per pixel.
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any, Literal, Self, TypeVar
+import reprlib
+from typing import Annotated, Any, Literal, Self, TypeGuard, TypeVar, cast, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
 from hipt.errors import HiptError
 
 S = TypeVar("S", bound="Section")
+
+_WANTED = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "string": "text (in quotes)",
+    "model": "a mapping of keys to values",
+    "dict": "a mapping of keys to values",
+}
+"""What a value should have been, by the first word of pydantic's name for the mistake."""
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 80
 
 
 class Section(BaseModel):
@@ -22,6 +45,15 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """YAML reads a bare yes as true, and pydantic true as 1; nobody means that."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and kind is not bool:
+            raise ValueError(f"must not be {str(value).lower()} (or yes, no, on, off in YAML)")
+        return value
 
 
 class SlidesConfig(Section):
@@ -44,10 +76,43 @@ class SlidesConfig(Section):
 
 
 class SegmentConfig(Section):
-    """Tissue against glass on a thumbnail."""
+    """Tissue against glass on a thumbnail; densities are relative to the slide's own glass."""
 
     mask_mpp: Annotated[float, Field(ge=1, le=64)] = 8.0
-    """Resolution of the tissue mask, um/px."""
+    """Resolution of the tissue mask, um/px; at most this, from the slide's own levels."""
+    smooth_um: Annotated[float, Field(gt=0, le=200)] = 16.0
+    """Standard deviation of the blur that bridges cell walls and noise."""
+    min_chroma_od: Annotated[float, Field(gt=0, le=1)] = 0.02
+    """Least spread of optical density over the colours that counts as stain."""
+    max_chroma_od: Annotated[float, Field(gt=0, le=1)] = 0.08
+    """The automatic threshold never rises above this, however uneven the glass."""
+    glass_sigmas: Annotated[float, Field(gt=0, le=20)] = 5.0
+    """The threshold's distance from glass, in standard deviations of glass."""
+    close_um: Annotated[float, Field(ge=0, le=500)] = 50.0
+    """Gaps up to twice this are closed: fat cells, slits."""
+    min_tissue_mm2: Annotated[float, Field(ge=0)] = 0.02
+    """Smaller pieces are dust."""
+    min_hole_mm2: Annotated[float, Field(ge=0)] = 0.05
+    """Smaller holes are filled."""
+    ink_od: Annotated[float, Field(gt=0)] = 0.25
+    """Least optical density of a pen mark."""
+    ink_red_to_green: Annotated[float, Field(gt=1)] = 1.5
+    """Blue ink absorbs red this many times as much as green."""
+    black_od: Annotated[float, Field(gt=0)] = 0.6
+    """Least optical density, in every colour, of black ink."""
+    min_ink_mm2: Annotated[float, Field(ge=0)] = 0.05
+    """Smaller dark or blue spots are not pen marks."""
+    ink_margin_um: Annotated[float, Field(ge=0, le=500)] = 50.0
+    """Pen marks are widened by this, since they fade at the edge."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_chroma_od > self.max_chroma_od:
+            raise ValueError(
+                f"min_chroma_od ({self.min_chroma_od}) must not exceed "
+                f"max_chroma_od ({self.max_chroma_od})"
+            )
+        return self
 
 
 class TileConfig(Section):
@@ -216,7 +281,9 @@ class EmbedRegionsSettings(Section):
 class SlidesSettings(Section):
     """What the slide table is told."""
 
-    slides: SlidesConfig
+    sheet: str
+    root: str | None
+    case_from: Literal["column", "tcga"]
 
 
 class ReportSettings(Section):
@@ -225,41 +292,25 @@ class ReportSettings(Section):
     config: Config
 
 
+_TOLD: dict[str, type[Section]] = {
+    "segment": SegmentSettings,
+    "tile": TileSettings,
+    "embed_patches": EmbedPatchesSettings,
+    "embed_regions": EmbedRegionsSettings,
+    "slides": SlidesSettings,
+    "report": ReportSettings,
+}
+
+
 def settings(step: str, config: Config) -> Section:
     """What one step is told: those settings that can change what it makes, and no others.
 
     Raises:
         KeyError: if no step has that name.
     """
-    c, s = config, config.slides
-    return {
-        "segment": lambda: SegmentSettings(
-            sheet=s.sheet,
-            root=s.root,
-            default_mpp=s.default_mpp,
-            on_slide_error=s.on_slide_error,
-            segment=c.segment,
-        ),
-        "tile": lambda: TileSettings(
-            on_slide_error=s.on_slide_error, mpp=c.mpp, mpp_tolerance=s.mpp_tolerance, tile=c.tile
-        ),
-        "embed_patches": lambda: EmbedPatchesSettings(
-            sheet=s.sheet,
-            root=s.root,
-            on_slide_error=s.on_slide_error,
-            tile=c.tile,
-            precision=c.embed.precision,
-            patches=c.embed.patches,
-        ),
-        "embed_regions": lambda: EmbedRegionsSettings(
-            on_slide_error=s.on_slide_error,
-            tile=c.tile,
-            precision=c.embed.precision,
-            regions=c.embed.regions,
-        ),
-        "slides": lambda: SlidesSettings(slides=s),
-        "report": lambda: ReportSettings(config=c),
-    }[step]()
+    cls = _TOLD[step]
+    known = {**dict(config.slides), **dict(config.embed), **dict(config), "config": config}
+    return cls(**{name: known[name] for name in cls.model_fields})
 
 
 def parse(cls: type[S], values: object, source: str) -> S:
@@ -281,25 +332,60 @@ def parse(cls: type[S], values: object, source: str) -> S:
 
 def _sentence(cls: type[Section], error: ValidationError) -> str:
     """The first problem of a validation, in words."""
-    first = error.errors(include_url=False)[0]
-    path = [str(part) for part in first["loc"]]
-    where = ".".join(path) or "config"
-    if first["type"] == "extra_forbidden":
-        known = _keys_at(cls, path[:-1])
-        near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
-        return f"unknown key '{where}'; {hint}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}, got {first['input']!r}"
+    problems = [(*_place(cls, e["loc"]), e) for e in error.errors(include_url=False)]
+    first = problems[0][0]
+    # pydantic reports every branch of a union; the one that the values were meant for says most
+    here = [problem for problem in problems if problem[0][: len(first)] == first]
+    keys, section, worst = min(here, key=lambda problem: _rank(problem[2], len(problem[0])))
+    where, kind = ".".join(keys), worst["type"]
+    if kind in ("extra_forbidden", "invalid_key"):
+        return f"unknown key '{where}'; {_hint(keys[-1], sorted(section.model_fields))}"
+    if kind == "missing":
+        return f"{where}: is missing; set it"
+    place = f"{where}: " if where else ""
+    if kind == "value_error":
+        return place + str(worst["ctx"]["error"])
+    wanted = dict.fromkeys(_wanted(e) for path, _, e in here if path == keys)
+    return f"{place}must be {' or '.join(wanted)}, got {_BRIEF.repr(worst['input'])}"
 
 
-def _keys_at(cls: type[Section], path: list[str]) -> list[str]:
-    """The keys that a section knows, some levels down."""
-    here: Any = cls
-    for part in path:
-        field = here.model_fields.get(part) if hasattr(here, "model_fields") else None
-        if field is None:
-            continue
-        options = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        here = next((o for o in options if isinstance(o, type) and issubclass(o, Section)), here)
-    return sorted(here.model_fields)
+def _place(cls: type[Section], loc: tuple[int | str, ...]) -> tuple[list[str], type[Section]]:
+    """A problem's keys, without pydantic's names for branches, and the section it lies in."""
+    keys: list[str] = []
+    section, here = cls, cast(Any, cls)
+    for part in loc:
+        if _is_section(here):
+            section = here
+            keys.append(str(part))
+            field = here.model_fields.get(str(part))
+            here = field.annotation if field else None
+        elif get_origin(here) is dict:
+            keys.append(str(part))
+            here = get_args(here)[1]
+        else:
+            options = (o for o in get_args(here) if _is_section(o) and o.__name__ in str(part))
+            here = next(options, None)
+    return keys, section
+
+
+def _is_section(kind: object) -> TypeGuard[type[Section]]:
+    """Whether a type is a class of settings."""
+    return isinstance(kind, type) and issubclass(kind, Section)
+
+
+def _rank(problem: ErrorDetails, depth: int) -> tuple[bool, int, bool]:
+    """Lower says more: an unknown key, what lies deeper, a rule broken rather than a type."""
+    kind = problem["type"]
+    return kind != "extra_forbidden", -depth, kind != "value_error"
+
+
+def _wanted(problem: ErrorDetails) -> str:
+    """What a value should have been."""
+    plain = problem["msg"].removeprefix("Input should be ")
+    return _WANTED.get(problem["type"].partition("_")[0], plain)
+
+
+def _hint(key: str, known: list[str]) -> str:
+    """The nearest known key, or all of them."""
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"

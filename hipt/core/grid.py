@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,7 @@ class TissueMask:
 class Grid:
     """The regions that are kept, and their patches."""
 
-    columns: dict[str, npt.NDArray[np.generic]]
+    columns: dict[str, npt.NDArray[Any]]
     """The manifest's columns, one entry per patch, region-major; without slide_id."""
     regions: int
     tissue_in_regions: float
@@ -104,7 +105,7 @@ def _corners(box: Box, plan: ReadPlan, cfg: TileConfig) -> npt.NDArray[np.int64]
 
 def _columns(
     corners: npt.NDArray[np.int64], tissue: TissueMask, slide: Box, plan: ReadPlan, cfg: TileConfig
-) -> dict[str, npt.NDArray[np.generic]]:
+) -> dict[str, npt.NDArray[Any]]:
     """The manifest's columns for regions at these (R, 2) corners."""
     count, patches, side = len(corners), cfg.grid**2, plan.patch_read_px
     row, column = np.divmod(np.arange(patches), cfg.grid)
@@ -131,7 +132,7 @@ def _inside(xy: npt.NDArray[np.int64], side: int, slide: Box) -> npt.NDArray[np.
     low = np.array(slide[:2])
     high = low + slide[2:]
     overlap = np.clip(np.minimum(xy + side, high) - np.maximum(xy, low), 0, None)
-    return overlap.prod(1) / side**2
+    return np.asarray(overlap.prod(1) / side**2)
 
 
 def _tissue_share(
@@ -147,7 +148,7 @@ def _tissue_share(
         - _area_up_to(area, high[:, 0], low[:, 1])
         + _area_up_to(area, low[:, 0], low[:, 1])
     )
-    return np.clip(total * scale.prod() / side**2, 0.0, 1.0)
+    return np.asarray(np.clip(total * scale.prod() / side**2, 0.0, 1.0))
 
 
 def _area_up_to(
@@ -162,4 +163,4 @@ def _area_up_to(
     fx, fy = x - x0, y - y0
     top = area[y0, x0] * (1 - fx) + area[y0, x0 + 1] * fx
     bottom = area[y0 + 1, x0] * (1 - fx) + area[y0 + 1, x0 + 1] * fx
-    return top * (1 - fy) + bottom * fy
+    return np.asarray(top * (1 - fy) + bottom * fy)

@@ -48,15 +48,15 @@ class Cells:
 def populate(scene: Scene, rng: np.random.Generator) -> Cells:
     """Cells for a scene; equal generators give equal cells."""
     tumour = _spread(scene, rng, 12.6, scene.labels == TUMOUR)
-    stroma = _spread(scene, rng, 19.0, 0.7 * (scene.labels == STROMA))
+    stroma = _spread(scene, rng, 19.0, floats(0.7 * (scene.labels == STROMA)))
     lymphocytes = _spread(scene, rng, 7.0, _crowd(scene))
     debris = _spread(scene, rng, 11.0, _dust(scene, rng))
     rings = _rings(scene, rng)
     along, across = _fibres(scene, rng)
-    wall = np.full(scene.labels.shape, _DEEP_UM, np.float32)
+    wall = np.full(scene.shape, _DEEP_UM, np.float32)
     _walls(wall, scene.labels == TUMOUR, tumour)
     _walls(wall, scene.labels == GLAND, rings[:, :2])
-    _walls(wall, scene.labels == NECROSIS, scatter(rng, scene.size_um, 19.0, jitter=0.4))
+    _walls(wall, scene.labels == NECROSIS, scatter(rng, scene.size_um, 19.0, jitter=0.5))
     nuclei: dict[Kind, Points] = {
         "tumour": _turned(tumour, rng),
         "epithelial": rings,
@@ -68,7 +68,7 @@ def populate(scene: Scene, rng: np.random.Generator) -> Cells:
 
 
 def _spread(
-    scene: Scene, rng: np.random.Generator, spacing_um: float, chance: npt.NDArray[np.generic]
+    scene: Scene, rng: np.random.Generator, spacing_um: float, chance: Floats | Mask
 ) -> Points:
     """Points that keep apart, each kept with the chance that the map gives its place."""
     points = scatter(rng, scene.size_um, spacing_um, jitter=0.4)
@@ -89,8 +89,7 @@ def _crowd(scene: Scene) -> Floats:
 
 def _dust(scene: Scene, rng: np.random.Generator) -> Floats:
     """Chance of nuclear debris: patches of it in the necrosis."""
-    shape = scene.labels.shape[0], scene.labels.shape[1]
-    return floats((scene.labels == NECROSIS) * (0.35 + 0.4 * smooth(rng, shape, 60 / MAP_UM)))
+    return floats((scene.labels == NECROSIS) * (0.35 + 0.4 * smooth(rng, scene.shape, 60 / MAP_UM)))
 
 
 def _rings(scene: Scene, rng: np.random.Generator) -> Points:
@@ -112,21 +111,20 @@ def _turned(points: Points, rng: np.random.Generator) -> Points:
 
 def _along(points: Points, across: Floats, rng: np.random.Generator) -> Points:
     """The points, each with the direction of the fibres there, give or take."""
-    down, right = np.gradient(across)
     at = _pixels(points)
-    angle = np.arctan2(-right[at], down[at])
+    down, right = np.gradient(across, axis=0)[at], np.gradient(across, axis=1)[at]
+    angle = np.arctan2(-right, down)
     return np.column_stack([points, angle + rng.normal(0, 0.2, len(points))])
 
 
 def _fibres(scene: Scene, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Fibre coordinates that swirl: straight ones, pushed about by smooth noise."""
-    shape = scene.labels.shape[0], scene.labels.shape[1]
-    y, x = np.mgrid[: shape[0], : shape[1]] * float(MAP_UM)
+    y, x = np.mgrid[: scene.shape[0], : scene.shape[1]] * float(MAP_UM)
     turn = rng.uniform(0, np.pi)
     push = [
-        110 * smooth(rng, shape, 420 / MAP_UM)
-        + 16 * smooth(rng, shape, 110 / MAP_UM)
-        + 4 * smooth(rng, shape, 36 / MAP_UM)
+        80 * smooth(rng, scene.shape, 420 / MAP_UM)
+        + 14 * smooth(rng, scene.shape, 110 / MAP_UM)
+        + 4 * smooth(rng, scene.shape, 36 / MAP_UM)
         for _ in range(2)
     ]
     along = x * np.cos(turn) + y * np.sin(turn) + push[0]
@@ -168,8 +166,7 @@ def _vacuoles(scene: Scene, rng: np.random.Generator) -> Floats:
 
 def _clefts(scene: Scene, rng: np.random.Generator) -> Floats:
     """Depth into the gaps where stroma shrank away from tumour, along parts of the border."""
-    shape = scene.labels.shape[0], scene.labels.shape[1]
-    width = 6.0 * np.clip(smooth(rng, shape, 70 / MAP_UM), -1, 1.4) - 1.5
+    width = 6.0 * np.clip(smooth(rng, scene.shape, 70 / MAP_UM), -1, 1.4) - 1.5
     away = distance_um(scene.labels != TUMOUR)
     gap = (scene.labels == STROMA) & (away < width)
     return floats(np.where(gap, np.minimum(away, width - away), -_DEEP_UM))

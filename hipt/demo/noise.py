@@ -47,7 +47,7 @@ def smooth(rng: np.random.Generator, shape: tuple[int, int], scale_px: float) ->
 def scatter(
     rng: np.random.Generator, size_um: tuple[float, float], spacing_um: float, jitter: float = 0.3
 ) -> Points:
-    """Points that keep apart: a hexagonal lattice, each point moved a little.
+    """Points that keep apart: a hexagonal lattice at some angle, each point moved a little.
 
     Args:
         rng: where the numbers come from.
@@ -58,11 +58,14 @@ def scatter(
     Returns:
         (N, 2) array of x, y in micrometres, inside the size.
     """
-    width, height = size_um
-    rows, cols = int(height / (spacing_um * 0.866)) + 2, int(width / spacing_um) + 2
-    row, col = (axis.ravel() for axis in np.mgrid[:rows, :cols])
-    points = np.stack([(col + 0.5 * (row % 2)) * spacing_um, row * 0.866 * spacing_um], axis=1)
-    points += spacing_um * (rng.uniform(-jitter, jitter, points.shape) - rng.uniform(0, 1, 2))
+    reach = int(np.hypot(*size_um) / spacing_um / 2 / 0.866) + 2
+    row, col = (axis.ravel() for axis in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    lattice = np.stack([col + 0.5 * (row % 2), 0.866 * row], axis=1)
+    lattice += rng.uniform(-0.5, 0.5, 2) + rng.uniform(-jitter, jitter, lattice.shape)
+    turn = rng.uniform(0, 2 * np.pi)
+    x = lattice[:, 0] * np.cos(turn) - lattice[:, 1] * np.sin(turn)
+    y = lattice[:, 0] * np.sin(turn) + lattice[:, 1] * np.cos(turn)
+    points = spacing_um * np.stack([x, y], axis=1) + 0.5 * np.asarray(size_um)
     return points[((points >= 0) & (points < size_um)).all(axis=1)]
 
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import cv2
 import numpy as np
 
-from hipt.demo.noise import Bytes, Floats, Points, smoothstep
+from hipt.demo.noise import Bytes, Floats, Points, floats, smoothstep
 
 Kind: TypeAlias = Literal["tumour", "epithelial", "spindle", "lymphocyte", "debris"]
 
@@ -68,7 +68,7 @@ def _bank(kind: Kind, mpp: float) -> Bytes:
     rng = np.random.default_rng([len(kind), ord(kind[0])])
     look = _LOOKS[kind]
     half = int(np.ceil(0.62 * look.length_um[1] / mpp))
-    axis = np.arange(-half, half + 1) * mpp
+    axis: Points = np.linspace(-half * mpp, half * mpp, 2 * half + 1)
     rows = [_turns(look, axis, rng) for _ in range(_SHAPES)]
     return np.stack(rows).astype(np.uint8)
 
@@ -93,7 +93,7 @@ def _turns(look: _Look, axis_um: Points, rng: np.random.Generator) -> Floats:
         cover = 1 - smoothstep(radius, 1 - soft, 1 + soft)
         inside = 1 - look.pale * (1 - smoothstep(radius, 0.55, 0.95)) + look.clumps * mottle
         pictures.append(DENSE * density * cover * np.clip(inside, 0.3, 1.3))
-    return np.clip(np.stack(pictures), 0, 255)
+    return floats(np.clip(np.stack(pictures), 0, 255))
 
 
 def _mottle(rng: np.random.Generator, axis_um: Points) -> Floats:
@@ -101,4 +101,4 @@ def _mottle(rng: np.random.Generator, axis_um: Points) -> Floats:
     step = axis_um[1] - axis_um[0]
     noise = rng.standard_normal((axis_um.size, axis_um.size), dtype=np.float32)
     field = cv2.GaussianBlur(noise, (0, 0), 0.9 / step)
-    return np.asarray(field / field.std(), np.float32)
+    return floats(field / field.std())

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import cv2
 import numpy as np
 
-from hipt.demo.noise import Bytes, Floats, Mask, Points, scatter, smooth
+from hipt.demo.noise import Bytes, Floats, Mask, Points, floats, scatter, smooth
 
 MAP_UM = 2
 """Side of a map pixel, micrometres."""
@@ -29,9 +29,10 @@ GLASS, STROMA, TUMOUR, IMMUNE, GLAND, NECROSIS, FAT = range(len(LABELS))
 NEAR_UM = 150.0
 """An immune cell this close to tumour counts as near it; more than a patch of 128 um."""
 
-_SITE_UM = 205.0
+_SITE_UM = 185.0
 _SITE_SHARES = {TUMOUR: 0.40, IMMUNE: 0.33}
-_SITE_RADII_UM = {TUMOUR: (50.0, 66.0), IMMUNE: (36.0, 47.0)}
+_SITE_RADII_UM = {TUMOUR: (45.0, 60.0), IMMUNE: (35.0, 45.0)}
+_STRETCH = {TUMOUR: 1.18, IMMUNE: 1.12}
 _SITE_MARGIN_UM = 34.0
 _SHEET_MARGIN_UM = 130.0
 _GLAND_UM = 88.0
@@ -48,7 +49,7 @@ class Recipe:
     """0: immune clusters apart from tumour; 1: among it."""
     necrosis: float = 0.1
     sheet: float = 0.08
-    gland: float = 0.14
+    gland: float = 0.12
     fat: float = 0.08
 
 
@@ -74,6 +75,11 @@ class Scene:
 
     labels: Bytes
     glands: tuple[Gland, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the map."""
+        return self.labels.shape[0], self.labels.shape[1]
 
     @property
     def size_um(self) -> tuple[float, float]:
@@ -137,6 +143,11 @@ class Window(NamedTuple):
         dy, dx = np.mgrid[rows, cols] * float(MAP_UM)
         return cls(rows, cols, dx - x_um, dy - y_um)
 
+    def turned(self, angle: float) -> tuple[Points, Points]:
+        """The offsets along a direction and across it."""
+        cos, sin = np.cos(angle), np.sin(angle)
+        return self.dx * cos + self.dy * sin, self.dy * cos - self.dx * sin
+
 
 def _outline(rng: np.random.Generator, shape: tuple[int, int], kind: str) -> Mask:
     """The tissue's silhouette: one piece, with glass all round."""
@@ -160,15 +171,15 @@ def _territories(labels: Bytes, recipe: Recipe, rng: np.random.Generator) -> Flo
 
     def toward(angle: float) -> Floats:
         waver = smooth(rng, shape, 240 / MAP_UM) + 0.4 * smooth(rng, shape, 70 / MAP_UM)
-        return np.asarray(x * np.cos(angle) + y * np.sin(angle) + 0.12 * waver, np.float32)
+        return floats(x * np.cos(angle) + y * np.sin(angle) + 0.12 * waver)
 
     area = np.count_nonzero(labels)
     _claim(labels, toward(turn), FAT, recipe.fat * area)
     _claim(labels, toward(turn + 2.1), GLAND, recipe.gland * area)
     core_x, core_y = 0.42 * np.cos(turn - 2.1), 0.42 * np.sin(turn - 2.1)
-    from_core = np.asarray(np.hypot(x - core_x, y - core_y), np.float32)
+    from_core = floats(np.hypot(x - core_x, y - core_y))
     waver = smooth(rng, shape, 200 / MAP_UM) + 0.3 * smooth(rng, shape, 60 / MAP_UM)
-    near_core = 0.06 * waver - from_core
+    near_core = floats(0.06 * waver - from_core)
     _claim(labels, near_core, TUMOUR, (recipe.sheet + recipe.necrosis) * area)
     _claim(labels, near_core, NECROSIS, recipe.necrosis * area, ground=TUMOUR)
     return from_core
@@ -205,23 +216,23 @@ def _glands(labels: Bytes, rng: np.random.Generator) -> tuple[Gland, ...]:
 def _fill_sites(labels: Bytes, key: Floats, mixing: float, rng: np.random.Generator) -> None:
     """Put islands and clusters on the sites of the stroma."""
     size = labels.shape[1] * MAP_UM, labels.shape[0] * MAP_UM
-    sites = scatter(rng, size, _SITE_UM, jitter=0.05)
+    sites = scatter(rng, size, _SITE_UM, jitter=0.06)
     at = (sites[:, 1] / MAP_UM).astype(int), (sites[:, 0] / MAP_UM).astype(int)
     free = distance_um(labels == STROMA)[at] >= _SITE_MARGIN_UM
     free &= distance_um(~np.isin(labels, (TUMOUR, NECROSIS)))[at] >= _SHEET_MARGIN_UM
     sites, key_at = sites[free], key[at][free]
     kinds = arrange(key_at, mixing, rng)
-    shape = labels.shape[0], labels.shape[1]
-    warp = 1 + 0.18 * smooth(rng, shape, 60 / MAP_UM) + 0.06 * smooth(rng, shape, 18 / MAP_UM)
     stroma = labels == STROMA
+    shape = labels.shape[0], labels.shape[1]
+    warp = 1 + 0.13 * smooth(rng, shape, 60 / MAP_UM) + 0.05 * smooth(rng, shape, 18 / MAP_UM)
     for (x, y), kind in zip(sites, kinds, strict=True):
         if kind == STROMA:
             continue
-        radius = rng.uniform(*_SITE_RADII_UM[kind])
+        radius, stretch = rng.uniform(*_SITE_RADII_UM[kind]), rng.uniform(1.0, _STRETCH[kind])
         window = Window.around(shape, x, y, 1.7 * radius)
-        blob = np.hypot(window.dx, window.dy) * warp[window.rows, window.cols] < radius
-        blob &= stroma[window.rows, window.cols]
-        labels[window.rows, window.cols][blob] = kind
+        along, across = window.turned(rng.uniform(0, np.pi))
+        reach = np.hypot(along / stretch, across * stretch) * warp[window.rows, window.cols]
+        labels[window.rows, window.cols][(reach < radius) & stroma[window.rows, window.cols]] = kind
 
 
 def arrange(key: Floats, mixing: float, rng: np.random.Generator) -> list[int]:

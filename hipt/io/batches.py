@@ -8,15 +8,17 @@ one, and its batch sees no change. Standard library only, since Snakemake reads 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hipt.errors import HiptError
-from hipt.io.sheets import SlideRow
 from hipt.io.shards import whole
+from hipt.io.sheets import SlideRow
 
 HEADER = ("slide_id", "batch", "row_digest")
+_BATCH = re.compile(r"b[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,26 @@ def read_ledger(path: Path) -> Ledger:
     """
     if not path.exists():
         return Ledger()
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = list(csv.reader(file))
-    if not lines or tuple(lines[0]) != HEADER or any(len(line) != len(HEADER) for line in lines):
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *lines = [tuple(line) for line in csv.reader(file)]
+    except (ValueError, csv.Error):
+        header, lines = (), []
+    if header != HEADER or not _fit(lines):
         raise HiptError(
             f"{path}: is not the ledger of batches (columns {', '.join(HEADER)}); restore it, or "
             "delete it: batches are then formed anew, and finished slides are kept"
         )
     return Ledger(
-        {slide: batch for slide, batch, _ in lines[1:]},
-        {slide: digest for slide, _, digest in lines[1:]},
+        {slide: batch for slide, batch, _ in lines},
+        {slide: digest for slide, _, digest in lines},
     )
+
+
+def _fit(lines: Sequence[Sequence[str]]) -> bool:
+    """Whether every line is a slide of its own with a batch."""
+    shaped = all(len(line) == len(HEADER) and _BATCH.fullmatch(line[1]) for line in lines)
+    return shaped and len({line[0] for line in lines}) == len(lines)
 
 
 def updated(ledger: Ledger, digests: Mapping[str, str], batch_size: int) -> Ledger:

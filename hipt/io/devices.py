@@ -7,7 +7,6 @@ lease is a lock on a file, so the operating system frees it however its holder e
 from __future__ import annotations
 
 import fcntl
-import getpass
 import logging
 import os
 import tempfile
@@ -78,4 +77,4 @@ def _device_name(index: int) -> str:
 
 def _lease_folder() -> Path:
     """One folder per user and machine."""
-    return Path(os.environ.get("HIPT_LEASES", tempfile.gettempdir())) / f"hipt-{getpass.getuser()}"
+    return Path(tempfile.gettempdir()) / f"hipt-{os.getuid()}"

@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 import pyarrow as pa
 
 from hipt.errors import TROUBLE, HiptError, SlideError
-from hipt.io.images import read_mask, read_png_text
+from hipt.io.images import read_png_text
 from hipt.io.results import Results
 from hipt.io.shards import KEY, Provenance, whole
 from hipt.io.tables import INDICES, read_provenance, read_table, write_rows
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 MANY_FAILURES = 8
-"""From this many troubled slides on, if they are more than half a batch, something else is wrong."""
+"""This many troubled slides, if they are more than half a batch, have a common cause."""
 
 
 def kept_facts(shard: Path, fingerprint: str, companions: Sequence[Path] = ()) -> Row | None:
@@ -52,7 +52,7 @@ def read_shard_provenance(shard: Path) -> Provenance:
         OSError, ValueError, HiptError: if it is absent, damaged, or carries nothing.
     """
     if shard.suffix == ".png":
-        read_mask(shard)  # decodes every row, so that a cut file is found
+        # decodes the pixels too, so that a cut file is found
         return Provenance.from_json(read_png_text(shard).get(KEY, "{}"))
     return read_provenance(shard)
 
@@ -72,13 +72,15 @@ class BatchRun:
 
     Each slide gets a row: `ok`, or the status and reason of the SlideError that ended it. The
     index is written when the block ends without another error. It holds nothing that varies between
-    runs; seconds go to `results/benchmarks/<step>/<batch>.slides.csv`.
+    runs; seconds go to `results/benchmarks/<step>/<batch>.slides.csv`, where a slide whose shard is
+    kept keeps those of its making.
     """
 
     def __init__(self, index: Path, total: int, on_slide_error: Literal["record", "stop"]) -> None:
         self._index, self._total, self._stop = index, total, on_slide_error == "stop"
         self._step = index.parts[-3]
         self._rows: list[Row] = []
+        self._worked: list[Row] = []
         self._seconds: dict[str, float] = {}
         self._start = time.monotonic()
 
@@ -108,7 +110,7 @@ class BatchRun:
             HiptError: where slide errors are to stop the run.
         """
         row: Row = {"slide_id": slide_id, "status": "ok", "reason": ""}
-        start = time.monotonic()
+        start, written = time.monotonic(), self._written(slide_id)
         try:
             yield row
         except SlideError as error:
@@ -119,29 +121,40 @@ class BatchRun:
                 ) from None
             row |= {"status": error.status, "reason": error.reason}
         self._rows.append(row)
-        self._seconds[slide_id] = time.monotonic() - start
-        self._say(row)
+        self._worked.append(row)
+        unchanged = written is not None and written == self._written(slide_id)
+        kept = unchanged and row["status"] not in TROUBLE
+        if not kept:
+            self._seconds[slide_id] = time.monotonic() - start
+        self._say(row, kept)
 
-    def _say(self, row: Row) -> None:
+    def _written(self, slide_id: str) -> int | None:
+        """When a slide's shard was written; None where there is none."""
+        shard = Results.of_index(self._index).shard(self._step, slide_id)
+        return shard.stat().st_mtime_ns if shard.exists() else None
+
+    def _say(self, row: Row, kept: bool) -> None:
         """A line per slide: verdict, seconds, and the time left for the batch."""
-        done, spent = len(self._rows), time.monotonic() - self._start
-        left = spent / done * (self._total - done)
-        verdict = row["status"] if row["status"] == "ok" else f"{row['status']}: {row['reason']}"
-        log.info(
-            "%d/%d %s: %s, %.1f s, about %.0f s left",
-            *(done, self._total, row["slide_id"], verdict),
-            *(self._seconds[row["slide_id"]], left),
-        )
+        done = len(self._rows)
+        head = f"{done}/{self._total} {row['slide_id']}: {row['status']}"
+        if row["reason"]:
+            head += f": {row['reason']}"
+        if kept:
+            log.info("%s, kept as it is", head)
+            return
+        spent, made = time.monotonic() - self._start, len(self._seconds)
+        left = spent / made * (self._total - done)
+        log.info("%s, %.1f s, about %.0f s left", head, self._seconds[row["slide_id"]], left)
 
     def _refuse_many_failures(self) -> None:
         """Many broken slides at once mean that a disk or a setting is broken."""
-        troubled = [row for row in self._rows if row["status"] in TROUBLE]
-        if len(troubled) < MANY_FAILURES or 2 * len(troubled) <= len(self._rows):
+        troubled = [row for row in self._worked if row["status"] in TROUBLE]
+        if len(troubled) < MANY_FAILURES or 2 * len(troubled) <= len(self._worked):
             return
         status, count = Counter(row["status"] for row in troubled).most_common(1)[0]
         first = next(row for row in troubled if row["status"] == status)
         raise HiptError(
-            f"{len(troubled)} of {len(self._rows)} slides of batch {self._index.stem} failed in "
+            f"{len(troubled)} of {len(self._worked)} slides of batch {self._index.stem} failed in "
             f"{self._step}, {count} as '{status}' (first: {first['slide_id']}: {first['reason']}); "
             "that many at once have a common cause: mend it and run again, finished slides are kept"
         )

@@ -37,7 +37,7 @@ def read_settings(step: str, cls: type[S], text: str) -> S:
     if text.lstrip().startswith("{"):
         return parse(cls, json.loads(text), f"settings of {step}")
     told = settings(step, read_config(Path(text)))
-    assert isinstance(told, cls)  # noqa: S101 - the step's own class, not a user's data
+    assert isinstance(told, cls)
     return told
 
 

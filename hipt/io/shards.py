@@ -7,12 +7,14 @@ the right fingerprint keeps it.
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import hashlib
 import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,20 +29,33 @@ KEY = "hipt"
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it on success and removed on failure.
 
-    A reader sees the old file or the new one, never a part; two writers do not meet.
+    A reader sees the old file or the new one, never a part; two writers do not meet. What a killed
+    writer of the same file left is removed.
 
     Raises:
         OSError: what writing raised, e.g. a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
-        yield part
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        part.replace(path)
+        with part.open("xb") as held:
+            with suppress(OSError):  # a file system without locks: then nothing is ever swept
+                fcntl.flock(held, fcntl.LOCK_EX)
+            yield part
+            with part.open("rb") as written:
+                os.fsync(written.fileno())
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove parts of a file whose writers are dead: a living writer holds a lock on its own."""
+    for part in path.parent.glob(f".{glob.escape(path.stem)}.*.part{path.suffix}"):
+        with suppress(OSError), part.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink()
 
 
 def fingerprint(**facts: object) -> str:

@@ -28,7 +28,7 @@ COLUMNS = ("slide_id", "path", "case_id", "site", "mpp", "mask", "exclude")
 """The columns with a meaning; all others are labels."""
 
 _TRUE, _FALSE = {"1", "true", "yes", "y", "x"}, {"", "0", "false", "no", "n"}
-_UNFIT = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
+_UNFIT = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/\\:*?"<>|]')
 _TCGA = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}")
 _LONGEST_ID_BYTES = 200
 
@@ -62,7 +62,7 @@ def read_sheet(sheet: Path, root: str | None = None, case_from: str = "column") 
 
     Args:
         sheet: a CSV file (comma, semicolon or tab; UTF-8), or a folder.
-        root: where relative paths start; None: the sheet's own folder.
+        root: where the sheet's relative paths start; None: its own folder.
         case_from: `column` (case_id, else slide_id) or `tcga` (first 12 characters of the id).
 
     Returns:
@@ -72,56 +72,83 @@ def read_sheet(sheet: Path, root: str | None = None, case_from: str = "column") 
         HiptError: naming file, row, column, what was found and what to do.
     """
     if sheet.is_dir():
-        records = _folder_records(sheet)
+        records, start = _folder_records(sheet), sheet
     elif sheet.is_file():
-        records = _csv_records(sheet)
+        records, start = _csv_records(sheet), _expanded(root) if root else sheet.parent
     else:
         raise HiptError(
             f"{sheet}: no such sheet or folder; name one in slides.sheet "
             "(a CSV with the columns slide_id and path, or a folder of slides)"
         )
-    start = Path(root).expanduser() if root else (sheet if sheet.is_dir() else sheet.parent)
-    rows, seen = [], dict[str, tuple[str, int]]()
-    for number, cells in records:
-        row = _Reader(sheet, number, cells).row(start, case_from)
-        _refuse_twice(sheet, number, row.slide_id, seen)
+    rows, seen = [], dict[str, tuple[str, _Record]]()
+    for record in records:
+        row = record.row(start, case_from)
+        known_id, known = seen.setdefault(row.slide_id.casefold(), (row.slide_id, record))
+        if known is not record:
+            raise record.twice(row.slide_id, known_id, known)
         rows.append(row)
     if not rows:
         raise HiptError(f"{sheet}: holds no slide; add one row per slide (slide_id, path)")
     return rows
 
 
-def _csv_records(sheet: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Row number, as an editor shows it, and cells of each row that is not empty."""
+def _csv_records(sheet: Path) -> Iterator[_Record]:
+    """The rows that are not empty."""
+    text = _text(sheet)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    number = 1
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        _check_header(sheet, header)
+        number = reader.line_num + 1  # a row with a line break in a cell has more than one line
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield _Record(sheet, number, _by_name(sheet, number, header, cells))
+            number = reader.line_num + 1
+    except csv.Error as error:
+        problem = f"is not CSV ({error}); look for a double quote that is not closed"
+        raise HiptError.at(sheet, problem, row=number) from None
+
+
+def _text(sheet: Path) -> str:
+    """A sheet's text, a byte-order mark left out."""
     try:
         text = sheet.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         row = sheet.read_bytes()[: error.start].count(b"\n") + 1
         raise HiptError.at(sheet, "is not UTF-8 text; save it as 'CSV UTF-8'", row=row) from None
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror}); see to its rights and its disk"
+        raise HiptError(f"{sheet}: {problem}") from None
     if "\0" in text:
         row = text[: text.index("\0")].count("\n") + 1
         raise HiptError.at(sheet, "holds a NUL character; save it as 'CSV UTF-8'", row=row)
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        _check_header(sheet, header)
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, _by_name(sheet, reader.line_num, header, cells)
-    except csv.Error as error:
-        raise HiptError.at(sheet, f"is not CSV ({error})", row=reader.line_num) from None
+    return text
+
+
+def _delimiter(text: str) -> str:
+    """Comma, semicolon or tab: the one that finds most columns in the header."""
+    header = text.partition("\n")[0]
+
+    def found(delimiter: str) -> tuple[int, int]:
+        names = {name.strip(' "') for name in header.split(delimiter)}
+        return len(names & set(COLUMNS)), len(names)
+
+    return max(",;\t", key=found)
 
 
 def _check_header(sheet: Path, header: Sequence[str]) -> None:
     """Refuse a header without the needed columns, or with one twice."""
+    for name in filter(None, header):
+        if header.count(name) > 1:
+            raise HiptError.at(sheet, "stands twice in the header; rename one", row=1, column=name)
+        if name not in COLUMNS and name.casefold() in COLUMNS:
+            problem = f"is not '{name.casefold()}'; write it so, or rename it if it is a label"
+            raise HiptError.at(sheet, problem, row=1, column=name)
     for name in ("slide_id", "path"):
         if name not in header:
             found = ", ".join(filter(None, header)) or "nothing"
             raise HiptError.at(sheet, f"column '{name}' is missing (found: {found}); add it", row=1)
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    if twice:
-        raise HiptError.at(sheet, "stands twice in the header; rename one", row=1, column=twice[0])
 
 
 def _by_name(
@@ -130,25 +157,32 @@ def _by_name(
     """A row's cells by column name; cells missing at the end are empty."""
     extra = [cell for cell in cells[len(header) :] if cell.strip()]
     if extra:
-        problem = f"has {len(cells)} cells, the header {len(header)}; quote a cell with a delimiter"
+        problem = (
+            f"has {len(cells)} cells, the header {len(header)}; "
+            "put a cell that holds a comma, semicolon or tab in double quotes"
+        )
         raise HiptError.at(sheet, problem, row=number)
     padded = [*cells, *[""] * (len(header) - len(cells))]
     return {name: cell.strip() for name, cell in zip(header, padded, strict=False) if name}
 
 
-def _folder_records(folder: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """The slide files of a folder and its subfolders, by name."""
-    files = (f for f in folder.rglob("*") if f.suffix.lower() in SLIDE_SUFFIXES and f.is_file())
-    for number, file in enumerate(sorted(files), start=1):
-        yield number, {"slide_id": file.stem, "path": str(file.relative_to(folder))}
+def _folder_records(folder: Path) -> Iterator[_Record]:
+    """The slide files of a folder and its subfolders, by name; hidden ones are left out."""
+    for file in sorted(folder.rglob("*")):
+        path = file.relative_to(folder)
+        hidden = any(part.startswith(".") for part in path.parts)
+        if path.suffix.lower() in SLIDE_SUFFIXES and not hidden and file.is_file():
+            yield _Record(file, None, {"slide_id": path.stem.strip(), "path": str(path)})
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """Reads one row's cells, naming the place of what is wrong."""
+class _Record:
+    """One slide's cells, and the place that a sentence names when one of them is wrong."""
 
-    sheet: Path
-    number: int
+    file: Path
+    """The sheet; where a folder is given, the slide's own file."""
+    number: int | None
+    """The row as an editor shows it; None for a file."""
     cells: Mapping[str, str]
 
     def row(self, start: Path, case_from: str) -> SlideRow:
@@ -157,17 +191,34 @@ class _Reader:
         mask = self.cells.get("mask")
         return SlideRow(
             slide_id=slide_id,
-            path=start / Path(self._path()).expanduser(),
+            path=start / _expanded(self._path()),
             case_id=tcga or self.cells.get("case_id") or slide_id,
             site=self.cells.get("site") or (tcga[5:7] if tcga else ""),
             mpp=self._mpp(),
-            mask=start / Path(mask).expanduser() if mask else None,
+            mask=start / _expanded(mask) if mask else None,
             exclude=self._exclude(),
             labels={name: cell for name, cell in self.cells.items() if name not in COLUMNS},
         )
 
+    def twice(self, slide_id: str, known_id: str, known: _Record) -> HiptError:
+        """The sentence for an id that another record has too, or but for its case."""
+        in_sheet = known.number is not None
+        there = f"row {known.number}" if in_sheet else str(known.file)
+        if known_id != slide_id:
+            problem = (
+                f"{slide_id!r} and {known_id!r} ({there}) differ in case alone, which some file "
+                "systems take for one name"
+            )
+        elif in_sheet:
+            problem = f"{slide_id!r} stands in {there} already; ids must be unique"
+        else:
+            problem = f"{slide_id!r} is the id of {there} already; ids must be unique"
+        remedy = "rename one" if in_sheet else "rename one, or list the slides in a sheet"
+        return self._wrong("slide_id", f"{problem}; {remedy}")
+
     def _wrong(self, column: str, problem: str) -> HiptError:
-        return HiptError.at(self.sheet, problem, row=self.number, column=column)
+        named = None if self.number is None else column
+        return HiptError.at(self.file, problem, row=self.number, column=named)
 
     def _slide_id(self) -> str:
         text = unicodedata.normalize("NFC", self.cells["slide_id"])
@@ -204,10 +255,10 @@ class _Reader:
         return value
 
     def _exclude(self) -> bool:
-        text = self.cells.get("exclude", "").lower()
-        if text not in _TRUE | _FALSE:
+        text = self.cells.get("exclude", "")
+        if text.lower() not in _TRUE | _FALSE:
             raise self._wrong("exclude", f"must be yes or no, got {text!r}; empty means no")
-        return text in _TRUE
+        return text.lower() in _TRUE
 
     def _tcga(self, slide_id: str) -> str:
         if not _TCGA.match(slide_id):
@@ -219,21 +270,12 @@ class _Reader:
         return slide_id[:12]
 
 
-def _refuse_twice(
-    sheet: Path, number: int, slide_id: str, seen: dict[str, tuple[str, int]]
-) -> None:
-    """Refuse an id that stands twice, or that differs from another in case alone."""
-    known = seen.setdefault(slide_id.casefold(), (slide_id, number))
-    if known == (slide_id, number):
-        return
-    if known[0] == slide_id:
-        problem = f"{slide_id!r} stands in row {known[1]} already; ids must be unique"
-    else:
-        problem = (
-            f"{slide_id!r} and {known[0]!r} (row {known[1]}) differ in case alone, which some "
-            "file systems take for one name; rename one"
-        )
-    raise HiptError.at(sheet, problem, row=number, column="slide_id")
+def _expanded(text: str) -> Path:
+    """A path with `~` as the home folder; left as it is where there is no such user."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
 
 
 def _size_and_time(file: Path) -> tuple[int, int] | None:

@@ -9,19 +9,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import openslide
 from PIL import Image
 
 from hipt.errors import SlideError
+from hipt.io.images import reduced
 
 RGB = npt.NDArray[np.uint8]  # [h, w, 3]
 
 _MIB = 1 << 20
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
 _BAND_PX = 1024
+_THUMBNAIL_TOLERANCE = 1.1
 
 
 class UnreadableTileError(Exception):
@@ -76,6 +77,10 @@ class Slide:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the handle."""
         self._handle.close()
 
     def read(self, level: int, x: int, y: int, width_px: int, height_px: int) -> RGB:
@@ -102,17 +107,19 @@ class Slide:
             raise UnreadableTileError(f"{self.path}: {error}") from None
 
     def thumbnail(self, reduction: float) -> tuple[RGB, float]:
-        """The whole slide, small, by area means of the coarsest level that is finer than wanted.
+        """The whole slide, small, by area means of the coarsest level that is fine enough.
 
         Args:
-            reduction: level-0 pixels per pixel of the thumbnail; at least 1.
+            reduction: wanted level-0 pixels per pixel of the thumbnail; at least 1. What comes out
+                has at most 10 % more, so that a level of nearly that size serves as it is.
 
         Returns:
             uint8 [h, w, 3], and the level-0 pixels per pixel that it really has: its edges may lie
             up to one pixel beyond the slide's. A damaged tile leaves its band white.
         """
-        level = max(i for i, d in enumerate(self.info.downsamples) if i == 0 or d <= reduction)
-        factor = max(1, int(reduction / self.info.downsamples[level] + 1e-6))
+        most = reduction * _THUMBNAIL_TOLERANCE
+        level = max(i for i, d in enumerate(self.info.downsamples) if i == 0 or d <= most)
+        factor = max(1, int(most / self.info.downsamples[level]))
         scale = self.info.downsamples[level] * factor
         width, height = (
             -(-int(np.ceil(side / self.info.downsamples[level])) // factor)
@@ -141,7 +148,7 @@ class Slide:
             return np.full((rows, columns, 3), 255, np.uint8)
         if factor == 1:
             return pixels
-        return np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA))
+        return reduced(pixels, columns, rows)
 
     def _reopen(self, broken: openslide.OpenSlide) -> None:
         """A fresh handle in place of one that stays in error after a damaged tile."""

@@ -157,6 +157,8 @@ def write_table(
     Raises:
         ValueError, TypeError: if the columns do not fit the schema.
     """
+    names = columns.column_names if isinstance(columns, pa.Table) else list(columns)
+    _refuse_other_names(names, schema)
     table = columns if isinstance(columns, pa.Table) else pa.table(dict(columns), schema=schema)
     with whole(path) as part:
         pq.write_table(
@@ -168,7 +170,12 @@ def write_table(
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
-    """Write one Parquet file from rows; a column that a row lacks is null there."""
+    """Write one Parquet file from rows; a column that a row lacks is null there.
+
+    Raises:
+        ValueError, TypeError: if the rows do not fit the schema.
+    """
+    _refuse_other_names([*schema.names, *(name for row in rows for name in row)], schema)
     write_table(path, pa.Table.from_pylist([dict(row) for row in rows], schema=schema), schema)
 
 
@@ -186,19 +193,17 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
         raise HiptError(
             f"{path}: not readable as Parquet ({_short(error)}); delete it, and it is made again"
         ) from None
-    if schema is not None and not table.schema.equals(schema, check_metadata=False):
-        raise HiptError(
-            f"{path}: its columns are not those of this version; delete it, and it is made again"
-        )
+    if schema is not None:
+        _refuse_other_schema(path, table.schema, schema)
     return table
 
 
 @contextmanager
 def patch_embeddings_writer(
-    path: Path, dim: int, provenance: Provenance
+    path: Path, schema: pa.Schema, provenance: Provenance
 ) -> Iterator[pa.ipc.RecordBatchFileWriter]:
     """Write a slide's patch embeddings region by region; the file appears when all are written."""
-    schema = patch_embeddings_schema(dim).with_metadata(_metadata(provenance))
+    schema = schema.with_metadata(_metadata(provenance))
     with (
         whole(path) as part,
         pa.OSFile(str(part), "wb") as sink,
@@ -214,7 +219,7 @@ class PatchEmbeddings:
         """Open the file.
 
         Raises:
-            HiptError: if it is absent or damaged.
+            HiptError: if it is absent, damaged, or of another version.
         """
         try:
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
@@ -224,6 +229,9 @@ class PatchEmbeddings:
             raise HiptError(
                 f"{path}: not readable as Arrow ({_short(error)}); delete it, and it is made again"
             ) from None
+        found = self._reader.schema
+        kind = found.field("embedding").type if "embedding" in found.names else None
+        _refuse_other_schema(path, found, patch_embeddings_schema(getattr(kind, "list_size", 1)))
 
     def __len__(self) -> int:
         """Number of regions."""
@@ -258,6 +266,30 @@ def read_provenance(path: Path) -> Provenance:
     if text is None:
         raise ValueError(f"{path}: carries no provenance")
     return Provenance.from_json(text)
+
+
+def _refuse_other_names(names: Sequence[str], schema: pa.Schema) -> None:
+    """Refuse to write columns that the schema lacks, or to lack any of its."""
+    if wrong := sorted(set(names) ^ set(schema.names)):
+        raise ValueError(f"columns {', '.join(wrong)} are missing or not in the schema")
+
+
+def _refuse_other_schema(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
+    """Refuse a file whose columns are not the wanted ones, naming the first that differs."""
+    if found.equals(wanted, check_metadata=False):
+        return
+    problem = "columns stand in another order"
+    for name in dict.fromkeys([*wanted.names, *found.names]):
+        if name not in found.names:
+            problem = f"column '{name}' is missing"
+        elif name not in wanted.names:
+            problem = f"column '{name}' is unknown"
+        elif found.field(name) != wanted.field(name):
+            problem = f"'{found.field(name)}' instead of '{wanted.field(name)}'"
+        else:
+            continue
+        break
+    raise HiptError(f"{path}: is not of this version ({problem}); delete it, and it is made again")
 
 
 def _metadata(provenance: Provenance | None) -> dict[str, str] | None:

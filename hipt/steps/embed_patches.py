@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ import pyarrow as pa
 import torch
 
 from hipt.config import EmbedPatchesSettings
+from hipt.core.geometry import ReadPlan
 from hipt.errors import SlideError
 from hipt.io.checkpoints import load_patch_encoder
 from hipt.io.devices import compute_device
@@ -26,11 +26,20 @@ from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import Provenance, fingerprint
 from hipt.io.sheets import read_sheet
-from hipt.io.tables import MANIFEST, patch_embeddings_writer, read_table, vectors
+from hipt.io.tables import (
+    MANIFEST,
+    PatchEmbeddings,
+    patch_embeddings_schema,
+    patch_embeddings_writer,
+    read_table,
+    vectors,
+)
 from hipt.nn.encoders import choose_precision, inference
 from hipt.steps import VERSION
 
 log = logging.getLogger(__name__)
+
+STEP = "embed_patches"
 
 MINIBATCH = {"cpu": 16, "cuda": 256}
 """Patches per forward pass: 16 is fastest on a CPU (measured); a whole region on a GPU."""
@@ -38,47 +47,15 @@ MINIBATCH = {"cpu": 16, "cuda": 256}
 
 @dataclass(frozen=True)
 class _Work:
-    """One slide: its row of the tile index, and what its shard must carry."""
+    """One slide: its row of the tile index, and the shard that it must have."""
 
     row: Row
     path: Path
+    manifest: Path
     shard: Path
-    fingerprint: str
-    kept: Row | None
-
-    @property
-    def pending(self) -> bool:
-        """Whether pixels have to be read."""
-        return self.row["status"] == "ok" and self.kept is None
-
-
-class _Embedder:
-    """Model and reader of a batch, ready for its first pending slide."""
-
-    def __init__(
-        self, cfg: EmbedPatchesSettings, device: torch.device, reader: RegionReader
-    ) -> None:
-        encoder, self._weights = load_patch_encoder(cfg.patches)
-        self._encoder = encoder.eval().to(device)
-        self._device, self._reader = device, reader
-        self._precision = choose_precision(cfg.precision, device)
-        self.dim = encoder.dim
-
-    def software(self) -> dict[str, str]:
-        """What may show in the numbers."""
-        return {
-            "torch": torch.__version__,
-            "device": self._device.type,
-            "precision": self._precision,
-            "weights": self._weights["name"],
-        }
-
-    def embed(self, region: RegionPixels) -> npt.NDArray[np.float16]:
-        """One region's (patches, D) vectors."""
-        pixels = torch.from_numpy(region.pixels).to(self._device)  # (P, px, px, 3) uint8
-        with inference(self._precision, self._device):
-            parts = [self._encoder(part) for part in pixels.split(MINIBATCH[self._device.type])]
-        return torch.cat(parts).to(torch.float16).cpu().numpy()  # (P, D)
+    provenance: Provenance
+    pending: bool
+    """Whether its pixels have to be read."""
 
 
 def run(tile: Path, out: Path, cfg: EmbedPatchesSettings, threads: int) -> None:
@@ -88,41 +65,142 @@ def run(tile: Path, out: Path, cfg: EmbedPatchesSettings, threads: int) -> None:
     their borders. Minibatches never mix slides, so a slide's numbers do not depend on its batch.
     """
     torch.set_num_threads(threads)
-    results = Results.of_index(out)
-    works = list(_works(tile, results, cfg))
+    works = list(_works(tile, Results.of_index(out), cfg))
     pending = [work for work in works if work.pending]
     with BatchRun(out, len(works), cfg.on_slide_error) as batch, ExitStack() as stack:
-        embedded = iter(())
         if pending:
-            device = stack.enter_context(compute_device())
+            embedder = _Embedder(cfg, stack.enter_context(compute_device()))
             reader = stack.enter_context(RegionReader(threads))
-            embedded = _embedded(pending, results, cfg, _Embedder(cfg, device), reader)
+            progress = Progress(sum(work.row["patches"] for work in pending), "patches")
+            stream = reader.stream(_job(work, cfg) for work in pending)
         for work in works:
             if work.row["status"] != "ok":
                 batch.carry(work.row)
                 continue
             with batch.slide(work.row["slide_id"]) as facts:
                 if work.pending:
-                    next(embedded)
-                facts |= {"fingerprint": work.fingerprint}
-                facts |= _counts(work.shard)
-                _refuse_damaged(PatchEmbeddings(work.shard), cfg)
+                    _, regions = next(stream)
+                    embedder.write(work, _watched(regions, work, progress, reader))
+                facts |= {"fingerprint": work.provenance.fingerprint}
+                facts |= _counted(PatchEmbeddings(work.shard), cfg)
+        if pending:
+            log.info("%s", progress.summary(reader.waited_s))
+
+
+class _Embedder:
+    """The model of a batch."""
+
+    def __init__(self, cfg: EmbedPatchesSettings, device: torch.device) -> None:
+        self._encoder = load_patch_encoder(cfg.patches).to(device)
+        self._device = device
+        self._precision = choose_precision(cfg.precision, device)
+        self._software = {
+            "torch": torch.__version__,
+            "device": device.type,
+            "precision": self._precision,
+        }
+
+    def write(self, work: _Work, regions: Iterable[RegionPixels]) -> None:
+        """A slide's file of embeddings, one record batch per region."""
+        manifest = read_table(work.manifest, MANIFEST)
+        schema = patch_embeddings_schema(self._encoder.dim)
+        made = {**vars(work.provenance), "software": self._software}
+        with patch_embeddings_writer(work.shard, schema, Provenance(**made)) as writer:
+            for region in regions:
+                count = len(region.readable)
+                rows = manifest.slice(region.region * count, count).to_batches()[0]
+                known = {name: rows[name] for name in schema.names if name in rows.schema.names}
+                made_here = {"readable": region.readable, "embedding": vectors(self._embed(region))}
+                columns = known | made_here
+                writer.write_batch(
+                    pa.record_batch([columns[name] for name in schema.names], schema=schema)
+                )
+
+    def _embed(self, region: RegionPixels) -> npt.NDArray[np.float16]:
+        """One region's (P, D) vectors."""
+        pixels = torch.from_numpy(region.pixels).to(self._device)  # (P, px, px, 3) uint8
+        with inference(self._precision, self._device):
+            parts = torch.split(pixels, MINIBATCH[self._device.type])
+            embedded = torch.cat([self._encoder(part) for part in parts])  # (P, D)
+        return embedded.to(torch.float16).cpu().numpy()
 
 
 def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[_Work]:
     """The batch's slides that are still in the sheet."""
     weights = weights_identity("embed.patches", cfg.patches, results.digests)
     settings = cfg.patches.model_dump(exclude={"weights", "random", "max_unreadable"})
+    settings |= {"precision": cfg.precision}
     paths = {row.slide_id: row.path for row in read_sheet(Path(cfg.sheet), cfg.root)}
     for row in read_index(tile):
-        if row["slide_id"] not in paths:
+        slide_id = row["slide_id"]
+        if slide_id not in paths:
             continue
-        shard = results.shard("embed_patches", row["slide_id"])
-        mark = fingerprint(
-            step="embed_patches",
-            version=VERSION["embed_patches"],
-            settings=settings | {"precision": cfg.precision},
-            weights=weights,
-            manifest=row["fingerprint"],
+        inputs = {"manifest": row["fingerprint"] or "", "weights": weights}
+        mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
+        shard = results.shard(STEP, slide_id)
+        yield _Work(
+            row=row,
+            path=paths[slide_id],
+            manifest=results.shard("tile", slide_id),
+            shard=shard,
+            provenance=Provenance(STEP, VERSION[STEP], mark, settings, inputs),
+            pending=row["status"] == "ok" and kept_facts(shard, mark) is None,
         )
-        yield _Work(row, paths[row["slide_id"]], shard, mark, kept_facts(shard, mark))
+
+
+def _job(work: _Work, cfg: EmbedPatchesSettings) -> SlideJob:
+    """What the reader has to know about a slide."""
+    manifest = read_table(work.manifest, MANIFEST)
+    first = slice(None, None, cfg.tile.grid**2)  # the first patch of each region
+    corners = np.stack([manifest[name].to_numpy()[first] for name in ("region_x", "region_y")], 1)
+    plan = ReadPlan(
+        level=work.row["read_level"],
+        downsample=work.row["downsample"],
+        patch_px=cfg.tile.patch_px,
+        patch_level_px=round(work.row["read_px"] / work.row["downsample"]),
+        patch_read_px=work.row["read_px"],
+        read_mpp=work.row["read_mpp"],
+    )
+    return SlideJob(work.row["slide_id"], work.path, plan, cfg.tile.grid, corners)
+
+
+def _watched(
+    regions: Iterable[RegionPixels], work: _Work, progress: Progress, reader: RegionReader
+) -> Iterator[RegionPixels]:
+    """The regions, with a line of progress now and then."""
+    for region in regions:
+        yield region
+        progress.add(len(region.readable), work.row["slide_id"], reader.waited_s)
+
+
+def _counted(shard: PatchEmbeddings, cfg: EmbedPatchesSettings) -> Row:
+    """A slide's counts.
+
+    Raises:
+        SlideError: `damaged`, if too many of its tissue patches could not be read.
+    """
+    batches = [shard.region(i) for i in range(len(shard))]
+    readable = np.concatenate([b["readable"].to_numpy(zero_copy_only=False) for b in batches])
+    tissue = np.concatenate([b["tissue"].to_numpy() for b in batches]) >= cfg.tile.min_tissue
+    lost, total = int((tissue & ~readable).sum()), int(tissue.sum())
+    if lost > cfg.patches.max_unreadable * total:
+        raise SlideError(
+            "damaged",
+            f"{lost} of {total} tissue patches lie on tiles that cannot be decoded "
+            f"(embed.patches.max_unreadable is {cfg.patches.max_unreadable:.0%})",
+        )
+    return {
+        "regions": len(shard),
+        "patches": len(readable),
+        "unreadable_patches": int((~readable).sum()),
+        "dim": shard.dim,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the tile index, the settings, the index to make."""
+    parser = step_parser(STEP, __doc__)
+    parser.add_argument("--tile", type=Path, required=True, help="the batch's tile index")
+    parser.add_argument("--threads", type=int, default=1, help="threads to read and compute with")
+    args = parser.parse_args(argv)
+    run(args.tile, args.out, read_settings(STEP, EmbedPatchesSettings, args.cfg), args.threads)

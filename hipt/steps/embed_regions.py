@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,5 +25,95 @@ from hipt.steps import VERSION
 
 log = logging.getLogger(__name__)
 
+STEP = "embed_regions"
+
 MINIBATCH = 64
 """Regions per forward pass; a minibatch never mixes slides."""
+
+DEVICE = torch.device("cpu")
+"""A region is 1.7 GFLOP after 3,100 GFLOP of stage 1: no GPU is asked for."""
+
+
+def run(patches: Path, out: Path, cfg: EmbedRegionsSettings, threads: int) -> None:
+    """Embed the regions of one batch: a table of embeddings per slide, then the batch's index."""
+    torch.set_num_threads(threads)
+    rows = read_index(patches)
+    embedder = _Embedder(cfg, Results.of_index(out))
+    with BatchRun(out, len(rows), cfg.on_slide_error) as batch:
+        for row in rows:
+            if row["status"] != "ok":
+                batch.carry(row)
+                continue
+            with batch.slide(row["slide_id"]) as facts:
+                facts |= embedder.facts(row)
+
+
+class _Embedder:
+    """The model of a batch, loaded when a slide needs it."""
+
+    def __init__(self, cfg: EmbedRegionsSettings, results: Results) -> None:
+        self._cfg, self._results = cfg, results
+        self._settings = cfg.regions.model_dump(exclude={"weights", "random"})
+        self._settings |= {"precision": cfg.precision, "grid": cfg.tile.grid}
+        self._weights = weights_identity("embed.regions", cfg.regions, results.digests)
+        self._precision = choose_precision(cfg.precision, DEVICE)
+        self._in_dim = 0
+
+    @cached_property
+    def _model(self) -> ViT:
+        return load_region_encoder(self._cfg.regions, self._in_dim)
+
+    def facts(self, row: Row) -> Row:
+        """A slide's facts: its shard is kept if it is the right one, else made."""
+        inputs = {"patches": row["fingerprint"], "weights": self._weights}
+        mark = fingerprint(step=STEP, version=VERSION[STEP], settings=self._settings, inputs=inputs)
+        shard = self._results.shard(STEP, row["slide_id"])
+        kept = kept_facts(shard, mark)
+        if kept is not None:
+            return kept
+        made: Row = {"fingerprint": mark, "regions": row["regions"]}
+        made |= {"dim": self._cfg.regions.vit_shape.dim}
+        software = {"torch": torch.__version__, "device": "cpu", "precision": self._precision}
+        provenance = Provenance(STEP, VERSION[STEP], mark, self._settings, inputs, made, software)
+        grids = PatchEmbeddings(self._results.shard("embed_patches", row["slide_id"]))
+        self._write(shard, row["slide_id"], grids, provenance)
+        return made
+
+    def _write(
+        self, shard: Path, slide_id: str, grids: PatchEmbeddings, provenance: Provenance
+    ) -> None:
+        """One slide's table, one row per region."""
+        self._in_dim = grids.dim
+        heads = [grids.region(i).slice(0, 1) for i in range(len(grids))]  # each region's corner
+        embedded = [
+            self._embed(grids, range(start, min(start + MINIBATCH, len(grids))))
+            for start in range(0, len(grids), MINIBATCH)
+        ]
+        columns = {
+            "slide_id": [slide_id] * len(grids),
+            "region": [head["region"][0].as_py() for head in heads],
+            "x": [head["x"][0].as_py() for head in heads],
+            "y": [head["y"][0].as_py() for head in heads],
+            "tissue": np.array([np.mean(grids.region(i)["tissue"]) for i in range(len(grids))]),
+            "embedding": vectors(np.concatenate(embedded)),
+        }
+        schema = region_embeddings_schema(self._cfg.regions.vit_shape.dim)
+        write_table(shard, columns, schema, provenance)
+
+    def _embed(self, grids: PatchEmbeddings, regions: range) -> npt.NDArray[np.float32]:
+        """(B, 192) vectors of some regions."""
+        side = self._cfg.tile.grid
+        stack = np.stack([grids.grid(i) for i in regions])  # (B, T, C)
+        x = torch.from_numpy(stack).float().transpose(1, 2)  # (B, C, T)
+        with inference(self._precision, DEVICE):
+            embedded = self._model(x.reshape(len(stack), -1, side, side))  # (B, D)
+        return np.asarray(embedded.float())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the embed_patches index, the settings, the index to make."""
+    parser = step_parser(STEP, __doc__)
+    parser.add_argument("--patches", type=Path, required=True, help="the embed_patches index")
+    parser.add_argument("--threads", type=int, default=1, help="threads to compute with")
+    args = parser.parse_args(argv)
+    run(args.patches, args.out, read_settings(STEP, EmbedRegionsSettings, args.cfg), args.threads)

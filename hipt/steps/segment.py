@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
-import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hipt.config import SegmentSettings
 from hipt.core.geometry import Mpp, resolve_mpp
-from hipt.core.tissue import contours, find_tissue
+from hipt.core.tissue import contours, find_tissue, tissue_mm2
 from hipt.errors import HiptError, SlideError
+from hipt.io.annotations import read_outside_mask, write_contours
 from hipt.io.batches import in_batch, read_ledger
-from hipt.io.images import (
-    draw_contours,
-    read_annotation_mask,
-    shrink,
-    write_contours,
-    write_jpeg,
-    write_mask,
-)
-from hipt.io.indices import BatchRun, kept_facts
+from hipt.io.images import draw_contours, shrunk, write_jpeg, write_mask
+from hipt.io.indices import BatchRun, Row, kept_facts
 from hipt.io.results import Results
-from hipt.io.settings import read_settings
-from hipt.io.sheets import SlideRow, read_sheet
+from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import KEY, Provenance, fingerprint
+from hipt.io.sheets import SlideRow, read_sheet
 from hipt.io.slides import Slide, SlideInfo, identity, open_slide
 from hipt.steps import VERSION
 
-log = logging.getLogger(__name__)
+STEP = "segment"
+
+OVERVIEW_PX = 1600
+"""Longest side of an overview."""
 
 
 def run(out: Path, cfg: SegmentSettings) -> None:
@@ -42,34 +36,90 @@ def run(out: Path, cfg: SegmentSettings) -> None:
     with BatchRun(out, len(rows), cfg.on_slide_error) as batch:
         for row in rows:
             with batch.slide(row.slide_id) as facts:
-                _segment(row, results, cfg, facts)
+                if row.exclude:
+                    raise SlideError("excluded", "the sheet excludes it")
+                with open_slide(row.path) as slide:
+                    facts |= _header(slide.info)
+                    facts |= _segment(slide, row, results, cfg)
                 if not facts["tissue_mm2"]:
-                    raise SlideError("no_tissue", "no tissue was found on the slide")
+                    raise SlideError("no_tissue", "no tissue was found on it")
 
 
-def _segment(row: SlideRow, results: Results, cfg: SegmentSettings, facts: dict[str, Any]) -> None:
-    """One slide: keep its shard if it is the right one, else make it; fill in the facts."""
-    if row.exclude:
-        raise SlideError("excluded", "the sheet excludes it")
-    with open_slide(row.path) as slide:
-        facts |= _header(slide.info)
-        mpp = _mpp(row, slide.info, cfg)
-        facts |= {"mpp": mpp.value, "mpp_source": mpp.source, "note": mpp.note}
-        made_from = {
-            "slide": identity(row.path),
-            "mask": identity(row.mask) if row.mask else "",
-            "mpp": repr(mpp.value),
-        }
-        shard = results.shard("segment", row.slide_id)
-        mark = fingerprint(
-            step="segment",
-            version=VERSION["segment"],
-            settings=cfg.segment.model_dump(),
-            made_from=made_from,
+def _segment(slide: Slide, row: SlideRow, results: Results, cfg: SegmentSettings) -> Row:
+    """A slide's facts: its files are kept if they are the right ones, else made."""
+    mpp = _mpp(slide.info, row, cfg)
+    settings = cfg.segment.model_dump()
+    inputs = {"slide": identity(row.path), "mpp": repr(mpp.value)}
+    inputs["mask"] = _mask_identity(row.mask) if row.mask else ""
+    mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
+    shard, outline = results.shard(STEP, row.slide_id), results.contours(row.slide_id)
+    overview = results.overview(STEP, row.slide_id)
+    said = {"mpp": mpp.value, "mpp_source": mpp.source, "note": mpp.note}
+    kept = kept_facts(shard, mark, [outline, overview])
+    if kept is not None:
+        return kept | said
+    thumbnail, scale = slide.thumbnail(max(1.0, cfg.segment.mask_mpp / mpp.value))
+    mask = _mask(thumbnail, scale, mpp.value * scale, row, cfg)
+    facts: Row = {
+        "fingerprint": mark,
+        "mask_source": "file" if row.mask else "found",
+        "mask_mpp": mpp.value * scale,
+        "tissue_mm2": tissue_mm2(mask, mpp.value * scale),
+        "tissue_fraction": float(mask.mean()),
+    }
+    shapes, picture = contours(mask), shrunk(thumbnail, OVERVIEW_PX)
+    write_jpeg(overview, draw_contours(picture, shapes, picture.shape[1] / mask.shape[1]))
+    write_contours(outline, shapes, scale)
+    provenance = Provenance(STEP, VERSION[STEP], mark, settings, inputs, facts)
+    write_mask(shard, mask, {KEY: provenance.to_json()})
+    return facts | said
+
+
+def _header(info: SlideInfo) -> Row:
+    """What the index says of a slide's header."""
+    return {
+        "vendor": info.vendor,
+        "objective": info.objective,
+        "width_px": info.width_px,
+        "height_px": info.height_px,
+        "downsamples": list(info.downsamples),
+        "bounds": list(info.bounds),
+    }
+
+
+def _mpp(info: SlideInfo, row: SlideRow, cfg: SegmentSettings) -> Mpp:
+    """The slide's resolution."""
+    mpp = resolve_mpp(row.mpp, info.mpp, info.mpp_source, cfg.default_mpp)
+    if mpp is None:
+        raise SlideError(
+            "no_mpp",
+            "its header does not say how many um a pixel has; fill in the sheet's column mpp, or "
+            "set slides.default_mpp",
         )
-        others = [results.contours(row.slide_id), results.overview("segment", row.slide_id)]
-        kept = kept_facts(shard, mark, others)
-        if kept is not None:
-            facts |= kept
-            return
-        ...
+    return mpp
+
+
+def _mask(
+    thumbnail: npt.NDArray[np.uint8], scale: float, mpp: float, row: SlideRow, cfg: SegmentSettings
+) -> npt.NDArray[np.bool_]:
+    """The sheet's mask, or the one that is found."""
+    if row.mask is None:
+        return find_tissue(thumbnail, mpp, cfg.segment)
+    try:
+        return read_outside_mask(row.mask, thumbnail.shape[:2], scale)
+    except HiptError as error:
+        raise SlideError("unreadable", f"its mask cannot be used: {error}") from None
+
+
+def _mask_identity(mask: Path) -> str:
+    """The content of the sheet's mask file."""
+    try:
+        return identity(mask)
+    except SlideError as error:
+        raise SlideError("unreadable", f"its mask cannot be used: {error.reason}") from None
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the settings, the index to make."""
+    args = step_parser(STEP, __doc__).parse_args(argv)
+    run(args.out, read_settings(STEP, SegmentSettings, args.cfg))

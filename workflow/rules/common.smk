@@ -1,16 +1,15 @@
 # The config checked, the sheet read, the batches formed; input and params functions of the rules.
 # Nothing here writes except remember(), which runs when a real run starts.
-import os
 import shlex
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from hipt.config import Config, parse, settings
+from hipt import config as hipt_config
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger, updated, write_ledger
-from hipt.io.digests import remember_sha256, weights_sha256
+from hipt.io.digests import remember_sha256, weights_identity
 from hipt.io.results import Results
 from hipt.io.sheets import read_sheet
 from hipt.steps import VERSION
@@ -20,14 +19,15 @@ wildcard_constraints:
     batch=r"b\d+",
 
 
-# Jobs use the Python that runs Snakemake, and this checkout's hipt, wherever they are started.
-_path = [f"export PYTHONPATH={shlex.quote(workflow.basedir)}${{PYTHONPATH:+:$PYTHONPATH}};"]
+# Jobs use this checkout's hipt, wherever they are started; and, unless Snakemake deploys software
+# itself, the Python that runs Snakemake. Braces are doubled because Snakemake formats the text.
+_exports = [f"export PYTHONPATH={shlex.quote(workflow.basedir)}${{{{PYTHONPATH:+:$PYTHONPATH}}}};"]
 if not workflow.deployment_settings.deployment_method:
-    _path.append(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH;")
-shell.prefix(" ".join(_path) + " ")
+    _exports.append(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH;")
+shell.prefix(" ".join(["set -euo pipefail;", *_exports, ""]))
 
 try:
-    CONFIG = parse(Config, config, "config")
+    CONFIG = hipt_config.parse(hipt_config.Config, config, "config")
     RESULTS = Results(Path(CONFIG.results))
     SHEET = read_sheet(Path(CONFIG.slides.sheet), CONFIG.slides.root, CONFIG.slides.case_from)
     LEDGER = updated(
@@ -55,7 +55,7 @@ def remember():
 
 def told(step):
     """A step's settings as the one JSON text that it is given: a change of it reruns the step."""
-    return settings(step, CONFIG).model_dump_json()
+    return hipt_config.settings(step, CONFIG).model_dump_json()
 
 
 def slides_of(wildcards):

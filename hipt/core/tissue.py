@@ -1,0 +1,153 @@
+"""Tissue against glass on a thumbnail: classical, and each criterion explainable.
+
+Everything happens in optical density (Beer-Lambert) relative to the slide's own glass. Stain
+absorbs one colour more than another; dust, bubbles, cover-slip edges and scanner borders absorb all
+alike. So what separates is the density's spread over the channels, its *chroma*.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from hipt.config import SegmentConfig
+
+RGB = npt.NDArray[np.uint8]  # [h, w, 3]
+Mask = npt.NDArray[np.bool_]  # [h, w]
+Density = npt.NDArray[np.float32]  # [h, w, 3]
+T = TypeVar("T", np.uint8, np.float32)
+
+_GLASS_LEAST = 200
+_GLASS_SPREAD = 15
+_GLASS_SHARE = 0.001
+_GLASS_DEFAULT = 245.0
+
+
+def find_tissue(rgb: RGB, mpp: float, cfg: SegmentConfig) -> Mask:
+    """The tissue on a thumbnail.
+
+    Args:
+        rgb: the whole slide, uint8 [h, w, 3].
+        mpp: its resolution, um/px.
+        cfg: the criteria.
+
+    Returns:
+        [h, w], True where there is tissue.
+    """
+    density = optical_density(rgb, glass_colour(rgb))
+    ink = ink_mask(density, mpp, cfg)
+    lowest, highest = _extremes(density)
+    chroma = np.asarray(highest - lowest, np.float32)
+    chroma[ink] = 0
+    smooth = np.asarray(cv2.GaussianBlur(chroma, (0, 0), cfg.smooth_um / mpp), np.float32)
+    tissue = smooth > chroma_threshold(smooth, cfg)
+    tissue &= ~ink
+    tissue = _closed(tissue, cfg.close_um / mpp)
+    tissue = _without_small(tissue, cfg.min_tissue_mm2, mpp)
+    return ~_without_small(~tissue, cfg.min_hole_mm2, mpp) & ~ink
+
+
+def glass_colour(rgb: RGB) -> npt.NDArray[np.float64]:
+    """The colour of empty glass: the most frequent bright and nearly colourless one, (3,).
+
+    A slide without such pixels is all tissue: then a usual glass is taken.
+    """
+    low, high = _extremes(rgb)
+    glass = rgb[(low >= _GLASS_LEAST) & (high - low <= _GLASS_SPREAD)]  # (N, 3)
+    if len(glass) < _GLASS_SHARE * low.size:
+        return np.full(3, _GLASS_DEFAULT)
+    return np.array([np.bincount(channel, minlength=256).argmax() for channel in glass.T], float)
+
+
+def optical_density(rgb: RGB, glass: npt.NDArray[np.float64]) -> Density:
+    """-log10 of the light that comes through, relative to glass; at least 0, [h, w, 3]."""
+    values = (np.arange(256)[:, None] + 1.0) / (glass + 1.0)  # (256, 3)
+    table = np.clip(-np.log10(values), 0, None).astype(np.float32)
+    return np.asarray(cv2.LUT(rgb, table.reshape(256, 1, 3)))
+
+
+def chroma_threshold(chroma: npt.NDArray[np.float32], cfg: SegmentConfig) -> float:
+    """Where stain begins: above what glass shows by chance, within the configured bounds.
+
+    Glass is the peak of the histogram near zero, and its width is measured on the peak's lower
+    side, which tissue does not reach. A slide without such a peak is nearly all tissue: the lower
+    bound holds. A slide that is nearly empty has the peak alone.
+    """
+    bins = np.histogram(chroma, bins=256, range=(0, cfg.max_chroma_od))[0]
+    peak = int(bins.argmax())
+    width = cfg.max_chroma_od / 256
+    mode = (peak + 0.5) * width
+    below = chroma[chroma <= mode]
+    if mode >= cfg.min_chroma_od or not below.size:
+        return cfg.min_chroma_od
+    spread = 1.4826 * float(np.median(mode - below))
+    return float(np.clip(mode + cfg.glass_sigmas * spread, cfg.min_chroma_od, cfg.max_chroma_od))
+
+
+def ink_mask(density: Density, mpp: float, cfg: SegmentConfig) -> Mask:
+    """Pen marks: densities that no tissue stain has.
+
+    Haematoxylin, eosin and PAS absorb green at least about as much as red, and more than blue.
+    Blue ink absorbs red far more than green; green ink absorbs green least; black ink absorbs all
+    alike, and much. Red ink cannot be told from blood, and is not looked for.
+    """
+    red, green, blue = cv2.split(density)
+    lowest, highest = _extremes(density)
+    strong = highest > cfg.ink_od
+    blue_ink = red > cfg.ink_red_to_green * green
+    green_ink = (red > 1.1 * green) & (blue > 1.1 * green)
+    black_ink = (lowest > cfg.black_od) & (highest - lowest < 0.15 * highest)
+    ink = strong & (blue_ink | green_ink | black_ink)
+    ink = _without_small(ink, cfg.min_ink_mm2, mpp)
+    return _dilated(ink, cfg.ink_margin_um / mpp)
+
+
+def contours(mask: Mask) -> shapely.MultiPolygon:
+    """The mask as polygons with holes, in pixels of the mask, along pixel edges.
+
+    Their area is exactly the mask's number of pixels.
+    """
+    padded = np.pad(mask.astype(np.int8), ((0, 0), (1, 1)))
+    change = np.diff(padded, axis=1)  # +1 where a run begins, -1 after its end
+    rows, starts = np.nonzero(change == 1)
+    ends = np.nonzero(change == -1)[1]
+    shape = shapely.union_all(shapely.box(starts, rows, ends, rows + 1))
+    parts = [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
+    return shapely.MultiPolygon([shapely.simplify(part, 0) for part in parts])
+
+
+def tissue_mm2(mask: Mask, mpp: float) -> float:
+    """Area of the mask."""
+    return float(mask.sum()) * mpp**2 / 1e6
+
+
+def _extremes(image: npt.NDArray[T]) -> tuple[npt.NDArray[T], npt.NDArray[T]]:
+    """Smallest and largest value over the three channels, [h, w] each."""
+    a, b, c = cv2.split(image)
+    return cv2.min(cv2.min(a, b), c), cv2.max(cv2.max(a, b), c)  # type: ignore[return-value]
+
+
+def _closed(mask: Mask, radius_px: float) -> Mask:
+    """Gaps up to twice the radius closed; tissue that is cut by the picture's edge stays whole."""
+    grown = _dilated(mask, radius_px)
+    return ~_dilated(~grown, radius_px) | mask
+
+
+def _dilated(mask: Mask, radius_px: float) -> Mask:
+    """The mask grown by a radius."""
+    if not mask.any() or radius_px <= 0:
+        return mask
+    distance = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(distance <= radius_px)
+
+
+def _without_small(mask: Mask, least_mm2: float, mpp: float) -> Mask:
+    """The mask without its connected parts below an area."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] * mpp**2 / 1e6 >= least_mm2
+    large[0] = False
+    return np.asarray(large[labels])

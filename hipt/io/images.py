@@ -1,0 +1,136 @@
+"""Pictures on disk: masks, overviews, and what is drawn on them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import shapely
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+from hipt.errors import HiptError
+from hipt.io.shards import whole
+
+RGB = npt.NDArray[np.uint8]  # [h, w, 3]
+Mask = npt.NDArray[np.bool_]  # [h, w]
+
+CONTOUR_COLOUR = (0, 140, 60)
+"""Green: a colour that stained tissue does not have."""
+
+GRID_COLOUR = (0, 90, 200)
+"""Blue, told from the contour by its straight lines as well."""
+
+_JPEG_QUALITY = 85
+
+# A slide's thumbnail may be larger than what PIL takes for an attack.
+Image.MAX_IMAGE_PIXELS = 1 << 30
+
+
+def write_mask(path: Path, mask: Mask, text: Mapping[str, str]) -> None:
+    """Write a mask as a 1-bit PNG that carries texts, whole or not at all."""
+    chunks = PngImagePlugin.PngInfo()
+    for key, value in text.items():
+        chunks.add_text(key, value)
+    with whole(path) as part:
+        Image.fromarray(mask).convert("1").save(part, pnginfo=chunks, optimize=True)
+
+
+def read_mask(path: Path) -> Mask:
+    """A mask, True where the picture is not black.
+
+    Raises:
+        HiptError: if the file is absent or damaged.
+    """
+    return np.asarray(_opened(path).convert("L")) > 0
+
+
+def read_png_text(path: Path) -> dict[str, str]:
+    """The texts that a PNG carries.
+
+    Raises:
+        HiptError: if the file is absent or damaged.
+    """
+    return {str(key): str(value) for key, value in _opened(path).info.items()}
+
+
+def write_jpeg(path: Path, rgb: RGB) -> None:
+    """Write a JPEG, whole or not at all."""
+    with whole(path) as part:
+        part.write_bytes(jpeg_bytes(rgb))
+
+
+def jpeg_bytes(rgb: RGB, quality: int = _JPEG_QUALITY) -> bytes:
+    """A picture as the bytes of a JPEG."""
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def read_rgb(path: Path) -> RGB:
+    """A picture's pixels, uint8 [h, w, 3].
+
+    Raises:
+        HiptError: if the file is absent or damaged.
+    """
+    return np.asarray(_opened(path).convert("RGB"))
+
+
+def shrunk(rgb: RGB, longest_px: int) -> RGB:
+    """A picture whose long side is at most so long; never enlarged."""
+    scale = longest_px / max(rgb.shape[:2])
+    if scale >= 1:
+        return rgb
+    height, width = (max(1, round(side * scale)) for side in rgb.shape[:2])
+    return reduced(rgb, width, height)
+
+
+def reduced(rgb: RGB, width_px: int, height_px: int) -> RGB:
+    """A smaller picture by exact area means, whole-number factor or not."""
+    return np.asarray(
+        cv2.resize(rgb, (width_px, height_px), interpolation=cv2.INTER_AREA), np.uint8
+    )
+
+
+def draw_contours(rgb: RGB, shapes: shapely.MultiPolygon, scale: float) -> RGB:
+    """A copy of a picture with polygons and their holes on it.
+
+    Args:
+        rgb: the picture.
+        shapes: the polygons.
+        scale: pixels of the picture per unit of the polygons.
+    """
+    out = rgb.copy()
+    rings = [ring for part in shapes.geoms for ring in (part.exterior, *part.interiors)]
+    lines = [np.round(np.asarray(ring.coords) * scale).astype(np.int32) for ring in rings]
+    cv2.polylines(out, lines, True, CONTOUR_COLOUR, _line_px(out), cv2.LINE_AA)
+    return out
+
+
+def draw_grid(rgb: RGB, boxes: Iterable[tuple[float, float, float, float]]) -> RGB:
+    """A copy of a picture with boxes (x, y, width, height in its pixels) on it."""
+    out = rgb.copy()
+    for x, y, width, height in boxes:
+        low, high = (round(x), round(y)), (round(x + width), round(y + height))
+        cv2.rectangle(out, low, high, GRID_COLOUR, _line_px(out), cv2.LINE_AA)
+    return out
+
+
+def _line_px(rgb: RGB) -> int:
+    """A line's width that can be seen on a picture of this size."""
+    return 1 + int(max(rgb.shape[:2])) // 700
+
+
+def _opened(path: Path) -> Image.Image:
+    """A picture, decoded."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError:
+        raise HiptError(f"{path}: no such picture") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise HiptError(f"{path}: is damaged or no picture ({error})") from None

@@ -1,0 +1,126 @@
+"""What the embedding steps call: uint8 patches to vectors, on whatever device they lie on.
+
+Legend: B patches, px side of a patch, D width of a vector.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import timm
+import torch
+import torch.nn.functional as F
+from timm.data.config import resolve_model_data_config
+from torch import Tensor, nn
+
+from hipt.config import PatchEncoderConfig, RegionEncoderConfig
+from hipt.errors import HiptError
+from hipt.nn.vit import ViT, vit256, vit4096
+
+Precision = Literal["fp32", "bf16"]
+
+HIPT_MEAN = HIPT_STD = (0.5, 0.5, 0.5)
+"""Normalisation that the released ViT256-16 is used with; weights may carry another."""
+
+
+class PatchEncoder(nn.Module):
+    """Any network that turns a patch into a vector, with its input size and normalisation."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        model: nn.Module,
+        dim: int,
+        input_px: int | None,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        """Wrap a network.
+
+        Args:
+            model: (B, 3, px, px) -> (B, D).
+            dim: D.
+            input_px: side that patches are resized to; None: as they are.
+            mean: per channel, of values between 0 and 1.
+            std: likewise.
+        """
+        super().__init__()
+        self.model, self.dim, self.input_px = model, dim, input_px
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Take the normalisation that the weights were trained with."""
+        self.mean.copy_(torch.tensor(mean).view(1, 3, 1, 1))
+        self.std.copy_(torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """uint8 (B, px, px, 3) -> float32 (B, D)."""
+        x = pixels.movedim(-1, 1).float() / 255  # (B, 3, px, px)
+        if self.input_px is not None and x.shape[-1] != self.input_px:
+            x = F.interpolate(x, (self.input_px, self.input_px), mode="bicubic", antialias=True)
+            x = x.clamp(0, 1)
+        out: Tensor = self.model((x - self.mean) / self.std)
+        return out.float()
+
+
+def build_patch_encoder(cfg: PatchEncoderConfig) -> PatchEncoder:
+    """The network that the config names, without its weights.
+
+    Raises:
+        HiptError: if timm has no such model, or refuses its arguments.
+    """
+    if cfg.encoder == "hipt":
+        model = vit256(cfg.vit_shape)
+        return PatchEncoder(model, model.dim, None, HIPT_MEAN, HIPT_STD)
+    args: dict[str, Any] = {"pretrained": False, **cfg.encoder_args}
+    try:
+        network: Any = timm.create_model(cfg.encoder, num_classes=0, **args)
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise HiptError(_refused(cfg.encoder, error)) from None
+    data: dict[str, Any] = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
+    return PatchEncoder(
+        network, network.num_features, data["input_size"][-1], data["mean"], data["std"]
+    )
+
+
+def build_region_encoder(cfg: RegionEncoderConfig, in_dim: int) -> ViT:
+    """ViT4096-256 for patch vectors `in_dim` wide, without its weights."""
+    return vit4096(cfg.vit_shape, in_dim)
+
+
+def choose_precision(setting: Literal["auto", "fp32", "bf16"], device: torch.device) -> Precision:
+    """The precision to compute in; `auto`: bf16 where the hardware computes it."""
+    if setting != "auto":
+        return setting
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if _cpu_computes_bf16() else "fp32"
+
+
+@contextmanager
+def inference(precision: Precision, device: torch.device) -> Iterator[None]:
+    """No gradients; matrix products in bf16 where chosen, sums and norms in fp32."""
+    bf16 = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    with torch.inference_mode(), bf16:
+        yield
+
+
+def _cpu_computes_bf16() -> bool:
+    """Whether the CPU has bf16 dot products; without them bf16 is slower than fp32."""
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)
+
+
+def _refused(name: str, error: Exception) -> str:
+    """Why timm did not build a model."""
+    if timm.is_model(name.split(".")[0]):
+        return f"embed.patches: timm refuses {name}: {error}; see encoder_args"
+    near = difflib.get_close_matches(name, ["hipt", *timm.list_models()], n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models()"
+    return f"embed.patches.encoder: timm has no model '{name}'; {hint}"

@@ -1,0 +1,158 @@
+"""One vision transformer for both levels: pixels in, or a grid of features in.
+
+Legend: B images or regions, C input channels, T tokens without CLS, D width, H heads; h, w the
+token grid. Names of parameters are those of the released checkpoints.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from hipt.config import ViTShape
+
+CELL_PX = 16
+"""Side of a token of ViT256-16, pixels."""
+
+NORM: Any = partial(nn.LayerNorm, eps=1e-6)
+"""LayerNorm with DINO's epsilon."""
+
+POSITIONS = 14
+"""Side of the grid that position embeddings live on: 224 px in 16 px cells."""
+
+
+class PixelTokens(nn.Module):
+    """Cells of 16x16 pixels to tokens."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, dim, kernel_size=CELL_PX, stride=CELL_PX)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, 3, 16h, 16w) -> (B, D, h, w)."""
+        out: Tensor = self.proj(pixels)
+        return out
+
+
+class GridTokens(nn.Sequential):
+    """A grid of features to tokens: Linear, GELU."""
+
+    def __init__(self, in_dim: int, dim: int) -> None:
+        super().__init__(nn.Linear(in_dim, dim), nn.GELU())
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, D, h, w)."""
+        x = grid.movedim(1, -1)
+        for layer in self:
+            x = layer(x)
+        return x.movedim(-1, 1)
+
+
+class ViT(nn.Module):
+    """ViT256-16 (pixels) or ViT4096-256 (features), as DINO defines it.
+
+    Source: Chen et al., CVPR 2022, Sec. 3.1-3.2; Caron et al., ICCV 2021 (position embeddings).
+    """
+
+    def __init__(self, tokens: nn.Module, shape: ViTShape, drop_path: float = 0.0) -> None:
+        """Build the network; its parameters are torch's defaults until `initialise`.
+
+        Args:
+            tokens: the input layer, PixelTokens or GridTokens.
+            shape: depth, width, heads.
+            drop_path: share of dropped residual branches in the last block, rising from 0.
+        """
+        super().__init__()
+        name = "patch_embed" if isinstance(tokens, PixelTokens) else "phi"
+        self.dim, self._tokens = shape.dim, name
+        self.add_module(name, tokens)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, shape.dim))
+        self.pos_embed = nn.Parameter(torch.zeros(1, POSITIONS**2 + 1, shape.dim))
+        rates = torch.linspace(0, drop_path, shape.depth).tolist()
+        self.blocks = nn.ModuleList(
+            Block(shape.dim, shape.heads, qkv_bias=True, drop_path=rate, norm_layer=NORM)
+            for rate in rates
+        )
+        self.norm = NORM(shape.dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normed CLS token.
+
+        Args:
+            x: (B, 3, 16h, 16w) pixels, or (B, C, h, w) features.
+
+        Returns:
+            (B, D).
+        """
+        return self.tokens(x)[:, 0]
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """All normed tokens, CLS first: (B, 1+T, D)."""
+        x = self._embedded(x)
+        for block in self.blocks:
+            x = block(x)
+        out: Tensor = self.norm(x)
+        return out
+
+    def _embedded(self, x: Tensor) -> Tensor:
+        """Tokens with CLS and positions: (B, 1+T, D)."""
+        grid = self.get_submodule(self._tokens)(x)  # (B, D, h, w)
+        h, w = grid.shape[-2:]
+        tokens = grid.flatten(2).transpose(1, 2)  # (B, T, D)
+        cls = self.cls_token.expand(len(tokens), -1, -1)
+        return torch.cat([cls, tokens], dim=1) + resampled_positions(self.pos_embed, h, w)
+
+
+def resampled_positions(pos_embed: Tensor, h: int, w: int) -> Tensor:
+    """Position embeddings for a grid of h x w tokens, as DINO resamples them.
+
+    Bicubic, with the scale factor (h + 0.1) / 14: the given factor, not the one that the sizes
+    imply, sets where samples are taken. A plain resize to size gives measurably other numbers.
+
+    Args:
+        pos_embed: (1, 1 + 14*14, D), CLS first.
+        h: rows.
+        w: columns.
+
+    Returns:
+        (1, 1 + h*w, D).
+    """
+    side = round((pos_embed.shape[1] - 1) ** 0.5)
+    if h == w == side:
+        return pos_embed
+    cls, grid = pos_embed[:, :1], pos_embed[:, 1:]
+    grid = grid.reshape(1, side, side, -1).permute(0, 3, 1, 2)  # (1, D, 14, 14)
+    scale = ((h + 0.1) / side, (w + 0.1) / side)
+    grid = F.interpolate(grid, scale_factor=scale, mode="bicubic", recompute_scale_factor=False)
+    return torch.cat([cls, grid.flatten(2).transpose(1, 2)], dim=1)
+
+
+def vit256(shape: ViTShape, drop_path: float = 0.0) -> ViT:
+    """ViT256-16: patches of pixels to vectors."""
+    return ViT(PixelTokens(shape.dim), shape, drop_path)
+
+
+def vit4096(shape: ViTShape, in_dim: int, drop_path: float = 0.0) -> ViT:
+    """ViT4096-256: grids of patch vectors, `in_dim` wide, to vectors."""
+    return ViT(GridTokens(in_dim, shape.dim), shape, drop_path)
+
+
+def initialise(model: nn.Module, seed: int) -> None:
+    """Random weights from a seed, as DINO starts: truncated normal 0.02, biases 0, norms 1.
+
+    torch's own random state is neither used nor changed.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+            elif parameter.ndim == 1:
+                parameter.fill_(1.0)
+            else:
+                nn.init.trunc_normal_(parameter, std=0.02, generator=generator)

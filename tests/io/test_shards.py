@@ -1,0 +1,173 @@
+"""Whole or absent, whatever happens while a file is written; fingerprints that stay."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hipt import __version__
+from hipt.io.shards import Provenance, fingerprint, whole
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from hipt.io.shards import whole
+with whole(Path(sys.argv[1])) as part, part.open("wb") as file:
+    file.write(b"half")
+    file.flush()
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def half_written(path: Path) -> subprocess.Popen[str]:
+    """Another process in the middle of writing `path`."""
+    command = [sys.executable, "-c", WRITER, str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+def killed(process: subprocess.Popen[str]) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def test_written_file_is_there_under_its_name_alone(tmp_path: Path):
+    path = tmp_path / "new" / "a.b.parquet"
+    with whole(path) as part:
+        assert part.parent == path.parent
+        assert part.suffix == ".parquet"
+        assert not path.exists()
+        part.write_text("x")
+    assert names(path.parent) == ["a.b.parquet"]
+    assert path.read_text() == "x"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, OSError])
+def test_an_exception_leaves_the_old_file_and_no_part(tmp_path: Path, error: type[BaseException]):
+    path = tmp_path / "a.png"
+    path.write_text("old")
+
+    def write() -> None:
+        with whole(path) as part:
+            part.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert names(tmp_path) == ["a.png"]
+    assert path.read_text() == "old"
+
+
+def test_a_writer_that_is_killed_leaves_the_old_file_and_its_part_is_swept(tmp_path: Path):
+    path = tmp_path / "a.png"
+    path.write_text("old")
+    killed(half_written(path))
+    assert path.read_text() == "old"
+    assert len(names(tmp_path)) == 2  # the dead writer's part
+    with whole(path) as part:
+        part.write_text("new")
+    assert names(tmp_path) == ["a.png"]
+    assert path.read_text() == "new"
+
+
+def test_a_part_that_is_being_written_is_not_swept(tmp_path: Path):
+    path = tmp_path / "[a].png"
+    other = half_written(path)
+    with whole(path) as part:
+        part.write_text("new")
+    assert len(names(tmp_path)) == 2
+    killed(other)
+    with whole(path) as part:
+        part.write_text("newer")
+    assert names(tmp_path) == ["[a].png"]
+
+
+def test_two_writers_do_not_meet(tmp_path: Path):
+    path = tmp_path / "a.bin"
+
+    def write(byte: bytes) -> None:
+        for _ in range(10):
+            with whole(path) as part:
+                part.write_bytes(byte * 10_000)
+
+    threads = [threading.Thread(target=write, args=(byte,)) for byte in (b"x", b"y", b"z")]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        if path.exists():
+            content = path.read_bytes()
+            assert content == content[:1] * 10_000
+    assert names(tmp_path) == ["a.bin"]
+
+
+def test_the_longest_id_has_room_for_its_part(tmp_path: Path):
+    with whole(tmp_path / f"{'é' * 100}.geojson") as part:
+        part.write_text("x")
+    assert len(names(tmp_path)) == 1
+
+
+def test_fingerprint_has_not_changed():
+    """A change of this value makes every shard of every user anew."""
+    made = fingerprint(step="tile", version=1, settings={"b": 1.5, "a": None}, slide="é")
+    assert made == "74ac83e221ec5f6f5aeb19fab69bdb40"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+
+
+def reversed_keys(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: reversed_keys(value[key]) for key in reversed(value)}
+    return [reversed_keys(item) for item in value] if isinstance(value, list) else value
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.dictionaries(st.text(max_size=3), VALUES))
+def test_fingerprint_does_not_depend_on_the_order_of_keys(facts: dict[str, object]):
+    assert fingerprint(facts=facts) == fingerprint(facts=reversed_keys(facts))
+
+
+def test_fingerprint_tells_values_apart():
+    values = (None, False, 0, 0.0, "0", "", [], [0], {}, {"0": 0})
+    made = {fingerprint(x=value) for value in values} | {fingerprint(), fingerprint(y=0)}
+    assert len(made) == len(values) + 2
+
+
+def test_provenance_there_and_back():
+    made = Provenance(
+        step="tile",
+        step_version=2,
+        fingerprint="ab",
+        settings={"min_tissue": 0.1, "anchor": "tissue"},
+        inputs={"mask": "cd"},
+        facts={"regions": 3, "note": "é"},
+    )
+    assert Provenance.from_json(made.to_json()) == made
+    assert made.to_json().isascii()  # fits a PNG's text chunk
+    assert json.loads(made.to_json())["version"] == __version__
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "3", "null", '{"step": "x", "y": 1}', b"\xff"])
+def test_what_is_no_provenance(text: str | bytes):
+    with pytest.raises(ValueError, match=r"provenance|Expecting|decode"):
+        Provenance.from_json(text)
