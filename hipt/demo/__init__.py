@@ -1,21 +1,22 @@
 """A cohort of painted slides to try the workflow on: `python -m hipt.demo --out demo`.
 
-Nothing here is tissue: noise fields lay out tissue types (`scene`), which are filled with cells
-(`cells`, `nuclei`), coloured by Beer and Lambert's law (`stain`, `paint`), spoilt a little
-(`artefacts`) and written as Aperio-style TIFFs (`tiff`). `cohort` decides what each slide shows
-and what is said about its case. The same seed gives the same bytes, whatever the number of
-processes. Beside the slides stand the sheet `slides.csv` and what was painted: `truth/<slide>.png`
-(tissue types at 8 um/px) and `truth/truth.json`.
+Nothing here is tissue: noise fields lay out tissue types (`layout`, `scene`), which are filled
+with cells (`cells`, `nuclei`), coloured by Beer and Lambert's law (`stain`, `paint`), spoilt a
+little (`artefacts`) and written as Aperio-style TIFFs (`tiff`). `cohort` decides what each slide
+shows and what is said about its case. The same seed gives the same bytes, whatever the number of
+processes. Beside the slides stand the sheet `slides.csv` and what was painted:
+`truth/<slide>.png` (tissue types at 8 um/px) and `truth/truth.json`.
 
 What there is to learn:
 
 - **class**, `inflamed` or `excluded`: tumour islands and immune clusters sit on a lattice of sites
   185 um apart. In inflamed cases the two kinds are shuffled; in excluded ones the clusters stay
-  together, far from tumour. The amounts are the same, and hardly one patch of 128 um in a hundred
-  holds both kinds in either class, so the mean of a slide's patches says next to nothing; regions
-  of 512 um that hold both are four times as common in inflamed cases. One label in ten is wrong.
+  together, far from tumour. The amounts are the same, and about one patch of 128 um in a hundred
+  holds both kinds at most, so the mean of a slide's patches says next to nothing; regions of
+  512 um that hold both are more than twice as common in inflamed cases. One label in ten is wrong.
 - **time_months**, **event**: the hazard rises with the share of necrosis (composition) and falls
   with mixing (arrangement); Weibull times, uniform censoring.
-- **tissue types** of patches: glands and tumour have nearly the same mean colour, as have stroma
-  and necrosis; they differ in texture. Sites, days and section thickness shift colours further.
+- **tissue types** of patches: glands and tumour have nearly the same mean colour, stroma and
+  necrosis are both pink; they differ in texture. Sites, staining days and section thickness
+  shift colours further.
 """

@@ -33,11 +33,13 @@ def run(slides: Sequence[Slide], out: Path, workers: int) -> None:
         workers: processes; the files do not depend on their number.
     """
     start = time.monotonic()
+    listing = out / "slides.csv"
+    listing.unlink(missing_ok=True)  # a folder with a sheet is a whole cohort
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, spawn, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         rows = list(pool.map(make_slide, slides, [out] * len(slides)))
     _write_truth(out / "truth" / "truth.json", rows)
-    (out / "slides.csv").write_text(sheet(slides), encoding="utf-8")
+    listing.write_text(sheet(slides), encoding="utf-8")
     area, seconds = sum(row["tissue_mm2"] for row in rows), time.monotonic() - start
     log.info("%s: %d slides, %.1f mm2 of tissue, %.0f s", out, len(rows), area, seconds)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from hipt.demo.noise import Floats, Mask, Points, floats, scatter, smooth
@@ -24,6 +23,7 @@ from hipt.demo.scene import (
     Scene,
     Window,
     distance_um,
+    pixels,
 )
 
 _DEEP_UM = 6.0
@@ -50,10 +50,10 @@ def populate(scene: Scene, rng: np.random.Generator) -> Cells:
     tumour = _spread(scene, rng, 12.6, scene.labels == TUMOUR)
     stroma = _spread(scene, rng, 19.0, floats(0.7 * (scene.labels == STROMA)))
     lymphocytes = _spread(scene, rng, 7.0, _crowd(scene))
-    debris = _spread(scene, rng, 11.0, _dust(scene, rng))
+    debris = _spread(scene, rng, 11.0, _rubble(scene, rng))
     rings = _rings(scene, rng)
     along, across = _fibres(scene, rng)
-    wall = np.full(scene.shape, _DEEP_UM, np.float32)
+    wall = np.full(scene.labels.shape, _DEEP_UM, np.float32)
     _walls(wall, scene.labels == TUMOUR, tumour)
     _walls(wall, scene.labels == GLAND, rings[:, :2])
     _walls(wall, scene.labels == NECROSIS, scatter(rng, scene.size_um, 19.0, jitter=0.5))
@@ -72,12 +72,7 @@ def _spread(
 ) -> Points:
     """Points that keep apart, each kept with the chance that the map gives its place."""
     points = scatter(rng, scene.size_um, spacing_um, jitter=0.4)
-    return points[rng.random(len(points)) < chance[_pixels(points)]]
-
-
-def _pixels(points: Points) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Row and column of each point on the map."""
-    return (points[:, 1] / MAP_UM).astype(np.intp), (points[:, 0] / MAP_UM).astype(np.intp)
+    return points[rng.random(len(points)) < chance[pixels(points)]]
 
 
 def _crowd(scene: Scene) -> Floats:
@@ -87,9 +82,11 @@ def _crowd(scene: Scene) -> Floats:
     return floats(0.93 * around * np.isin(scene.labels, (STROMA, IMMUNE)) + few)
 
 
-def _dust(scene: Scene, rng: np.random.Generator) -> Floats:
+def _rubble(scene: Scene, rng: np.random.Generator) -> Floats:
     """Chance of nuclear debris: patches of it in the necrosis."""
-    return floats((scene.labels == NECROSIS) * (0.35 + 0.4 * smooth(rng, scene.shape, 60 / MAP_UM)))
+    return floats(
+        (scene.labels == NECROSIS) * (0.35 + 0.4 * smooth(rng, scene.labels.shape, 60 / MAP_UM))
+    )
 
 
 def _rings(scene: Scene, rng: np.random.Generator) -> Points:
@@ -111,7 +108,7 @@ def _turned(points: Points, rng: np.random.Generator) -> Points:
 
 def _along(points: Points, across: Floats, rng: np.random.Generator) -> Points:
     """The points, each with the direction of the fibres there, give or take."""
-    at = _pixels(points)
+    at = pixels(points)
     down, right = np.gradient(across, axis=0)[at], np.gradient(across, axis=1)[at]
     angle = np.arctan2(-right, down)
     return np.column_stack([points, angle + rng.normal(0, 0.2, len(points))])
@@ -119,12 +116,12 @@ def _along(points: Points, across: Floats, rng: np.random.Generator) -> Points:
 
 def _fibres(scene: Scene, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Fibre coordinates that swirl: straight ones, pushed about by smooth noise."""
-    y, x = np.mgrid[: scene.shape[0], : scene.shape[1]] * float(MAP_UM)
+    y, x = np.mgrid[: scene.labels.shape[0], : scene.labels.shape[1]] * float(MAP_UM)
     turn = rng.uniform(0, np.pi)
     push = [
-        80 * smooth(rng, scene.shape, 420 / MAP_UM)
-        + 14 * smooth(rng, scene.shape, 110 / MAP_UM)
-        + 4 * smooth(rng, scene.shape, 36 / MAP_UM)
+        80 * smooth(rng, scene.labels.shape, 420 / MAP_UM)
+        + 14 * smooth(rng, scene.labels.shape, 110 / MAP_UM)
+        + 4 * smooth(rng, scene.labels.shape, 36 / MAP_UM)
         for _ in range(2)
     ]
     along = x * np.cos(turn) + y * np.sin(turn) + push[0]
@@ -166,7 +163,7 @@ def _vacuoles(scene: Scene, rng: np.random.Generator) -> Floats:
 
 def _clefts(scene: Scene, rng: np.random.Generator) -> Floats:
     """Depth into the gaps where stroma shrank away from tumour, along parts of the border."""
-    width = 6.0 * np.clip(smooth(rng, scene.shape, 70 / MAP_UM), -1, 1.4) - 1.5
+    width = 6.0 * np.clip(smooth(rng, scene.labels.shape, 70 / MAP_UM), -1, 1.4) - 1.5
     away = distance_um(scene.labels != TUMOUR)
     gap = (scene.labels == STROMA) & (away < width)
     return floats(np.where(gap, np.minimum(away, width - away), -_DEEP_UM))

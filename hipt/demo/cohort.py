@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from hipt.errors import HiptError
 
 FEWEST = 12
 """Fewest slides: from here on the cohort holds every kind of slide."""
+
+Arrangement: TypeAlias = Literal["excluded", "inflamed"]
+_ARRANGEMENTS: tuple[Arrangement, Arrangement] = get_args(Arrangement)
 
 _Kind: TypeAlias = Literal["block", "biopsy", "blank"]
 
@@ -43,14 +46,14 @@ class Case:
     mixing: float
     """Of immune clusters among tumour, 0 to 1; the class follows from it, wrong labels aside."""
     necrosis: float
-    label: Literal["inflamed", "excluded"]
+    label: Arrangement
     time_months: float
     event: int
 
     @property
-    def arrangement(self) -> Literal["inflamed", "excluded"]:
+    def arrangement(self) -> Arrangement:
         """The class that was painted."""
-        return "inflamed" if self.mixing > 0.5 else "excluded"
+        return _ARRANGEMENTS[self.mixing > 0.5]
 
     @property
     def log_hazard(self) -> float:
@@ -94,9 +97,7 @@ def sheet(slides: Sequence[Slide]) -> str:
     """The sheet of the cohort as CSV; paths start at the sheet's folder."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["slide_id", "path", "case_id", "site", "class", "time_months", "event"],
-    )
+    writer.writerow(["slide_id", "path", "case_id", "site", "class", "time_months", "event"])
     for slide in slides:
         case = slide.case
         facts = (case.case_id, case.site, case.label, f"{case.time_months:.1f}", case.event)
@@ -118,9 +119,7 @@ def _cases(count: int, rng: np.random.Generator) -> list[Case]:
         mixing = rng.uniform(0.75, 1.0) if inflamed else rng.uniform(0.0, 0.2)
         necrosis = rng.uniform(0.0, 0.22)
         months, event = _outcome(mixing, necrosis, rng)
-        label: Literal["inflamed", "excluded"] = (
-            "inflamed" if inflamed != (number in wrong) else "excluded"
-        )
+        label = _ARRANGEMENTS[inflamed != (number in wrong)]
         site = list(SITES)[number % len(SITES)]
         cases.append(Case(f"case-{number + 1:02d}", site, mixing, necrosis, label, months, event))
     return cases
@@ -138,14 +137,12 @@ def _slide(
     position: int, number: int, case: Case, kind: _Kind, rng: np.random.Generator, seed: int
 ) -> Slide:
     """One slide of case `number`; `position` counts the cohort's slides from 1."""
-    block = kind == "block"
-    mpp, objective, downsamples = (
-        _BIOPSY_SCAN if kind == "biopsy" else _SCANS.get(number, _SCAN) if block else _SCAN
-    )
+    scan = _BIOPSY_SCAN if kind == "biopsy" else _SCANS.get(number, _SCAN)
+    mpp, objective, downsamples = scan
     return Slide(
         slide_id="0012" if position == 12 else f"demo-{position:03d}",
         case=case,
-        recipe=_recipe(kind, case, 1.0 if mpp == _SCAN[0] else 0.6, rng),
+        recipe=_recipe(kind, case, 1.0 if scan == _SCAN else 0.6, rng),
         stain=SITES[case.site].varied(rng),
         mpp=mpp,
         objective=objective,

@@ -25,7 +25,7 @@ def smoothstep(values: npt.NDArray[Any], low: float, high: float) -> Floats:
     return floats(t * t * (3.0 - 2.0 * t))
 
 
-def smooth(rng: np.random.Generator, shape: tuple[int, int], scale_px: float) -> Floats:
+def smooth(rng: np.random.Generator, shape: tuple[int, ...], scale_px: float) -> Floats:
     """Noise of mean 0 and roughly unit spread that varies over `scale_px`.
 
     Args:

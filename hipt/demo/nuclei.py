@@ -65,7 +65,7 @@ def stamp(canvas: Bytes, kind: Kind, places: Points, mpp: float) -> None:
 @cache
 def _bank(kind: Kind, mpp: float) -> Bytes:
     """(shapes, angles, side, side) pictures of one kind; the same in every process."""
-    rng = np.random.default_rng([len(kind), ord(kind[0])])
+    rng = np.random.default_rng(list(kind.encode()))
     look = _LOOKS[kind]
     half = int(np.ceil(0.62 * look.length_um[1] / mpp))
     axis: Points = np.linspace(-half * mpp, half * mpp, 2 * half + 1)

@@ -67,10 +67,10 @@ class _Brush:
         self.mpp = mpp
         self.cells = cells
         looks = [cv2.GaussianBlur(look[scene.labels], (0, 0), 1.2) for look in _LOOKS.T]
-        thickness = 1 + 0.10 * smooth(rng, scene.shape, 150 / MAP_UM)
+        thickness = 1 + 0.10 * smooth(rng, scene.labels.shape, 150 / MAP_UM)
         self.haematoxylin, self.eosin = floats(looks[0] * thickness), floats(looks[1] * thickness)
         self.fibre, self.grain = floats(looks[2]), floats(looks[3])
-        patchy = np.clip(0.9 + 0.45 * smooth(rng, scene.shape, 50 / MAP_UM), 0, 1.3)
+        patchy = np.clip(0.9 + 0.45 * smooth(rng, scene.labels.shape, 50 / MAP_UM), 0, 1.3)
         self.walls = floats(looks[4] * patchy)
         long = 16 / _FIBRE_UM
         coarse, fine = (texture(rng, _TILE_PX, (um / _FIBRE_UM, long)) for um in (2.4, 0.8))

@@ -11,9 +11,10 @@ from PIL import Image
 from hipt.demo.artefacts import dust, fold, pen
 from hipt.demo.cells import populate
 from hipt.demo.cohort import Slide
+from hipt.demo.layout import lay_out
 from hipt.demo.noise import Bytes
 from hipt.demo.paint import paint
-from hipt.demo.scene import MAP_UM, Scene, lay_out
+from hipt.demo.scene import MAP_UM, Scene
 from hipt.demo.tiff import write_slide
 
 TRUTH_UM = 8

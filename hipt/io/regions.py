@@ -56,6 +56,12 @@ class _Pending:
     error: SlideError | None = None
     last_of: Slide | None = None
 
+    def settle(self) -> None:
+        """No thread works on it after this, whether its consumer has taken it or left it."""
+        for block in self.blocks:
+            block.cancel()
+        wait(self.blocks)
+
 
 class RegionReader:
     """Threads that read regions ahead of who consumes them, over the borders of slides.
@@ -113,13 +119,12 @@ class RegionReader:
                 item = ahead.popleft()
                 ahead.extend(itertools.islice(source, 1))
                 yield item
+                item.settle()
                 if item.last_of is not None:
-                    wait(item.blocks)
                     item.last_of.close()
         finally:
             for item in ahead:
-                for block in item.blocks:
-                    block.cancel()
+                item.settle()
 
     def _submitted(self, jobs: Iterable[SlideJob]) -> Iterator[_Pending]:
         """Opens each slide and hands its regions' blocks to the threads, one region at a time."""

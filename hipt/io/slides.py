@@ -21,7 +21,7 @@ RGB = npt.NDArray[np.uint8]  # [h, w, 3]
 
 _MIB = 1 << 20
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
-_BAND_PX = 1024
+_BAND_PX, _SMALLEST_PX = 1024, 128
 _THUMBNAIL_TOLERANCE = 1.1
 
 
@@ -115,7 +115,7 @@ class Slide:
 
         Returns:
             uint8 [h, w, 3], and the level-0 pixels per pixel that it really has: its edges may lie
-            up to one pixel beyond the slide's. A damaged tile leaves its band white.
+            up to one pixel beyond the slide's. Damaged tiles are white.
         """
         most = reduction * _THUMBNAIL_TOLERANCE
         level = max(i for i, d in enumerate(self.info.downsamples) if i == 0 or d <= most)
@@ -126,29 +126,30 @@ class Slide:
             for side in (self.info.width_px, self.info.height_px)
         )
         small = np.full((height, width, 3), 255, np.uint8)
-        band = max(1, _BAND_PX // factor)
-        for top in range(0, height, band):
-            rows = min(band, height - top)
-            for left in range(0, width, 4 * band):
-                columns = min(4 * band, width - left)
-                small[top : top + rows, left : left + columns] = self._reduced(
-                    level, factor, (left, top, columns, rows)
+        side = max(1, _BAND_PX // factor)
+        for top in range(0, height, side):
+            for left in range(0, width, 4 * side):
+                self._fill(
+                    small[top : top + side, left : left + 4 * side], (left, top), level, factor
                 )
         return small, scale
 
-    def _reduced(self, level: int, factor: int, box: tuple[int, int, int, int]) -> RGB:
-        """A rectangle of the thumbnail: the area mean of factor x factor pixels of a level."""
-        left, top, columns, rows = box
+    def _fill(self, out: RGB, corner: tuple[int, int], level: int, factor: int) -> None:
+        """Fill a part of a thumbnail; where it meets a damaged tile, in ever smaller pieces."""
+        rows, columns = out.shape[:2]
         scale = self.info.downsamples[level] * factor
+        x, y = (round(value * scale) for value in corner)
         try:
-            pixels = self.read(
-                level, round(left * scale), round(top * scale), columns * factor, rows * factor
-            )
+            pixels = self.read(level, x, y, columns * factor, rows * factor)
         except UnreadableTileError:
-            return np.full((rows, columns, 3), 255, np.uint8)
-        if factor == 1:
-            return pixels
-        return reduced(pixels, columns, rows)
+            if max(rows, columns) * factor <= _SMALLEST_PX or max(rows, columns) == 1:
+                return
+            axis = 0 if rows > columns else 1
+            for first, part in zip((0, out.shape[axis] // 2), _halves(out, axis), strict=True):
+                left, top = corner[0] + first * axis, corner[1] + first * (1 - axis)
+                self._fill(part, (left, top), level, factor)
+        else:
+            out[:] = pixels if factor == 1 else reduced(pixels, columns, rows)
 
     def _reopen(self, broken: openslide.OpenSlide) -> None:
         """A fresh handle in place of one that stays in error after a damaged tile."""
@@ -216,6 +217,12 @@ def _info(handle: openslide.OpenSlide) -> SlideInfo:
         downsamples=tuple(float(d) for d in handle.level_downsamples),
         bounds=(left, top, int(bounds[2] or width - left), int(bounds[3] or height - top)),
     )
+
+
+def _halves(image: RGB, axis: int) -> tuple[RGB, RGB]:
+    """Views of the two halves of a picture."""
+    half = image.shape[axis] // 2
+    return (image[:half], image[half:]) if axis == 0 else (image[:, :half], image[:, half:])
 
 
 def _number(text: str | None) -> float | None:

@@ -285,11 +285,17 @@ def _refuse_other_schema(path: Path, found: pa.Schema, wanted: pa.Schema) -> Non
         elif name not in wanted.names:
             problem = f"column '{name}' is unknown"
         elif found.field(name) != wanted.field(name):
-            problem = f"'{found.field(name)}' instead of '{wanted.field(name)}'"
+            kinds = [_kind(schema.field(name)) for schema in (found, wanted)]
+            problem = f"column '{name}' is {' instead of '.join(kinds)}"
         else:
             continue
         break
     raise HiptError(f"{path}: is not of this version ({problem}); delete it, and it is made again")
+
+
+def _kind(field: pa.Field) -> str:
+    """A column's type in words."""
+    return str(field.type) if field.nullable else f"{field.type} without nulls"
 
 
 def _metadata(provenance: Provenance | None) -> dict[str, str] | None:

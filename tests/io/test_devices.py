@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
 
@@ -37,7 +36,6 @@ class Holder:
         )
 
     def says(self) -> str:
-        assert self.process.stdout is not None
         timer = Timer(60, self.process.kill)
         timer.start()
         try:
@@ -46,28 +44,27 @@ class Holder:
             timer.cancel()
 
     def end(self) -> None:
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
 
 
-@pytest.fixture
-def holders(tmp_path: Path) -> Iterator[list[Holder]]:
-    started = [Holder(tmp_path) for _ in range(3)]
-    yield started
-    for holder in started:
-        if holder.process.poll() is None:
+@contextmanager
+def holders(folder: Path, count: int) -> Iterator[list[Holder]]:
+    started = [Holder(folder) for _ in range(count)]
+    try:
+        yield started
+    finally:
+        for holder in started:
             holder.end()
 
 
-def test_two_hold_different_devices_a_third_waits_and_gets_that_of_the_killed(
-    holders: list[Holder],
-):
-    first = {holder: holder.says() for holder in holders}
-    assert sorted(first.values()) == ["0\n", "1\n", TAKEN]
-    waiting = next(holder for holder in holders if first[holder] == TAKEN)
-    killed = next(holder for holder in holders if holder is not waiting)
-    killed.end()
-    assert waiting.says() == first[killed]
+def test_each_gets_its_own_device_and_a_killed_holder_frees_it(tmp_path: Path):
+    with leased(["gpu-a", "gpu-b"], tmp_path) as mine, holders(tmp_path, 2) as others:
+        said = {holder.says(): holder for holder in others}
+        assert said.keys() == {f"{1 - mine}\n", TAKEN}
+        said[f"{1 - mine}\n"].end()
+        assert said[TAKEN].says() == f"{1 - mine}\n"
 
 
 def test_a_lease_ends_with_its_block(tmp_path: Path):

@@ -101,7 +101,7 @@ class Project:
         return Ran(done.returncode, done.stdout + done.stderr, time.monotonic() - start)
 
     def run_and_kill(self, after_s: float) -> bool:
-        """Run Snakemake and kill it and its jobs after some seconds; False if it was done before."""
+        """Run Snakemake and kill it with its jobs after some seconds; False if it was done."""
         with (self.folder / "killed.log").open("w") as log:
             process = subprocess.Popen(
                 self.command(), cwd=self.folder, stdout=log, stderr=log, start_new_session=True

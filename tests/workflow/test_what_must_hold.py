@@ -183,7 +183,7 @@ def test_raised_version(project: Project, monkeypatch: pytest.MonkeyPatch):
     assert ran.jobs == per_batch(2, "embed_regions"), ran.text
 
 
-def test_touched_and_moved_slides(project: Project, tmp_path: Path):
+def test_touched_and_moved_slides(project: Project):
     before = {step: project.times(step) for step in STEPS}
     content = project.content()
     for slide in (project.folder / "slides").iterdir():
