@@ -6,9 +6,9 @@ its traceback.
 
 from __future__ import annotations
 
-import errno
 import importlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from types import FrameType
 
 from hipt import __version__
 from hipt.errors import HiptError
+from hipt.io.shards import NO_SPACE
 
 STEPS = {
     "segment": "tissue masks, contours and overviews of a batch of slides",
@@ -49,11 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"hipt {args[0]}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno not in NO_SPACE:
             raise
         print(
             f"hipt {args[0]}: no space left to write {error.filename or 'a file'} "
-            f"({error.strerror}); free some and run again, finished slides are kept",
+            f"({os.strerror(error.errno)}); free some and run again, finished slides are kept",
             file=sys.stderr,
         )
         return 2

@@ -35,8 +35,8 @@ _WANTED = {
 }
 """What a value should have been, by the first word of pydantic's name for the mistake."""
 
-_BRIEF = reprlib.Repr()
-_BRIEF.maxstring = _BRIEF.maxother = 80
+_SHORTENED = reprlib.Repr()
+_SHORTENED.maxstring = _SHORTENED.maxother = 80
 
 
 class Section(BaseModel):
@@ -337,7 +337,7 @@ def _sentence(cls: type[Section], error: ValidationError) -> str:
     # pydantic reports every branch of a union; the one that the values were meant for says most
     here = [problem for problem in problems if problem[0][: len(first)] == first]
     keys, section, worst = min(here, key=lambda problem: _rank(problem[2], len(problem[0])))
-    where, kind = ".".join(keys), worst["type"]
+    where, kind = _brief(".".join(keys)).strip("'"), worst["type"]
     if kind in ("extra_forbidden", "invalid_key"):
         return f"unknown key '{where}'; {_hint(keys[-1], sorted(section.model_fields))}"
     if kind == "missing":
@@ -346,7 +346,13 @@ def _sentence(cls: type[Section], error: ValidationError) -> str:
     if kind == "value_error":
         return place + str(worst["ctx"]["error"])
     wanted = dict.fromkeys(_wanted(e) for path, _, e in here if path == keys)
-    return f"{place}must be {' or '.join(wanted)}, got {_BRIEF.repr(worst['input'])}"
+    return f"{place}must be {' or '.join(wanted)}, got {_brief(worst['input'])}"
+
+
+def _brief(value: object) -> str:
+    """A value as it would be written, on one short line."""
+    text = _SHORTENED.repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def _place(cls: type[Section], loc: tuple[int | str, ...]) -> tuple[list[str], type[Section]]:

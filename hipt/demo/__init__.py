@@ -11,9 +11,10 @@ What there is to learn:
 
 - **class**, `inflamed` or `excluded`: tumour islands and immune clusters sit on a lattice of sites
   185 um apart. In inflamed cases the two kinds are shuffled; in excluded ones the clusters stay
-  together, far from tumour. The amounts are the same, and about one patch of 128 um in a hundred
-  holds both kinds at most, so the mean of a slide's patches says next to nothing; regions of
-  512 um that hold both are more than twice as common in inflamed cases. One label in ten is wrong.
+  together, far from tumour. The amounts are the same, and no more than two or three patches of
+  128 um in a hundred hold both kinds, so the mean of a slide's patches says next to nothing;
+  regions of 512 um that hold both are about twice as common in inflamed cases. One label in ten
+  is wrong.
 - **time_months**, **event**: the hazard rises with the share of necrosis (composition) and falls
   with mixing (arrangement); Weibull times, uniform censoring.
 - **tissue types** of patches: glands and tumour have nearly the same mean colour, stroma and

@@ -13,6 +13,9 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 Points: TypeAlias = npt.NDArray[np.float64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
+_ROW = 0.75**0.5
+"""Distance of a hexagonal lattice's rows, in spacings."""
+
 
 def floats(values: npt.ArrayLike) -> Floats:
     """The values as float32."""
@@ -58,9 +61,9 @@ def scatter(
     Returns:
         (N, 2) array of x, y in micrometres, inside the size.
     """
-    reach = int(np.hypot(*size_um) / spacing_um / 2 / 0.866) + 2
+    reach = int(np.hypot(*size_um) / spacing_um / 2 / _ROW) + 2
     row, col = (axis.ravel() for axis in np.mgrid[-reach : reach + 1, -reach : reach + 1])
-    lattice = np.stack([col + 0.5 * (row % 2), 0.866 * row], axis=1)
+    lattice = np.stack([col + 0.5 * (row % 2), _ROW * row], axis=1)
     lattice += rng.uniform(-0.5, 0.5, 2) + rng.uniform(-jitter, jitter, lattice.shape)
     turn = rng.uniform(0, 2 * np.pi)
     x = lattice[:, 0] * np.cos(turn) - lattice[:, 1] * np.sin(turn)

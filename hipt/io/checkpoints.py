@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from hipt.config import PatchEncoderConfig, RegionEncoderConfig
 from hipt.errors import HiptError
 from hipt.io.digests import refuse_no_weights
-from hipt.io.shards import whole
+from hipt.io.shards import KEY, whole
 from hipt.nn.encoders import PatchEncoder, build_patch_encoder, build_region_encoder
 from hipt.nn.vit import ViT, initialise
 from hipt.nn.weights import backbone_state, load_strictly
@@ -50,8 +51,9 @@ def read_weights(path: Path, which: Which = "teacher") -> Weights:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                return Weights(backbone_state(state, which), dict(file.metadata() or {}))
-        with torch.serialization.safe_globals([argparse.Namespace]):
+                return Weights(backbone_state(state, which), _metadata(file.metadata() or {}))
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is odd about a file is said below
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
@@ -70,7 +72,8 @@ def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str
     """Write safetensors, whole or not at all; equal tensors give equal bytes."""
     tensors = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
     with whole(path) as part:
-        save_file(tensors, part, dict(metadata))
+        # One key, since safetensors writes several in no fixed order.
+        save_file(tensors, part, {KEY: json.dumps(dict(metadata), sort_keys=True)})
 
 
 def load_patch_encoder(cfg: PatchEncoderConfig) -> PatchEncoder:
@@ -105,6 +108,12 @@ def _fill(model: nn.Module, file: str | None, seed: int | None, section: str) ->
     weights = read_weights(Path(file))
     load_strictly(model, weights.state, f"{section}.weights: {file}")
     return weights.metadata
+
+
+def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """What a safetensors file says about itself, ours unpacked."""
+    ours = json.loads(metadata.get(KEY, "{}"))
+    return {**{key: value for key, value in metadata.items() if key != KEY}, **ours}
 
 
 def _short(error: BaseException) -> str:

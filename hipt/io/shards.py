@@ -7,6 +7,7 @@ the right fingerprint keeps it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import hashlib
@@ -24,6 +25,9 @@ from hipt import __version__
 KEY = "hipt"
 """The metadata key under which a file carries its provenance."""
 
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What writing raises where the disk, the quota or a limit is full."""
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
@@ -33,7 +37,7 @@ def whole(path: Path) -> Iterator[Path]:
     writer of the same file left is removed.
 
     Raises:
-        OSError: what writing raised, e.g. a full disk.
+        OSError: what writing raised; on a full disk it names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
@@ -46,6 +50,10 @@ def whole(path: Path) -> Iterator[Path]:
             with part.open("rb") as written:
                 os.fsync(written.fileno())
             part.replace(path)
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -3,72 +3,120 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import polars as pl
+import pyarrow as pa
+
 from hipt.config import SlidesSettings
+from hipt.errors import HiptError
 from hipt.io.batches import read_ledger
-from hipt.io.indices import Row, read_index
 from hipt.io.results import SHARD_SUFFIX, Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.sheets import SlideRow, read_sheet
-from hipt.io.tables import SLIDES, write_rows
+from hipt.io.tables import INDICES, SLIDES, read_table, write_table
 
 log = logging.getLogger(__name__)
 
 STEP = "slides"
+
+VERDICT = ("status", "reason", "fingerprint")
+"""What every step's index says of a slide; all else in it are the step's own facts."""
 
 
 def run(out: Path, cfg: SlidesSettings) -> None:
     """Join sheet and indices into the slide table; name the files that somebody deleted."""
     results = Results(out.parent)
     sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
-    batch_of = read_ledger(results.batches).batch_of
-    batches = sorted({batch_of[row.slide_id] for row in sheet})
-    indices = {step: dict(_indexed(results, step, batches)) for step in SHARD_SUFFIX}
-    rows = []
-    for slide in sheet:
-        found = {step: index[slide.slide_id] for step, index in indices.items()}
-        rows.append(_row(slide, batch_of[slide.slide_id], found, results))
-    write_rows(out, rows, SLIDES)
-    log.info("%d slides, %d in order", len(rows), sum(row["status"] == "ok" for row in rows))
+    slides = _placed(sheet, read_ledger(results.batches).batch_of, results)
+    for step in SHARD_SUFFIX:
+        slides = _joined(slides, step, results)
+    table = _finished(slides, _deleted(slides, results))
+    write_table(out, table.select(SLIDES.names).to_arrow(), SLIDES)
+    log.info("%d slides, %d in order", len(table), (table["status"] == "ok").sum())
 
 
-def _indexed(results: Results, step: str, batches: Sequence[str]) -> Iterator[tuple[str, Row]]:
-    """The rows of a step's indices, by slide."""
-    for batch in batches:
-        for row in read_index(results.index(step, batch)):
-            yield row["slide_id"], row
+def _placed(
+    sheet: Sequence[SlideRow], batch_of: Mapping[str, str], results: Results
+) -> pl.DataFrame:
+    """The sheet's rows, each with its batch."""
+    if new := [row.slide_id for row in sheet if row.slide_id not in batch_of]:
+        raise HiptError(
+            f"{results.batches}: {len(new)} of the sheet's slides have no batch yet, {new[0]} "
+            "among them; run `snakemake`, which forms batches first"
+        )
+    rows = [(r.slide_id, r.case_id, r.site, str(r.path), batch_of[r.slide_id]) for r in sheet]
+    return pl.DataFrame(rows, ["slide_id", "case_id", "site", "path", "batch"], orient="row")
 
 
-def _row(slide: SlideRow, batch: str, found: Mapping[str, Row], results: Results) -> Row:
-    """A slide's row: the facts of each step, and the last verdict."""
-    facts: Row = {}
-    for row in found.values():
-        facts |= {name: value for name, value in row.items() if value is not None}
-    notes = [facts.get("note", ""), *_deleted(slide.slide_id, batch, found, results)]
-    facts |= {
-        "case_id": slide.case_id,
-        "site": slide.site,
-        "path": str(slide.path),
-        "batch": batch,
-        "note": "; ".join(filter(None, notes)),
-        "levels": len(facts["downsamples"]) if "downsamples" in facts else None,
-    }
-    return {name: facts.get(name) for name in SLIDES.names}
+def _joined(slides: pl.DataFrame, step: str, results: Results) -> pl.DataFrame:
+    """The slides with a step's verdict, and those of its facts that no step before it gave."""
+    batches = sorted(set(slides["batch"]))
+    index = _index(step, batches, results)
+    facts = [name for name in index.columns if name not in (*slides.columns, *VERDICT)]
+    found = index.select(
+        "slide_id", *facts, *(pl.col(name).alias(f"{step} {name}") for name in VERDICT)
+    )
+    joined = slides.join(
+        found, on="slide_id", how="left", validate="1:1", maintain_order="left", coalesce=True
+    )
+    lost = joined.filter(pl.col(f"{step} status").is_null())
+    if len(lost):
+        slide_id, batch = lost.select("slide_id", "batch").row(0)
+        path = results.index(step, batch)
+        raise HiptError(
+            f"{path}: has no row for {slide_id}, which came back into the sheet; "
+            f"make it again: snakemake --forcerun {results.index('segment', batch)}"
+        )
+    return joined
 
 
-def _deleted(
-    slide_id: str, batch: str, found: Mapping[str, Row], results: Results
-) -> Iterator[str]:
-    """The slide's files that an index vouches for and that are not there."""
-    for step, row in found.items():
-        if row["fingerprint"] is None or results.shard(step, slide_id).exists():
-            continue
-        index = results.index(step, batch)
-        note = f"its file of {step} was deleted; make it again with snakemake --forcerun {index}"
-        log.warning("%s: %s", slide_id, note)
-        yield note
+def _index(step: str, batches: Iterable[str], results: Results) -> pl.DataFrame:
+    """The indices of a step's batches, one below the other."""
+    tables = [read_table(results.index(step, batch), INDICES[step]) for batch in batches]
+    index = pl.from_arrow(pa.concat_tables(tables))
+    assert isinstance(index, pl.DataFrame)
+    return index
+
+
+def _deleted(slides: pl.DataFrame, results: Results) -> pl.DataFrame:
+    """Notes on files that an index vouches for and that are not there, by slide."""
+    notes: dict[str, list[str]] = defaultdict(list)
+    for step in SHARD_SUFFIX:
+        made = slides.filter(pl.col(f"{step} fingerprint").is_not_null())
+        folder = results.root / step  # listed once: asking for each file is slow on network disks
+        there = {path.name for path in folder.iterdir()}
+        for slide_id, batch in made.select("slide_id", "batch").iter_rows():
+            if results.shard(step, slide_id).name not in there:
+                index = results.index(step, batch)
+                note = f"{step} file is missing; make it again: snakemake --forcerun {index}"
+                log.warning("%s: %s", slide_id, note)
+                notes[slide_id].append(note)
+    said = {slide_id: "; ".join(all_of_it) for slide_id, all_of_it in notes.items()}
+    columns = {"slide_id": list(said), "deleted": list(said.values())}
+    return pl.DataFrame(columns, {"slide_id": pl.String, "deleted": pl.String})
+
+
+def _finished(slides: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
+    """The slides with one verdict each, that of the first step that was not ok, and all notes."""
+
+    def verdict(name: str) -> pl.Expr:
+        ended = [
+            pl.when(pl.col(f"{step} status") != "ok").then(f"{step} {name}")
+            for step in SHARD_SUFFIX
+        ]
+        return pl.coalesce(*ended, f"embed_regions {name}").alias(name)
+
+    return slides.join(deleted, on="slide_id", how="left", maintain_order="left").with_columns(
+        verdict("status"),
+        verdict("reason"),
+        levels=pl.col("downsamples").list.len(),
+        note=pl.concat_str(
+            pl.when(pl.col("note") != "").then("note"), "deleted", separator="; ", ignore_nulls=True
+        ),
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

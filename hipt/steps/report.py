@@ -1,0 +1,315 @@
+"""The report page: what became of every slide, what ran on what, and what it took."""
+
+from __future__ import annotations
+
+import logging
+import math
+import platform
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import polars as pl
+import polars.selectors as cs
+import yaml
+
+from hipt import __version__
+from hipt.config import Config, PatchEncoderConfig, RegionEncoderConfig, ReportSettings
+from hipt.errors import STATUSES, TROUBLE, HiptError, Status
+from hipt.io.benchmarks import per_rule, read_jobs
+from hipt.io.html import data_uri, write_page
+from hipt.io.images import read_rgb
+from hipt.io.indices import read_seconds
+from hipt.io.results import SHARD_SUFFIX, Results
+from hipt.io.settings import read_settings, step_parser
+from hipt.io.tables import SLIDES, read_provenance, read_table
+from hipt.steps import VERSION
+
+log = logging.getLogger(__name__)
+
+STEP = "report"
+
+PICTURE_PX = 400
+"""Longest side of a picture in the page."""
+
+LISTED = 25
+"""Most slides that are listed per status; the table has all of them."""
+
+MOST_BARS = 24
+"""Most bars of a histogram."""
+
+SOFTWARE = (
+    *("torch", "timm", "openslide-python", "openslide-bin", "snakemake", "numpy", "scikit-image"),
+    *("opencv-python-headless", "pyarrow", "polars", "pandas"),
+)
+"""Packages whose versions the page names."""
+
+MEANING: Mapping[Status, str] = {
+    "ok": "in order: went through every step",
+    "missing": "there is no file where the sheet says",
+    "unreadable": "not a slide, cut off, or not allowed to be read",
+    "no_mpp": "nothing says how many µm a pixel has",
+    "too_coarse": "its finest level is coarser than the wanted resolution; nothing is enlarged",
+    "no_tissue": "no tissue was found on it",
+    "damaged": "too many of its tissue patches cannot be decoded",
+    "excluded": "left out by the sheet",
+}
+
+ADVICE: Mapping[Status, str] = {
+    "missing": "Mend the path in the sheet, or see whether the disk is mounted.",
+    "unreadable": "Try it in a viewer; copy it again from the scanner or the archive.",
+    "no_mpp": "Fill in the sheet's column mpp, or set slides.default_mpp.",
+    "too_coarse": "Take a finer scan, or set a coarser mpp for the whole run.",
+    "damaged": "Copy it again; to accept the loss, raise embed.patches.max_unreadable.",
+    "no_tissue": "Look at its picture below. If there is tissue on it, name a mask in the sheet's "
+    "column mask, or lower segment.min_tissue_mm2.",
+}
+"""What to do about a slide that ended so; in the order in which they are listed."""
+
+COLUMNS = (
+    ("slide_id", "Slide", "text", True),
+    ("case_id", "Case", "text", True),
+    ("site", "Site", "text", True),
+    ("status", "Status", "text", True),
+    ("reason", "Reason", "text", True),
+    ("note", "Remark", "text", True),
+    ("tissue_mm2", "Tissue, mm²", "number", True),
+    ("tissue_fraction", "Tissue, share of slide", "share", False),
+    ("tissue_in_regions", "Tissue in regions", "share", True),
+    ("regions", "Regions", "count", True),
+    ("patches", "Patches", "count", False),
+    ("tissue_patches", "Tissue patches", "count", True),
+    ("unreadable_patches", "Unreadable patches", "count", True),
+    ("mpp", "µm/px", "number", True),
+    ("mpp_source", "µm/px from", "text", False),
+    ("objective", "Objective", "number", False),
+    ("vendor", "Vendor", "text", True),
+    ("width_px", "Width, px", "count", False),
+    ("height_px", "Height, px", "count", False),
+    ("levels", "Levels", "count", False),
+    ("read_level", "Read level", "count", False),
+    ("downsample", "Downsample", "number", False),
+    ("read_mpp", "Read µm/px", "number", False),
+    *((f"seconds_{step}", f"{step}, s", "number", False) for step in SHARD_SUFFIX),
+    ("batch", "Batch", "text", False),
+    ("path", "File", "text", False),
+)
+"""The table's columns: name, heading, kind, and whether it is shown from the start."""
+
+
+def run(slides: Path, out: Path, cfg: ReportSettings) -> None:
+    """Write the page."""
+    results, config = Results(slides.parent), cfg.config
+    table = _read(slides, results)
+    available = _available(table, results)
+    pictures = list(_pictures(available[: config.report.overviews]))
+    facts = {
+        "title": config.report.title,
+        "made": f"{datetime.now(UTC):%-d %B %Y, %H:%M} UTC",
+        "statuses": _statuses(table),
+        "concerns": list(_concerns(table)),
+        "cohort": _cohort(table),
+        "distributions": list(_distributions(table)),
+        "histograms": list(_histograms(table)),
+        "table": _table(table, [picture["slide_id"] for picture in pictures]),
+        "pictures": pictures,
+        "available": len(available),
+        "encoders": [*_encoders(table, results, config)],
+        "software": {"hipt": __version__, "Python": platform.python_version()} | _software(),
+        "steps": VERSION,
+        "costs": list(_costs(table, results)),
+        "config": yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True),
+        "changes": _changes(config),
+    }
+    write_page(out, STEP, facts)
+    log.info("%s: %d slides, %.1f MB", out, len(table), out.stat().st_size / 1e6)
+
+
+def _read(path: Path, results: Results) -> pl.DataFrame:
+    """The slide table, with the seconds of every step."""
+    table = pl.from_arrow(read_table(path, SLIDES))
+    assert isinstance(table, pl.DataFrame)
+    for step in SHARD_SUFFIX:
+        seconds: dict[str, float] = {}
+        for batch in table["batch"].unique():
+            seconds |= read_seconds(results.seconds(step, batch))
+        spent = pl.Series(f"seconds_{step}", map(seconds.get, table["slide_id"]), pl.Float64)
+        table = table.with_columns(spent)
+    return table.with_columns(cs.float().fill_nan(None))
+
+
+def _statuses(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """How many slides ended how."""
+    counts = Counter(table["status"])
+    return [
+        {
+            "status": status,
+            "slides": counts[status],
+            "meaning": MEANING[status],
+            "trouble": status in TROUBLE,
+        }
+        for status in STATUSES
+        if counts[status]
+    ]
+
+
+def _concerns(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    """Slides that somebody should look at: status by status, then those with remarks."""
+    for status, advice in ADVICE.items():
+        said = table.filter(status=status).select("slide_id", text="reason")
+        if len(said):
+            yield _concern(status, advice, said)
+    said = table.filter(pl.col("note") != "").select("slide_id", text="note")
+    if len(said):
+        yield _concern("remarks", "These slides went on; see whether it is as you want it.", said)
+
+
+def _concern(name: str, advice: str, said: pl.DataFrame) -> dict[str, Any]:
+    """One group of slides, the first of them listed."""
+    listed = said.head(LISTED).to_dicts()
+    return {"name": name, "advice": advice, "slides": len(said), "listed": listed}
+
+
+def _cohort(table: pl.DataFrame) -> dict[str, float]:
+    """The cohort in numbers; areas and counts over slides in order."""
+    done = table.filter(status="ok")
+    summed = ("tissue_mm2", "regions", "patches", "tissue_patches", "unreadable_patches")
+    return {
+        "slides": len(table),
+        "done": len(done),
+        "cases": table["case_id"].n_unique(),
+        "sites": table.filter(pl.col("site") != "")["site"].n_unique(),
+        **{name: done[name].sum() for name in summed},
+    }
+
+
+def _distributions(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    """How many slides have which site, vendor, resolution."""
+    mpp = table["mpp"].round(2).cast(pl.String)
+    for title, values in (
+        ("Site", table["site"].replace("", None)),
+        ("Vendor", table["vendor"]),
+        ("µm per pixel, to 0.01", mpp),
+        ("µm per pixel taken from", table["mpp_source"]),
+    ):
+        counts = Counter(values.drop_nulls()).most_common()
+        shown, others = counts[:10], counts[10:]
+        if others:
+            shown.append((f"{len(others)} others", sum(number for _, number in others)))
+        if values.null_count() < len(values):
+            unknown = [("not known", values.null_count())] if values.null_count() else []
+            yield {"title": title, "rows": [*shown, *unknown], "total": len(values)}
+
+
+def _histograms(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    """Tissue and regions per slide, over slides in order."""
+    done = table.filter(status="ok")
+    for title, name, least_step in (
+        ("Tissue per slide, mm²", "tissue_mm2", 0.0),
+        ("Regions per slide", "regions", 1.0),
+    ):
+        values = done[name].drop_nulls().to_numpy()
+        if len(values) and values.max() > 0:
+            step = max(least_step, _round_step(float(values.max()) / MOST_BARS))
+            edges = np.arange(0, math.floor(values.max() / step) + 2) * step
+            yield {
+                "title": title,
+                "bars": np.histogram(values, edges)[0].tolist(),
+                "edges": edges.tolist(),
+                "quartiles": np.quantile(values, (0, 0.25, 0.5, 0.75, 1)).tolist(),
+            }
+
+
+def _round_step(least: float) -> float:
+    """The next 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
+
+
+def _table(table: pl.DataFrame, pictured: Sequence[str]) -> dict[str, Any]:
+    """The table for the script: columns with all of their values."""
+    columns = [
+        {
+            "name": name,
+            "label": label,
+            "kind": kind,
+            "shown": shown and _telling(table, name),
+            "values": table[name].to_list(),
+        }
+        for name, label, kind, shown in COLUMNS
+    ]
+    return {"columns": columns, "trouble": sorted(TROUBLE), "pictured": list(pictured)}
+
+
+def _telling(table: pl.DataFrame, name: str) -> bool:
+    """Whether a column says anything that the slide's id does not."""
+    if name == "case_id":
+        return not table["case_id"].equals(table["slide_id"])
+    return not table[name].is_null().all() and not table[name].cast(pl.String).eq("").all()
+
+
+def _available(table: pl.DataFrame, results: Results) -> list[tuple[dict[str, Any], Path]]:
+    """Slides that have an overview, and it: troubled ones first, then those with most regions."""
+    there = {
+        path for step in ("segment", "tile") for path in (results.root / step).glob("*.jpg")
+    }
+    order = table.filter(pl.col("tissue_mm2").is_not_null()).sort(
+        pl.col("status").is_in(list(TROUBLE)),
+        pl.col("status") != "ok",
+        pl.col("note") != "",
+        pl.col("regions").fill_null(0),
+        descending=True,
+        maintain_order=True,
+    )
+    found = []
+    for row in order.to_dicts():
+        steps = ["segment"] if row["regions"] is None else ["tile", "segment"]
+        paths = (results.overview(step, row["slide_id"]) for step in steps)
+        path = next((path for path in paths if path in there), None)
+        if path:
+            found.append((row, path))
+    return found
+
+
+def _pictures(available: Sequence[tuple[dict[str, Any], Path]]) -> Iterator[dict[str, Any]]:
+    """The overviews, made small; one that cannot be read is named in the log."""
+    for row, path in available:
+        try:
+            rgb = read_rgb(path)
+        except HiptError as error:
+            log.warning("%s: left out of the page", error)
+            continue
+        height, width = rgb.shape[:2]
+        file = quote(f"{path.parent.name}/{path.name}")
+        yield row | {
+            "data": data_uri(rgb, PICTURE_PX),
+            "width": width,
+            "height": height,
+            "file": file,
+        }
+
+
+def _encoders(
+    table: pl.DataFrame, results: Results, config: Config
+) -> Iterator[dict[str, Any]]:
+    """Which weights ran on what, per stage, as one slide's file of every batch records it."""
+    sections: dict[str, PatchEncoderConfig | RegionEncoderConfig] = {
+        "embed_patches": config.embed.patches,
+        "embed_regions": config.embed.regions,
+    }
+    samples = table.filter(status="ok").unique("batch", keep="first", maintain_order=True)
+    for step, section in sections.items():
+        name = Path(section.weights).name if section.weights else None
+        seed = section.random
+        made = Counter(
+            facts
+            for slide_id in samples["slide_id"]
+            if (facts := _made_with(results.shard(step, slide_id)))
+        )
+        for (weights, torch, device, precision), batches in made.most_common():
+            yield {}

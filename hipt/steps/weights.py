@@ -1,0 +1,75 @@
+"""Show what a weights file is, or convert it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from hipt.errors import HiptError
+from hipt.io.checkpoints import Weights, read_weights, write_weights
+from hipt.io.digests import weights_sha256
+from hipt.io.shards import whole
+
+
+def show(path: Path) -> str:
+    """What a weights file holds, as lines of text."""
+    weights = read_weights(path)
+    parameters = sum(tensor.numel() for tensor in weights.state.values())
+    facts = {
+        "file": str(path),
+        "sha256": weights_sha256(path),
+        "network": _network(weights),
+        "tensors": f"{len(weights.state)}",
+        "parameters": f"{parameters:,}",
+        **weights.metadata,
+    }
+    width = max(map(len, facts)) + 2
+    return "\n".join(f"{name:{width}}{value}" for name, value in facts.items())
+
+
+def convert(source: Path, target: Path, which: str) -> None:
+    """Write weights as safetensors, or as a DINO checkpoint, by the target's suffix.
+
+    Raises:
+        HiptError: if the target is neither.
+    """
+    weights = read_weights(source, "student" if which == "student" else "teacher")
+    if target.suffix == ".safetensors":
+        write_weights(target, weights.state, {"source": source.name, **weights.metadata})
+    elif target.suffix in (".pth", ".pt"):
+        with whole(target) as part:
+            torch.save({"teacher": dict(weights.state)}, part)
+    else:
+        raise HiptError(f"{target}: name it .safetensors, or .pth for a DINO checkpoint")
+
+
+def _network(weights: Weights) -> str:
+    """The kind of network that the tensors belong to."""
+    state = weights.state
+    depth = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
+    if "phi.0.weight" in state:
+        dim, in_dim = state["phi.0.weight"].shape
+        return f"ViT4096-256: {depth} blocks, {dim} wide, grids of {in_dim} features"
+    if "patch_embed.proj.weight" in state and "cls_token" in state:
+        return f"ViT of pixels: {depth} blocks, {state['cls_token'].shape[-1]} wide"
+    return "not one of HIPT's"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: `show FILE`, or `convert SOURCE TARGET`."""
+    parser = argparse.ArgumentParser(prog="hipt weights", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("show").add_argument("file", type=Path)
+    converter = commands.add_parser("convert")
+    converter.add_argument("source", type=Path)
+    converter.add_argument("target", type=Path, help=".safetensors, or .pth")
+    converter.add_argument("--which", choices=["teacher", "student"], default="teacher")
+    args = parser.parse_args(argv)
+    if args.command == "show":
+        sys.stdout.write(show(args.file) + "\n")
+    else:
+        convert(args.source, args.target, args.which)

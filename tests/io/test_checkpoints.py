@@ -1,0 +1,166 @@
+"""Weights files: the released form, ours, and what is said of all others."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from hipt.config import PatchEncoderConfig, RegionEncoderConfig, ViTShape
+from hipt.errors import HiptError
+from hipt.io.checkpoints import (
+    load_patch_encoder,
+    load_region_encoder,
+    read_weights,
+    write_weights,
+)
+from hipt.nn.vit import initialise, vit256
+
+SHAPE = ViTShape(depth=2, dim=24, heads=3)
+
+
+def backbone(seed: int) -> dict[str, torch.Tensor]:
+    model = vit256(SHAPE)
+    initialise(model, seed)
+    return model.state_dict()
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DINO training checkpoint in the form of the released ones."""
+    head = {
+        f"head.mlp.{i}.{kind}": torch.zeros(4) for i in (0, 2, 4) for kind in ("weight", "bias")
+    }
+    head |= {
+        "head.last_layer.weight_g": torch.ones(8, 1),
+        "head.last_layer.weight_v": torch.ones(8),
+    }
+    path = tmp_path_factory.mktemp("weights") / "vit256_small_dino.pth"
+    student = {f"module.backbone.{name}": value for name, value in backbone(1).items()}
+    teacher = {f"backbone.{name}": value for name, value in backbone(2).items()}
+    torch.save(
+        {
+            "student": student | {f"module.{k}": v for k, v in head.items()},
+            "teacher": teacher | head,
+            "optimizer": {"state": {0: {"step": 3, "exp_avg": torch.zeros(2)}}, "param_groups": []},
+            "epoch": 100,
+            "args": argparse.Namespace(arch="vit_small", patch_size=16, lr=5e-4),
+            "dino_loss": {"center": torch.zeros(1, 8)},
+            "fp16_scaler": {"scale": 65536.0, "growth_factor": 2.0},
+        },
+        path,
+    )
+    return path
+
+
+@pytest.mark.parametrize(("which", "seed"), [("teacher", 2), ("student", 1)])
+def test_released_checkpoints_are_read(released: Path, which: str, seed: int):
+    state = read_weights(released, which).state
+    expected = backbone(seed)
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[name], expected[name]) for name in expected)
+
+
+def test_loaded_encoder_computes_with_the_teacher(released: Path):
+    encoder = load_patch_encoder(PatchEncoderConfig(shape=SHAPE, weights=str(released)))
+    assert torch.equal(encoder.model.state_dict()["norm.weight"], backbone(2)["norm.weight"])
+    assert torch.equal(encoder.model.state_dict()["pos_embed"], backbone(2)["pos_embed"])
+    assert not encoder.training
+
+
+def test_ours_there_and_back_and_equal_bytes(tmp_path: Path):
+    state = backbone(3)
+    metadata = {"mean": "[0.1, 0.2, 0.3]", "std": "[0.4, 0.5, 0.6]", "recipe": "{}"}
+    for name in ("a", "b"):
+        write_weights(tmp_path / f"{name}.safetensors", state, metadata)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    weights = read_weights(tmp_path / "a.safetensors")
+    assert weights.metadata == metadata
+    assert all(torch.equal(weights.state[name], state[name]) for name in state)
+    encoder = load_patch_encoder(
+        PatchEncoderConfig(shape=SHAPE, weights=str(tmp_path / "a.safetensors"))
+    )
+    assert encoder.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
+
+
+def test_another_architecture_is_refused_with_the_list(released: Path):
+    cfg = PatchEncoderConfig(shape=ViTShape(depth=3, dim=24, heads=3), weights=str(released))
+    with pytest.raises(HiptError) as error:
+        load_patch_encoder(cfg)
+    sentence = str(error.value)
+    assert "embed.patches.weights" in sentence
+    assert "12 missing (blocks.2.norm1.weight, " in sentence
+    assert "the file holds 2 blocks, 24 wide, for pixels" in sentence
+
+
+def test_stage_1_weights_for_stage_2_are_refused(released: Path):
+    with pytest.raises(HiptError, match=r"left over \(patch_embed.proj.weight.*for pixels"):
+        load_region_encoder(RegionEncoderConfig(shape=SHAPE, weights=str(released)), in_dim=384)
+
+
+def test_wrong_width_names_both_shapes(released: Path):
+    cfg = PatchEncoderConfig(shape=ViTShape(depth=2, dim=48, heads=3), weights=str(released))
+    with pytest.raises(HiptError, match="cls_token 1x1x24 where 1x1x48 is wanted"):
+        load_patch_encoder(cfg)
+
+
+class Evil:
+    """Runs code when unpickled."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("/tmp/hipt-was-here"),)
+
+
+def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path):
+    for name, save in (
+        ("torch.pth", torch.save),
+        ("plain.pth", lambda o, p: p.write_bytes(pickle.dumps(o))),
+    ):
+        path = tmp_path / name
+        save({"teacher": Evil()}, path)
+        with pytest.raises(HiptError, match=name):
+            read_weights(path)
+    assert not Path("/tmp/hipt-was-here").exists()
+
+
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:6960\nsize 704238867\n"
+UNUSABLE = {
+    "gone.pth": (None, "no such weights file"),
+    "empty.pth": (b"", "is empty"),
+    "lfs.pth": (LFS.encode(), "git-lfs pointer.*git lfs pull"),
+    "text.pth": (b"hello, I am text", "damaged or no weights file|can run code"),
+    "text.safetensors": (b"hello, I am text", "damaged or no weights file"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_what_is_no_weights_file_says_so(tmp_path: Path, name: str):
+    content, sentence = UNUSABLE[name]
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(HiptError, match=sentence):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.9, 0.999])
+def test_cut_files_say_so(released: Path, tmp_path: Path, share: float):
+    write_weights(tmp_path / "whole.safetensors", backbone(0), {})
+    for source in (released, tmp_path / "whole.safetensors"):
+        content = source.read_bytes()
+        cut = tmp_path / f"cut{source.suffix}"
+        cut.write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(HiptError, match=r"cut\."):
+            read_weights(cut)
+
+
+def test_random_weights_come_from_the_seed():
+    a, b, c = (
+        load_patch_encoder(PatchEncoderConfig(shape=SHAPE, random=seed)).model.pos_embed
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)

@@ -1,0 +1,113 @@
+"""Encoders take uint8 patches; timm's models behave as timm itself would."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from timm.data import create_transform, resolve_model_data_config
+from torchvision.transforms.functional import to_pil_image
+
+from hipt.config import PatchEncoderConfig, RegionEncoderConfig, ViTShape
+from hipt.errors import HiptError
+from hipt.nn.encoders import (
+    build_patch_encoder,
+    build_region_encoder,
+    choose_precision,
+    inference,
+)
+from hipt.nn.vit import initialise
+
+CPU = torch.device("cpu")
+TINY = PatchEncoderConfig(shape=ViTShape(depth=2, dim=32, heads=2), random=1)
+
+
+def patches(count: int, px: int) -> torch.Tensor:
+    smooth = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    large = torch.nn.functional.interpolate(smooth, (px, px), mode="bicubic").clamp(0, 1)
+    return (large * 255).round().to(torch.uint8).movedim(1, -1)
+
+
+def test_hipt_normalises_by_one_half():
+    encoder = build_patch_encoder(TINY).eval()
+    pixels = patches(2, 64)
+    with torch.no_grad():
+        expected = encoder.model((pixels.movedim(-1, 1) / 255 - 0.5) / 0.5)
+        assert torch.equal(encoder(pixels), expected)
+    assert (encoder.dim, encoder.input_px) == (32, None)
+
+
+def test_another_normalisation_may_come_with_the_weights():
+    encoder = build_patch_encoder(TINY).eval()
+    before = encoder(patches(1, 64))
+    encoder.normalise_by((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert not torch.equal(encoder(patches(1, 64)), before)
+
+
+@pytest.mark.parametrize(
+    ("name", "dim", "px"),
+    [("resnet10t", 512, 176), ("vit_tiny_patch16_224", 192, 224), ("convnext_atto", 320, 224)],
+)
+def test_timm_models_get_timm_own_input(name: str, dim: int, px: int):
+    encoder = build_patch_encoder(PatchEncoderConfig(encoder=name, random=0)).eval()
+    assert (encoder.dim, encoder.input_px) == (dim, px)
+    initialise(encoder.model, 0)
+    pixels = patches(2, 256)
+    data = resolve_model_data_config(encoder.model) | {"crop_pct": 1.0, "interpolation": "bicubic"}
+    transform = create_transform(**data, is_training=False)
+    timm_input = torch.stack([transform(to_pil_image(p.movedim(-1, 0))) for p in pixels])
+    with torch.no_grad():
+        ours, theirs = encoder(pixels), encoder.model(timm_input)
+    assert ours.shape == (2, dim)
+    assert torch.nn.functional.cosine_similarity(ours, theirs).min() > 0.999
+
+
+def test_encoder_args_reach_timm():
+    args = {"img_size": 96, "init_values": 1e-5}
+    encoder = build_patch_encoder(
+        PatchEncoderConfig(encoder="vit_tiny_patch16_224", encoder_args=args, random=0)
+    )
+    assert "blocks.0.ls1.gamma" in encoder.model.state_dict()
+
+
+def test_unknown_names_are_refused_with_the_nearest():
+    with pytest.raises(HiptError, match=r"no model 'vit_tny_patch16_224'; did you mean vit_tiny"):
+        build_patch_encoder(PatchEncoderConfig(encoder="vit_tny_patch16_224", random=0))
+    with pytest.raises(HiptError, match="timm refuses resnet10t"):
+        build_patch_encoder(
+            PatchEncoderConfig(encoder="resnet10t", encoder_args={"nonsense": 1}, random=0)
+        )
+
+
+def test_any_width_fits_under_stage_2():
+    model = build_region_encoder(RegionEncoderConfig(random=1), in_dim=1024)
+    assert model(torch.zeros(2, 1024, 4, 4)).shape == (2, 192)
+
+
+def test_bf16_is_close_to_fp32_and_comes_out_as_fp32():
+    encoder = build_patch_encoder(TINY).eval()
+    initialise(encoder.model, 3)
+    pixels = patches(4, 64)
+    with inference("fp32", CPU):
+        exact = encoder(pixels)
+    with inference("bf16", CPU):
+        rounded = encoder(pixels)
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(exact, rounded)
+    assert torch.nn.functional.cosine_similarity(exact, rounded).min() > 0.999
+
+
+def test_precision_is_what_was_asked_for():
+    assert choose_precision("fp32", CPU) == "fp32"
+    assert choose_precision("bf16", CPU) == "bf16"
+    assert choose_precision("auto", CPU) in ("fp32", "bf16")
+
+
+def test_a_vector_does_not_depend_on_its_minibatch_beyond_rounding():
+    encoder = build_patch_encoder(TINY).eval()
+    pixels = patches(8, 64)
+    with inference("fp32", CPU):
+        alone = torch.cat([encoder(part) for part in pixels.split(1)])
+        together = encoder(pixels)
+    torch.testing.assert_close(alone, together, rtol=1e-5, atol=1e-6)
+    assert timm.__version__
