@@ -30,7 +30,8 @@ def step(args):
     with whole(Path(args[0])) as part:
         part.write_text("half")
         print("writing", flush=True)
-        time.sleep(60)
+        while True:
+            time.sleep(0.1)
 become_tile(step)
 """
 FILLS_THE_DISK = """

@@ -90,7 +90,8 @@ def _geometry(path: Path, number: int, feature: object) -> shapely.Geometry:
     """A feature's area."""
     try:
         assert isinstance(feature, Mapping)
-        geometry = shapely.make_valid(shapely.geometry.shape(feature.get("geometry", feature)))
+        with np.errstate(invalid="ignore"):  # a coordinate that is NaN
+            geometry = shapely.make_valid(shapely.geometry.shape(feature.get("geometry", feature)))
     except (AssertionError, shapely.errors.ShapelyError, AttributeError, KeyError, IndexError,
             TypeError, ValueError):  # fmt: skip
         raise HiptError(f"{path}: feature {number} has no geometry that can be read") from None
@@ -107,14 +108,20 @@ def _name(feature: Mapping[str, Any]) -> str:
 
 
 def _rasterised(area: shapely.Geometry, shape: tuple[int, int]) -> Mask:
-    """The pixels whose centre lies in an area."""
-    mask = np.zeros(shape, np.uint8)
-    for part in shapely.get_parts(area):
-        if part.geom_type != "Polygon":
-            continue
-        rings = [np.asarray(ring.coords) - 0.5 for ring in (part.exterior, *part.interiors)]
-        fixed = [np.clip(np.round(ring * 16), -(2**27), 2**27).astype(np.int32) for ring in rings]
-        own = np.zeros(shape, np.uint8)
-        cv2.fillPoly(own, fixed, 1, shift=4)
-        mask |= own
-    return mask.astype(bool)
+    """The pixels whose centre lies in an area: an odd number of its edges is left of them."""
+    height, width = shape
+    rings = shapely.get_rings(shapely.get_parts(area))
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    same = ring[1:] == ring[:-1]
+    (x0, y0), (x1, y1) = points[:-1][same].T, points[1:][same].T  # (E,) edges
+    first, last = (
+        np.clip(np.ceil(end(y0, y1) - 0.5), 0, height).astype(int) for end in (np.fmin, np.fmax)
+    )
+    count = last - first  # rows whose centres an edge passes
+    edge = np.repeat(np.arange(len(count)), count)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(count) - count - first, count)
+    along = (row + 0.5 - y0[edge]) / (y1 - y0)[edge]
+    column = np.clip(np.ceil(x0[edge] + along * (x1 - x0)[edge] - 0.5), 0, width).astype(int)
+    crossed = np.zeros((height, width + 1), np.uint8)  # may wrap: only odd or even counts
+    np.add.at(crossed, (row, column), 1)
+    return np.asarray(np.cumsum(crossed[:, :width], axis=1, dtype=np.uint8) % 2 == 1)

@@ -45,7 +45,10 @@ def read_mask(path: Path) -> Mask:
     Raises:
         HiptError: if the file is absent or damaged.
     """
-    return np.asarray(_opened(path).convert("L")) > 0
+    image = _opened(path)
+    if image.mode in ("RGB", "RGBA", "P"):  # a dark colour's grey may be 0
+        return np.asarray(np.asarray(image.convert("RGB")).any(axis=2))
+    return np.asarray(image.convert("L")) > 0
 
 
 def read_png_text(path: Path) -> dict[str, str]:
@@ -132,5 +135,6 @@ def _opened(path: Path) -> Image.Image:
             return image
     except FileNotFoundError:
         raise HiptError(f"{path}: no such picture") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError,
+            Image.DecompressionBombError) as error:  # fmt: skip
         raise HiptError(f"{path}: is damaged or no picture ({error})") from None

@@ -58,9 +58,8 @@ class _Pending:
 
     def settle(self) -> None:
         """No thread works on it after this, whether its consumer has taken it or left it."""
-        for block in self.blocks:
-            block.cancel()
-        wait(self.blocks)
+        # those that could be cancelled have no thread, and nobody may be left to say so
+        wait([block for block in self.blocks if not block.cancel()])
 
 
 class RegionReader:

@@ -32,10 +32,14 @@ def read_settings(step: str, cls: type[S], text: str) -> S:
         text: a JSON object, or the path of a config file.
 
     Raises:
-        HiptError: naming the key that is wrong.
+        HiptError: if it is not JSON, or naming the key that is wrong.
     """
     if text.lstrip().startswith("{"):
-        return parse(cls, json.loads(text), f"settings of {step}")
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise HiptError(f"settings of {step}: not readable as JSON: {error}") from None
+        return parse(cls, values, f"settings of {step}")
     told = settings(step, read_config(Path(text)))
     assert isinstance(told, cls)
     return told

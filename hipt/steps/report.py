@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,21 +12,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
 import polars as pl
 import polars.selectors as cs
+import pyarrow as pa
 import yaml
 
 from hipt import __version__
-from hipt.config import Config, PatchEncoderConfig, RegionEncoderConfig, ReportSettings
+from hipt.config import Config, ReportSettings
+from hipt.core.cohort import distributions, histograms, totals
 from hipt.errors import STATUSES, TROUBLE, HiptError, Status
 from hipt.io.benchmarks import per_rule, read_jobs
 from hipt.io.html import data_uri, write_page
 from hipt.io.images import read_rgb
-from hipt.io.indices import read_seconds
+from hipt.io.indices import read_seconds, read_shard_provenance
 from hipt.io.results import SHARD_SUFFIX, Results
 from hipt.io.settings import read_settings, step_parser
-from hipt.io.tables import SLIDES, read_provenance, read_table
+from hipt.io.tables import SLIDES, read_table
 from hipt.steps import VERSION
 
 log = logging.getLogger(__name__)
@@ -39,9 +39,6 @@ PICTURE_PX = 400
 
 LISTED = 25
 """Most slides that are listed per status; the table has all of them."""
-
-MOST_BARS = 24
-"""Most bars of a histogram."""
 
 SOFTWARE = (
     *("torch", "timm", "openslide-python", "openslide-bin", "snakemake", "numpy", "scikit-image"),
@@ -111,20 +108,19 @@ def run(slides: Path, out: Path, cfg: ReportSettings) -> None:
     facts = {
         "title": config.report.title,
         "made": f"{datetime.now(UTC):%-d %B %Y, %H:%M} UTC",
-        "statuses": _statuses(table),
+        "statuses": list(_statuses(table)),
         "concerns": list(_concerns(table)),
-        "cohort": _cohort(table),
-        "distributions": list(_distributions(table)),
-        "histograms": list(_histograms(table)),
-        "table": _table(table, [picture["slide_id"] for picture in pictures]),
+        "cohort": totals(table),
+        "distributions": list(distributions(table)),
+        "histograms": list(histograms(table)),
+        "table": _table(table),
         "pictures": pictures,
         "available": len(available),
-        "encoders": [*_encoders(table, results, config)],
-        "software": {"hipt": __version__, "Python": platform.python_version()} | _software(),
+        "encoders": list(_encoders(table, results, config)),
+        "software": _software(),
         "steps": VERSION,
         "costs": list(_costs(table, results)),
         "config": yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True),
-        "changes": _changes(config),
     }
     write_page(out, STEP, facts)
     log.info("%s: %d slides, %.1f MB", out, len(table), out.stat().st_size / 1e6)
@@ -134,28 +130,23 @@ def _read(path: Path, results: Results) -> pl.DataFrame:
     """The slide table, with the seconds of every step."""
     table = pl.from_arrow(read_table(path, SLIDES))
     assert isinstance(table, pl.DataFrame)
+    batches = table["batch"].unique(maintain_order=True)
     for step in SHARD_SUFFIX:
         seconds: dict[str, float] = {}
-        for batch in table["batch"].unique():
+        for batch in batches:
             seconds |= read_seconds(results.seconds(step, batch))
         spent = pl.Series(f"seconds_{step}", map(seconds.get, table["slide_id"]), pl.Float64)
         table = table.with_columns(spent)
     return table.with_columns(cs.float().fill_nan(None))
 
 
-def _statuses(table: pl.DataFrame) -> list[dict[str, Any]]:
+def _statuses(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
     """How many slides ended how."""
     counts = Counter(table["status"])
-    return [
-        {
-            "status": status,
-            "slides": counts[status],
-            "meaning": MEANING[status],
-            "trouble": status in TROUBLE,
-        }
-        for status in STATUSES
-        if counts[status]
-    ]
+    for status in STATUSES:
+        if counts[status]:
+            facts = {"status": status, "slides": counts[status], "meaning": MEANING[status]}
+            yield facts | {"trouble": status in TROUBLE}
 
 
 def _concerns(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
@@ -175,63 +166,7 @@ def _concern(name: str, advice: str, said: pl.DataFrame) -> dict[str, Any]:
     return {"name": name, "advice": advice, "slides": len(said), "listed": listed}
 
 
-def _cohort(table: pl.DataFrame) -> dict[str, float]:
-    """The cohort in numbers; areas and counts over slides in order."""
-    done = table.filter(status="ok")
-    summed = ("tissue_mm2", "regions", "patches", "tissue_patches", "unreadable_patches")
-    return {
-        "slides": len(table),
-        "done": len(done),
-        "cases": table["case_id"].n_unique(),
-        "sites": table.filter(pl.col("site") != "")["site"].n_unique(),
-        **{name: done[name].sum() for name in summed},
-    }
-
-
-def _distributions(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    """How many slides have which site, vendor, resolution."""
-    mpp = table["mpp"].round(2).cast(pl.String)
-    for title, values in (
-        ("Site", table["site"].replace("", None)),
-        ("Vendor", table["vendor"]),
-        ("µm per pixel, to 0.01", mpp),
-        ("µm per pixel taken from", table["mpp_source"]),
-    ):
-        counts = Counter(values.drop_nulls()).most_common()
-        shown, others = counts[:10], counts[10:]
-        if others:
-            shown.append((f"{len(others)} others", sum(number for _, number in others)))
-        if values.null_count() < len(values):
-            unknown = [("not known", values.null_count())] if values.null_count() else []
-            yield {"title": title, "rows": [*shown, *unknown], "total": len(values)}
-
-
-def _histograms(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    """Tissue and regions per slide, over slides in order."""
-    done = table.filter(status="ok")
-    for title, name, least_step in (
-        ("Tissue per slide, mm²", "tissue_mm2", 0.0),
-        ("Regions per slide", "regions", 1.0),
-    ):
-        values = done[name].drop_nulls().to_numpy()
-        if len(values) and values.max() > 0:
-            step = max(least_step, _round_step(float(values.max()) / MOST_BARS))
-            edges = np.arange(0, math.floor(values.max() / step) + 2) * step
-            yield {
-                "title": title,
-                "bars": np.histogram(values, edges)[0].tolist(),
-                "edges": edges.tolist(),
-                "quartiles": np.quantile(values, (0, 0.25, 0.5, 0.75, 1)).tolist(),
-            }
-
-
-def _round_step(least: float) -> float:
-    """The next 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
-
-
-def _table(table: pl.DataFrame, pictured: Sequence[str]) -> dict[str, Any]:
+def _table(table: pl.DataFrame) -> dict[str, Any]:
     """The table for the script: columns with all of their values."""
     columns = [
         {
@@ -243,21 +178,19 @@ def _table(table: pl.DataFrame, pictured: Sequence[str]) -> dict[str, Any]:
         }
         for name, label, kind, shown in COLUMNS
     ]
-    return {"columns": columns, "trouble": sorted(TROUBLE), "pictured": list(pictured)}
+    return {"columns": columns, "trouble": sorted(TROUBLE)}
 
 
 def _telling(table: pl.DataFrame, name: str) -> bool:
     """Whether a column says anything that the slide's id does not."""
     if name == "case_id":
-        return not table["case_id"].equals(table["slide_id"])
+        return not table["case_id"].equals(table["slide_id"], check_names=False)
     return not table[name].is_null().all() and not table[name].cast(pl.String).eq("").all()
 
 
 def _available(table: pl.DataFrame, results: Results) -> list[tuple[dict[str, Any], Path]]:
     """Slides that have an overview, and it: troubled ones first, then those with most regions."""
-    there = {
-        path for step in ("segment", "tile") for path in (results.root / step).glob("*.jpg")
-    }
+    there = {path for step in ("segment", "tile") for path in (results.root / step).glob("*.jpg")}
     order = table.filter(pl.col("tissue_mm2").is_not_null()).sort(
         pl.col("status").is_in(list(TROUBLE)),
         pl.col("status") != "ok",
@@ -285,31 +218,66 @@ def _pictures(available: Sequence[tuple[dict[str, Any], Path]]) -> Iterator[dict
             log.warning("%s: left out of the page", error)
             continue
         height, width = rgb.shape[:2]
-        file = quote(f"{path.parent.name}/{path.name}")
-        yield row | {
-            "data": data_uri(rgb, PICTURE_PX),
-            "width": width,
-            "height": height,
-            "file": file,
-        }
+        shown = {"data": data_uri(rgb, PICTURE_PX), "width": width, "height": height}
+        yield row | shown | {"file": quote(f"{path.parent.name}/{path.name}")}
 
 
-def _encoders(
-    table: pl.DataFrame, results: Results, config: Config
-) -> Iterator[dict[str, Any]]:
+def _encoders(table: pl.DataFrame, results: Results, config: Config) -> Iterator[dict[str, Any]]:
     """Which weights ran on what, per stage, as one slide's file of every batch records it."""
-    sections: dict[str, PatchEncoderConfig | RegionEncoderConfig] = {
-        "embed_patches": config.embed.patches,
-        "embed_regions": config.embed.regions,
+    named = {
+        "embed_patches": config.embed.patches.weights,
+        "embed_regions": config.embed.regions.weights,
     }
     samples = table.filter(status="ok").unique("batch", keep="first", maintain_order=True)
-    for step, section in sections.items():
-        name = Path(section.weights).name if section.weights else None
-        seed = section.random
-        made = Counter(
-            facts
-            for slide_id in samples["slide_id"]
-            if (facts := _made_with(results.shard(step, slide_id)))
-        )
-        for (weights, torch, device, precision), batches in made.most_common():
-            yield {}
+    for step, file in named.items():
+        paths = (results.shard(step, slide_id) for slide_id in samples["slide_id"])
+        made = Counter(found for path in paths if (found := _made_with(path)))
+        for (weights, software), batches in made.most_common():
+            random = weights.startswith("random:")
+            yield {
+                "step": step,
+                "name": f"random, seed {weights[7:]}" if random else Path(file or "").name,
+                "random": random,
+                "sha256": "" if random else weights,
+                "software": software,
+                "batches": batches,
+            }
+
+
+def _made_with(shard: Path) -> tuple[str, str] | None:
+    """A shard's weights and what they ran on; None if it is not there or damaged."""
+    try:
+        made = read_shard_provenance(shard)
+    except (OSError, ValueError, HiptError, pa.ArrowInvalid):
+        return None
+    return made.inputs["weights"], ", ".join(f"{k} {v}" for k, v in made.software.items())
+
+
+def _software() -> dict[str, str]:
+    """Versions of what the page was made with."""
+    found = {"hipt": __version__, "Python": platform.python_version()}
+    for name in SOFTWARE:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # conda names some packages otherwise
+    return found
+
+
+def _costs(table: pl.DataFrame, results: Results) -> Iterator[dict[str, Any]]:
+    """What each rule took, in the order of the steps; seconds of slides kept from earlier runs."""
+    jobs = per_rule(read_jobs(results.benchmarks))
+    for step in SHARD_SUFFIX:
+        measured = {str(k): v for k, v in jobs.loc[step].items()} if step in jobs.index else {}
+        slides = table[f"seconds_{step}"]
+        if measured or slides.count():
+            per_slide = {"slides": slides.count(), "median_s": slides.median()}
+            yield {"rule": step, **per_slide, "slide_s": slides.sum(), **measured}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the slide table, the settings, the page to make."""
+    parser = step_parser(STEP, __doc__)
+    parser.add_argument("--slides", type=Path, required=True, help="the slide table")
+    args = parser.parse_args(argv)
+    run(args.slides, args.out, read_settings(STEP, ReportSettings, args.cfg))

@@ -80,12 +80,12 @@ def derived(state: dict, x: torch.Tensor, shape: ViTShape) -> torch.Tensor:
     return layer_norm(z, state["norm.weight"], state["norm.bias"])[:, 0]
 
 
-def shaken(model: torch.nn.Module) -> torch.nn.Module:
+def shaken(model: torch.nn.Module, std: float = 0.1) -> torch.nn.Module:
     """Every parameter random, so that none can hide behind a 0 or a 1."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * std)
     return model.eval()
 
 
@@ -116,11 +116,12 @@ def test_grids_equal_the_second_derivation(size, dtype, limit):
 @pytest.mark.parametrize("stage", [1, 2])
 def test_full_size_equals_the_second_derivation(stage):
     shape = PATCH_SHAPES["paper"] if stage == 1 else REGION_SHAPES["released"]
-    model = shaken(vit256(shape) if stage == 1 else vit4096(shape, 384))
+    model = shaken(vit256(shape) if stage == 1 else vit4096(shape, 384), std=0.02)
     x = noise(1, 3, 256, 256) if stage == 1 else noise(1, 384, 16, 16)
     with torch.no_grad():
         expected = derived(model.double().state_dict(), x.double(), shape)
         difference = model.float()(x) - expected
+    print(f"stage {stage}: {difference.abs().max():.2e}")
     assert difference.abs().max() <= 1e-5
 
 

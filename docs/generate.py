@@ -1,0 +1,130 @@
+"""Write what follows from hipt/config.py: its JSON schema and docs/config.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hipt.config import Config
+
+ROOT = Path(__file__).parent.parent
+
+SCHEMA = "workflow/schemas/config.schema.json"
+PAGE = "docs/config.md"
+
+HEAD = """\
+# Settings
+
+Every key of [config/config.yaml](../config/config.yaml); what a config file leaves out has its \
+default. Units stand in the names: `_px` pixels, `_um` micrometres, `_mm2` square millimetres, \
+`mpp` micrometres per pixel (um/px), `_od` optical density. Unknown keys are refused. This page is \
+made from `hipt/config.py` by `make docs`.
+"""
+TOP = "Of the whole run, outside any section."
+TABLE = "| key | default | type, bounds | meaning |\n|---|---|---|---|"
+
+KINDS = {
+    "boolean": "true or false",
+    "integer": "whole number",
+    "null": "null",
+    "number": "number",
+    "object": "mapping",
+    "string": "text",
+}
+BOUNDS = {
+    "exclusiveMinimum": "above",
+    "minimum": "at least",
+    "exclusiveMaximum": "below",
+    "maximum": "at most",
+}
+
+Json = Mapping[str, Any]
+
+
+def files() -> dict[str, str]:
+    """The content of every generated file, by its path from the root of the repository."""
+    schema = Config.model_json_schema()
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {SCHEMA: json.dumps(dialect | schema, indent=2) + "\n", PAGE: _page(schema)}
+
+
+def _page(schema: Json) -> str:
+    """docs/config.md."""
+    tables = [_table(name, section, schema["$defs"]) for name, section in _sections(schema)]
+    return "\n".join([HEAD, *tables])
+
+
+def _sections(schema: Json) -> Iterator[tuple[str, Json]]:
+    """Every section by its dotted name, the keys outside sections first, shared shapes last."""
+    kinds: Json = schema["$defs"]
+    yield "Top level", schema | {"description": TOP}
+    waiting = _inner("", schema, kinds)
+    while waiting:
+        name, section = waiting.pop(0)
+        yield name, section
+        waiting = _inner(f"{name}.", section, kinds) + waiting
+    yield "shape", kinds["ViTShape"]
+
+
+def _inner(prefix: str, section: Json, kinds: Json) -> list[tuple[str, Json]]:
+    """The sections right inside a section."""
+    return [
+        (prefix + key, kinds[_target(value)])
+        for key, value in section["properties"].items()
+        if "$ref" in value
+    ]
+
+
+def _table(name: str, section: Json, kinds: Json) -> str:
+    """A section's heading, sentence and table."""
+    rows = [
+        f"| `{key}` | {_default(value)} | {_kind(value, kinds)} | {_cell(value['description'])} |"
+        for key, value in section["properties"].items()
+        if "$ref" not in value
+    ]
+    return "\n".join([f"## {name}\n", f"{section['description']}\n", TABLE, *rows, ""])
+
+
+def _default(value: Json) -> str:
+    """A key's default as YAML has it."""
+    if "default" not in value:
+        return "none: needed"
+    default = value["default"]
+    return f"`{default if isinstance(default, str) else json.dumps(default)}`"
+
+
+def _kind(value: Json, kinds: Json) -> str:
+    """What a value may be, in words."""
+    if "anyOf" in value:
+        return "; or ".join(_kind(option, kinds) for option in value["anyOf"])
+    if "$ref" in value:
+        keys = ", ".join(f"`{key}`" for key in kinds[_target(value)]["properties"])
+        return f"a mapping of {keys} ([shape](#shape))"
+    if "enum" in value or "const" in value:
+        return " or ".join(f"`{option}`" for option in value.get("enum", [value.get("const")]))
+    bounds = [f"{word} {value[name]:g}" for name, word in BOUNDS.items() if name in value]
+    return ", ".join([KINDS[value["type"]], *bounds])
+
+
+def _target(value: Json) -> str:
+    """The name of the class that a `$ref` points to."""
+    return str(value["$ref"]).rpartition("/")[2]
+
+
+def _cell(text: str) -> str:
+    """A text as a cell of a table."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def main() -> None:
+    """Write them."""
+    for path, text in files().items():
+        target = ROOT / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
