@@ -20,4 +20,5 @@ rule all:
 
 
 onstart:
+    look()
     remember()

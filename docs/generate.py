@@ -46,8 +46,8 @@ Json = Mapping[str, Any]
 def files() -> dict[str, str]:
     """The content of every generated file, by its path from the root of the repository."""
     schema = Config.model_json_schema()
-    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return {SCHEMA: json.dumps(dialect | schema, indent=2) + "\n", PAGE: _page(schema)}
+    stated = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return {SCHEMA: json.dumps(stated, indent=2) + "\n", PAGE: _page(schema)}
 
 
 def _page(schema: Json) -> str:
@@ -59,7 +59,7 @@ def _page(schema: Json) -> str:
 def _sections(schema: Json) -> Iterator[tuple[str, Json]]:
     """Every section by its dotted name, the keys outside sections first, shared shapes last."""
     kinds: Json = schema["$defs"]
-    yield "Top level", schema | {"description": TOP}
+    yield "Top level", {**schema, "description": TOP}
     waiting = _inner("", schema, kinds)
     while waiting:
         name, section = waiting.pop(0)

@@ -67,7 +67,7 @@ def region_grid(tissue: TissueMask, slide: Box, plan: ReadPlan, cfg: TileConfig)
     Returns:
         The grid; it has no regions where there is no tissue.
 
-    Source: Chen et al., CVPR 2022, Sec. 3 (regions of 4096 px, patches of 256 px, 20x).
+    Source: Chen et al., CVPR 2022 (regions of 4096 px, patches of 256 px, 20x).
     Differs: a region is kept by its tissue share; the paper's four-point test is CLAM's.
     """
     box = tissue.bounding_box()

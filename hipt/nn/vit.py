@@ -56,7 +56,7 @@ class GridTokens(nn.Sequential):
 class ViT(nn.Module):
     """ViT256-16 (pixels) or ViT4096-256 (features), as DINO defines it.
 
-    Source: Chen et al., CVPR 2022, Sec. 3.1-3.2; Caron et al., ICCV 2021 (position embeddings).
+    Source: Chen et al., CVPR 2022; Caron et al., ICCV 2021 (position embeddings).
     """
 
     def __init__(self, tokens: nn.Module, shape: ViTShape, drop_path: float = 0.0) -> None:

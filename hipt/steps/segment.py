@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.config import SegmentSettings
-from hipt.core.geometry import Mpp, resolve_mpp
 from hipt.core.tissue import contours, find_tissue, tissue_mm2
 from hipt.errors import HiptError, SlideError
 from hipt.io.annotations import read_outside_mask, write_contours
 from hipt.io.batches import in_batch, read_ledger
+from hipt.io.headers import slide_mpp
 from hipt.io.images import draw_contours, shrunk, write_jpeg, write_mask
 from hipt.io.indices import BatchRun, Row, kept_facts
 from hipt.io.results import Results
@@ -47,7 +47,7 @@ def run(out: Path, cfg: SegmentSettings) -> None:
 
 def _segment(slide: Slide, row: SlideRow, results: Results, cfg: SegmentSettings) -> Row:
     """A slide's facts: its files are kept if they are the right ones, else made."""
-    mpp = _mpp(slide.info, row, cfg)
+    mpp = slide_mpp(slide.info, row, cfg.default_mpp)
     settings = cfg.segment.model_dump()
     inputs = {"slide": identity(row.path), "mpp": repr(mpp.value)}
     inputs["mask"] = _mask_identity(row.mask) if row.mask else ""
@@ -85,18 +85,6 @@ def _header(info: SlideInfo) -> Row:
         "downsamples": list(info.downsamples),
         "bounds": list(info.bounds),
     }
-
-
-def _mpp(info: SlideInfo, row: SlideRow, cfg: SegmentSettings) -> Mpp:
-    """The slide's resolution."""
-    mpp = resolve_mpp(row.mpp, info.mpp, info.mpp_source, cfg.default_mpp)
-    if mpp is None:
-        raise SlideError(
-            "no_mpp",
-            "its header does not say how many um a pixel has; fill in the sheet's column mpp, or "
-            "set slides.default_mpp",
-        )
-    return mpp
 
 
 def _mask(

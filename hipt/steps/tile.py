@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hipt.config import TileSettings
-from hipt.core.geometry import ReadPlan, TooCoarseError, plan_read
+from hipt.core.geometry import ReadPlan
 from hipt.core.grid import Grid, TissueMask, region_grid
-from hipt.errors import SlideError
+from hipt.io.headers import slide_plan
 from hipt.io.images import draw_grid, read_mask, read_rgb, write_jpeg
 from hipt.io.indices import BatchRun, Row, kept_facts, read_index
 from hipt.io.results import Results
@@ -44,7 +43,7 @@ def _tile(row: Row, results: Results, cfg: TileSettings) -> Row:
     kept = kept_facts(shard, mark, [overview])
     if kept is not None:
         return kept
-    plan = _plan(row, cfg)
+    plan = slide_plan(row["mpp"], row["downsamples"], cfg.mpp, cfg.mpp_tolerance, cfg.tile.patch_px)
     mask = read_mask(results.shard("segment", slide_id))
     scale = row["mask_mpp"] / row["mpp"]
     grid = region_grid(TissueMask(mask, scale, scale), tuple(row["bounds"]), plan, cfg.tile)
@@ -54,16 +53,6 @@ def _tile(row: Row, results: Results, cfg: TileSettings) -> Row:
     provenance = Provenance(STEP, VERSION[STEP], mark, settings, inputs, facts)
     write_table(shard, columns, MANIFEST, provenance)
     return facts
-
-
-def _plan(row: Mapping[str, Any], cfg: TileSettings) -> ReadPlan:
-    """How the slide's patches are read."""
-    try:
-        return plan_read(
-            row["mpp"], row["downsamples"], cfg.mpp, cfg.mpp_tolerance, cfg.tile.patch_px
-        )
-    except TooCoarseError as error:
-        raise SlideError("too_coarse", str(error)) from None
 
 
 def _facts(grid: Grid, plan: ReadPlan, cfg: TileSettings) -> Row:

@@ -1,6 +1,8 @@
 # The config checked, the sheet read, the batches formed; input and params functions of the rules.
 # Nothing here writes except remember(), which runs when a real run starts.
+import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -53,6 +55,25 @@ def remember():
     remember_sha256(RESULTS.digests)
 
 
+def look():
+    """Load the weights before hours are spent on slides; where jobs have the Python of this run."""
+    named = [CONFIG.embed.patches.weights, CONFIG.embed.regions.weights]
+    if not any(named) or workflow.deployment_settings.deployment_method:
+        return
+    command = [sys.executable, "-m", "hipt", "check", "--weights"]
+    environment = os.environ | {"PYTHONPATH": workflow.basedir}
+    done = subprocess.run(
+        [*command, "--cfg", CONFIG.model_dump_json()],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise WorkflowError(done.stderr.strip())
+
+
 def told(step):
     """A step's settings as the one JSON text that it is given: a change of it reruns the step."""
     return hipt_config.settings(step, CONFIG).model_dump_json()
@@ -70,9 +91,7 @@ def revision(step):
 
 def sheet_rows():
     """What else reruns the slide table: the sheet's rows but for their labels."""
-    rows = [
-        [row.slide_id, row.case_id, row.site, str(row.path), row.exclude] for row in SHEET
-    ]
+    rows = [[row.slide_id, row.case_id, row.site, str(row.path), row.exclude] for row in SHEET]
     return {"version": VERSION["slides"], "rows": rows}
 
 

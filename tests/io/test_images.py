@@ -1,0 +1,188 @@
+"""Masks and pictures on disk, their sizes, and what is drawn on them."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from hipt.errors import HiptError
+from hipt.io.images import (
+    CONTOUR_COLOUR,
+    GRID_COLOUR,
+    draw_contours,
+    draw_grid,
+    jpeg_bytes,
+    read_mask,
+    read_png_text,
+    read_rgb,
+    reduced,
+    shrunk,
+    write_jpeg,
+    write_mask,
+)
+
+TEXT = {"hipt": json.dumps({"a": "ä / 日本", "long": "x" * 5000}), "other": ""}
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@settings(deadline=None, derandomize=True, max_examples=30)
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.0, 0.3, 1.0]))
+def test_a_mask_and_its_texts_are_read_as_written(tmp_path_factory, height, width, share):
+    path = tmp_path_factory.mktemp("m") / "mask.png"
+    mask = np.random.default_rng(height).random((height, width)) < share
+    write_mask(path, mask, TEXT)
+    np.testing.assert_array_equal(read_mask(path), mask)
+    assert read_png_text(path) == TEXT
+
+
+def test_a_mask_is_a_1_bit_png_the_same_each_time_and_alone_in_its_folder(tmp_path: Path):
+    mask = noise(50, 70)[..., 0] < 90
+    write_mask(tmp_path / "new" / "a.png", mask, TEXT)
+    first = (tmp_path / "new" / "a.png").read_bytes()
+    write_mask(tmp_path / "new" / "a.png", mask, TEXT)
+    assert (tmp_path / "new" / "a.png").read_bytes() == first
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
+    with Image.open(tmp_path / "new" / "a.png") as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "1", (70, 50))
+
+
+def test_a_cut_mask_is_an_error_at_every_length(tmp_path: Path):
+    write_mask(tmp_path / "a.png", noise(20, 30)[..., 0] < 90, {"hipt": "text"})
+    content, cut = (tmp_path / "a.png").read_bytes(), tmp_path / "cut.png"
+    for length in range(len(content) - 24):  # the last bytes are the end chunk and a checksum
+        cut.write_bytes(content[:length])
+        for read in (read_mask, read_png_text):
+            with pytest.raises(HiptError, match=r"cut\.png: is damaged or no picture"):
+                read(cut)
+
+
+def huge_png() -> bytes:
+    """A few bytes that claim to be 200,000 px wide and high."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", 200_000, 200_000, 1, 0, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress(bytes(100)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", huge_png()], ids=["empty", "text", "huge"])
+@pytest.mark.parametrize("read", [read_mask, read_png_text, read_rgb])
+def test_what_is_no_picture_is_one_sentence(tmp_path: Path, read, content: bytes):
+    path = tmp_path / "ä b.png"
+    with pytest.raises(HiptError, match=r"ä b\.png: no such picture"):
+        read(path)
+    path.write_bytes(content)
+    with pytest.raises(HiptError, match=r"ä b\.png: is damaged or no picture") as error:
+        read(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["L", "I;16", "RGB", "RGBA", "P"])
+def test_any_pixel_that_is_not_black_is_in_the_mask(tmp_path: Path, kind: str):
+    mask = np.array([[False, True, False], [False, False, True]])
+    if kind == "P":
+        image = Image.fromarray(mask.astype(np.uint8))
+        image.putpalette([0, 0, 0, 0, 0, 3])
+    elif kind.startswith("RGB"):
+        image = Image.fromarray(mask[..., None] * np.array([1, 0, 0], np.uint8)).convert(kind)
+    else:
+        image = Image.fromarray(mask.astype(np.uint16 if kind == "I;16" else np.uint8))
+    image.save(tmp_path / "m.png")
+    with Image.open(tmp_path / "m.png") as back:
+        assert back.mode == kind
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.png"), mask)
+
+
+def test_a_jpeg_is_nearly_the_picture_and_better_at_higher_quality(tmp_path: Path):
+    ramp = np.linspace(0, 255, 64).astype(np.uint8)
+    rgb = np.stack([np.tile(ramp, (48, 1)), np.tile(ramp[::-1], (48, 1)), np.full((48, 64), 9)], -1)
+    rgb = rgb.astype(np.uint8)
+    write_jpeg(tmp_path / "a.jpg", rgb)
+    back = read_rgb(tmp_path / "a.jpg")
+    assert (back.shape, back.dtype) == (rgb.shape, np.uint8)
+    assert np.abs(back.astype(int) - rgb).mean() < 3
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.format == "JPEG"
+    best = np.asarray(Image.open(io.BytesIO(jpeg_bytes(rgb, 100))))
+    assert np.abs(best.astype(int) - rgb).mean() < np.abs(back.astype(int) - rgb).mean()
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 7, 16])
+def test_reduced_is_the_mean_of_whole_blocks(factor: int):
+    rgb = noise(5 * factor, 6 * factor)
+    mean = rgb.reshape(5, factor, 6, factor, 3).mean((1, 3))
+    assert np.abs(reduced(rgb, 6, 5) - mean).max() <= 0.5 + 1e-4
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 9), (5, 4), (23, 17)])
+def test_reduced_is_the_area_mean_at_any_factor(height: int, width: int):
+    rgb = noise(30, 40)
+    fine = np.kron(rgb, np.ones((height, width, 1)))  # each new pixel is now 30 x 40 of these
+    mean = fine.reshape(height, 30, width, 40, 3).mean((1, 3))
+    assert np.abs(reduced(rgb, width, height) - mean).max() <= 0.5 + 1e-3
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 300))
+def test_shrunk_has_the_long_side_asked_for_and_keeps_its_shape(height, width, longest):
+    rgb = np.zeros((height, width, 3), np.uint8)
+    small = shrunk(rgb, longest)
+    assert max(small.shape[:2]) == min(longest, max(height, width))
+    scale = max(small.shape[:2]) / max(height, width)
+    assert all(
+        abs(a - b * scale) <= 0.5 or a == 1
+        for a, b in zip(small.shape[:2], rgb.shape, strict=False)
+    )
+    assert min(small.shape[:2]) >= 1
+
+
+def close(pixel: np.ndarray, colour: tuple[int, int, int]) -> bool:
+    """Whether a pixel has a line's colour, up to its smoothed edge."""
+    return np.abs(pixel.astype(int) - colour).max() <= 40
+
+
+def painted(rgb: np.ndarray, plain: np.ndarray) -> np.ndarray:
+    return (rgb != plain).any(2)
+
+
+def test_contours_and_holes_are_painted_on_their_lines_of_a_copy():
+    plain = np.full((200, 300, 3), 255, np.uint8)
+    shape = shapely.box(10, 10, 60, 80).difference(shapely.box(30, 30, 40, 40))
+    drawn = draw_contours(plain, shapely.MultiPolygon([shape]), 2.0)
+    assert (plain == 255).all()
+    assert close(drawn[20, 60], CONTOUR_COLOUR)  # the outer edge
+    assert close(drawn[60, 70], CONTOUR_COLOUR)  # the hole's
+    rows, columns = np.nonzero(painted(drawn, plain))
+    line = shapely.affinity.scale(shape.boundary, 2, 2, origin=(0, 0))
+    assert shapely.distance(line, shapely.points(columns, rows)).max() <= 1.5
+    nothing = draw_contours(plain, shapely.MultiPolygon(), 2.0)
+    np.testing.assert_array_equal(nothing, plain)
+
+
+def test_boxes_are_painted_on_their_edges_and_cut_at_the_picture():
+    plain = np.full((200, 300, 3), 255, np.uint8)
+    drawn = draw_grid(plain, [(20.2, 30.4, 100.0, 50.0), (280.0, -10.0, 500.0, 60.0)])
+    assert (plain == 255).all()
+    for y, x in [(30, 70), (80, 70), (55, 20), (55, 120), (50, 290), (20, 280)]:
+        assert close(drawn[y, x], GRID_COLOUR)
+    assert not painted(drawn, plain)[33:77, 23:117].any()
+    large = np.zeros((1500, 1500, 3), np.uint8)
+    line = painted(draw_grid(large, [(100, 100, 1000, 1000)]), large)[500, :500]
+    assert line.sum() >= 3  # wide enough to be seen

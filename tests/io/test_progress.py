@@ -1,0 +1,69 @@
+"""Progress: what is said, and how seldom."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from hipt.io import progress
+from hipt.io.progress import Progress
+
+
+class Clock:
+    """Time that passes when told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    caplog.set_level(logging.INFO, logger="hipt.io.progress")
+    return caplog.records
+
+
+def test_a_line_has_rate_share_of_waiting_and_time_left(clock: Clock, said):
+    bar = Progress(400, "patches")
+    clock.now += 20
+    bar.add(100, "slide 7", waited_s=5)
+    assert [record.getMessage() for record in said] == [
+        "slide 7: 100/400 patches, 5.0 patches/s, 25% of the time waiting for the reader, "
+        "about 60 s left"
+    ]
+
+
+def test_at_most_one_line_in_ten_seconds_and_no_work_is_lost(clock: Clock, said):
+    bar = Progress(1000, "patches")
+    for _ in range(100):
+        clock.now += 1
+        bar.add(10, "s", waited_s=0)
+    assert len(said) == 10
+    assert bar.summary(0).startswith("1000/1000 patches, 10.0 patches/s, 0% ")
+    assert said[-1].getMessage().endswith("about 0 s left")
+    assert bar.spent_s == 100
+
+
+def test_short_work_says_nothing(clock: Clock, said):
+    bar = Progress(10, "patches")
+    clock.now += 9
+    bar.add(10, "s", waited_s=1)
+    assert said == []
+
+
+def test_nothing_done_in_no_time_can_be_summed_up(clock: Clock, said):
+    bar = Progress(0, "patches", every_s=0)
+    assert bar.summary(0.0).startswith("0/0 patches, 0.0 patches/s, 0% ")
+    bar.add(0, "an empty slide", waited_s=0.0)
+    clock.now += 1
+    bar.add(0, "an empty slide", waited_s=0.0)
