@@ -96,7 +96,7 @@ class SegmentConfig(Section):
     """Smaller holes are filled."""
     ink_od: Annotated[float, Field(gt=0)] = 0.25
     """Least optical density of a pen mark."""
-    ink_red_to_green: Annotated[float, Field(gt=1)] = 1.5
+    ink_red_to_green: Annotated[float, Field(gt=1)] = 1.25
     """Blue ink absorbs red this many times as much as green."""
     black_od: Annotated[float, Field(gt=0)] = 0.6
     """Least optical density, in every colour, of black ink."""

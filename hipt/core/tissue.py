@@ -21,9 +21,10 @@ Mask = npt.NDArray[np.bool_]  # [h, w]
 Density = npt.NDArray[np.float32]  # [h, w, 3]
 T = TypeVar("T", np.uint8, np.float32)
 
-_GLASS_LEAST = 200
-_GLASS_SPREAD = 15
+_GLASS = ((200, 50, 0.5), (200, 15, 0.0))
+"""Least value, largest spread of the channels, and least share of one colour: tinted, plain."""
 _GLASS_SHARE = 0.001
+_GLASS_NOISE = 6
 _GLASS_DEFAULT = 245.0
 
 
@@ -54,13 +55,18 @@ def find_tissue(rgb: RGB, mpp: float, cfg: SegmentConfig) -> Mask:
 def glass_colour(rgb: RGB) -> npt.NDArray[np.float64]:
     """The colour of empty glass: the most frequent bright and nearly colourless one, (3,).
 
-    A slide without such pixels is all tissue: then a usual glass is taken.
+    Tinted glass (a yellowish lamp, a bluish slide) counts where it is one flat colour, as tissue
+    never is. A slide without either is all tissue: then a usual glass is taken.
     """
     low, high = _extremes(rgb)
-    glass = rgb[(low >= _GLASS_LEAST) & (high - low <= _GLASS_SPREAD)]  # (N, 3)
-    if len(glass) < _GLASS_SHARE * low.size:
-        return np.full(3, _GLASS_DEFAULT)
-    return np.array([np.bincount(channel, minlength=256).argmax() for channel in glass.T], float)
+    for least, spread, flat in _GLASS:
+        bright = rgb[(low >= least) & (high - low <= spread)]  # (N, 3)
+        if len(bright) < _GLASS_SHARE * low.size:
+            continue
+        mode = np.array([np.bincount(channel, minlength=256).argmax() for channel in bright.T])
+        if (np.abs(bright - mode) <= _GLASS_NOISE).all(1).mean() >= flat:
+            return mode.astype(float)
+    return np.full(3, _GLASS_DEFAULT)
 
 
 def optical_density(rgb: RGB, glass: npt.NDArray[np.float64]) -> Density:

@@ -101,10 +101,13 @@ def _geometry(path: Path, number: int, feature: object) -> shapely.Geometry:
 
 
 def _name(feature: Mapping[str, Any]) -> str:
-    """The name of a feature's classification; empty without one."""
+    """The name of a feature's classification, derived ones in parts; empty without one."""
     properties = feature.get("properties") or {}
     classification = properties.get("classification") if isinstance(properties, Mapping) else None
-    return str(classification.get("name", "")) if isinstance(classification, Mapping) else ""
+    if not isinstance(classification, Mapping):
+        return ""
+    parts = classification.get("names")
+    return str(parts[0] if isinstance(parts, list) and parts else classification.get("name", ""))
 
 
 def _rasterised(area: shapely.Geometry, shape: tuple[int, int]) -> Mask:

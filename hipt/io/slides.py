@@ -99,12 +99,21 @@ class Slide:
         Raises:
             UnreadableTileError: if the rectangle holds a damaged tile. The slide can be read on.
         """
+        place = (x, y), level, (width_px, height_px)
         handle = self._handle
         try:
-            return _on_white(handle.read_region((x, y), level, (width_px, height_px)))
+            return _on_white(handle.read_region(*place))
+        except openslide.OpenSlideError:
+            # A handle stays in error after a damaged tile, for every thread: which rectangle holds
+            # the tile is told by a handle that nobody else reads from.
+            fresh = _handle(self.path)
+        try:
+            pixels = _on_white(fresh.read_region(*place))
         except openslide.OpenSlideError as error:
-            self._reopen(handle)
+            self._replace(handle, _handle(self.path))
             raise UnreadableTileError(f"{self.path}: {error}") from None
+        self._replace(handle, fresh)
+        return pixels
 
     def thumbnail(self, reduction: float) -> tuple[RGB, float]:
         """The whole slide, small, by area means of the coarsest level that is fine enough.
@@ -151,11 +160,11 @@ class Slide:
         else:
             out[:] = pixels if factor == 1 else reduced(pixels, columns, rows)
 
-    def _reopen(self, broken: openslide.OpenSlide) -> None:
-        """A fresh handle in place of one that stays in error after a damaged tile."""
+    def _replace(self, broken: openslide.OpenSlide, fresh: openslide.OpenSlide) -> None:
+        """A fresh handle for all threads, unless another thread has brought one already."""
         with self._lock:
             if self._handle is broken:
-                self._handle = _handle(self.path)
+                self._handle = fresh
 
 
 def identity(path: Path) -> str:

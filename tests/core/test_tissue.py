@@ -62,7 +62,11 @@ PIECES = disc(200, 200, 110) | disc(90, 400, 45)
 
 @pytest.mark.parametrize("strength", [0.2, 1.0, 4.0])
 @pytest.mark.parametrize(
-    "glass", [GLASS, (255, 255, 255), (232, 236, 243), (246, 243, 235), (205, 203, 207)]
+    "glass",
+    [
+        *(GLASS, (255, 255, 255), (232, 236, 243), (246, 243, 235), (205, 203, 207)),
+        *((225, 232, 250), (250, 246, 225)),
+    ],
 )
 def test_pale_and_dark_stain_on_white_bluish_yellowish_and_grey_glass(strength, glass):
     assert is_found(found(thumbnail(PIECES, strength, glass)), PIECES)
@@ -114,7 +118,7 @@ def test_dust_is_left_out_whether_stained_or_grey():
     assert find_tissue(rgb, MPP, CFG.model_copy(update={"min_tissue_mm2": 0.0}))[dust].all()
 
 
-BLUE = [(20, 60, 160), (60, 100, 190), (30, 80, 200)]
+BLUE = [(40, 60, 170), (20, 60, 160), (60, 100, 190), (30, 80, 200)]
 GREEN = [(30, 130, 60), (20, 90, 50), (0, 120, 90)]
 BLACK = [(30, 30, 32), (50, 48, 52), (15, 15, 15)]
 

@@ -64,13 +64,16 @@ def test_no_config_file_or_a_folder(tmp_path: Path):
         read_config(tmp_path)
 
 
+FULL = '{"on_slide_error": "stop", "mpp": 0.5, "mpp_tolerance": 0.1, "tile": %s}'
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ('{"mpp": 0.5', "not readable as JSON: "),
         ("{mpp: 0.5}", "not readable as JSON: "),
         ('{"on_slide_error": "stop"}', "mpp: is missing; set it"),
-        ('{"sheet": "a"}', "unknown key 'sheet'; "),
+        (FULL % '{"patch": 1}', "unknown key 'tile.patch'; did you mean 'patch_px'?"),
     ],
 )
 def test_broken_json_is_a_sentence_that_names_the_step(text: str, sentence: str):

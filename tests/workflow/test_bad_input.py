@@ -51,7 +51,12 @@ CONFIGS = {
     "section": ({"tiles": {"min_tissue": 0.1}}, "unknown key 'tiles'", "'tile'"),
     "range": ({"tile": {"min_tissue": 1.5}}, "tile.min_tissue", "got 1.5"),
     "grid": ({"tile": {"region_px": 1000}}, "region_px (1000)", "patch_px"),
-    "no weights": ({"embed": {"regions": {"random": 1}}}, "embed.patches", "weights", "random"),
+    "no weights": (
+        {"embed": {"patches": {}, "regions": {"random": 1}}},
+        "embed.patches",
+        "weights",
+        "random",
+    ),
     "file": (
         {"embed": {"patches": {"weights": "no.pth"}, "regions": {"random": 1}}},
         "embed.patches.weights",

@@ -1,0 +1,68 @@
+"""Cohort numbers against counts by hand."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hipt.core.cohort import SUMMED, distributions, histograms, totals
+
+
+def table(**columns: list) -> pl.DataFrame:
+    size = max(len(values) for values in columns.values())
+    known = {
+        **{name: ["x"] * size for name in ("case_id", "site", "vendor", "mpp_source")},
+        **dict.fromkeys(("mpp", *SUMMED), [1.0] * size),
+        "status": ["ok"] * size,
+    }
+    return pl.DataFrame(known | columns, strict=False)
+
+
+def test_totals_are_of_slides_in_order():
+    cohort = table(
+        case_id=["a", "a", "b"],
+        site=["", "n", "n"],
+        status=["ok", "ok", "damaged"],
+        regions=[2, 3, 9],
+    )
+    found = totals(cohort)
+    assert (found["slides"], found["done"], found["cases"], found["sites"]) == (3, 2, 2, 1)
+    assert found["regions"] == 5
+
+
+def test_distribution_from_frequent_to_rare_with_the_rest_together():
+    vendors = [f"v{n:02}" for n in range(12)] + ["v07", None]
+    kinds = {kind["title"]: kind for kind in distributions(table(vendor=vendors))}
+    rows = kinds["Vendor"]["rows"]
+    assert rows[0] == ("v07", 2)
+    assert rows[1] == ("v00", 1)
+    assert rows[-2:] == [("2 others", 2), ("not known", 1)]
+    assert sum(slides for _, slides in rows) == kinds["Vendor"]["total"] == 14
+
+
+def test_what_nobody_knows_is_not_shown():
+    kinds = [kind["title"] for kind in distributions(table(site=["", ""], vendor=[None, None]))]
+    assert kinds == ["µm per pixel, to 0.01", "µm per pixel taken from"]
+
+
+def test_no_histogram_of_nothing():
+    assert list(histograms(table(status=["missing"]))) == []
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(st.floats(1e-3, 1e5), min_size=1, max_size=40))
+def test_histogram_counts_every_slide_once(values: list[float]):
+    chart = next(histograms(table(tissue_mm2=values)))
+    assert sum(chart["bars"]) == len(values)
+    assert len(chart["edges"]) == len(chart["bars"]) + 1 <= 27
+    assert chart["edges"][0] == 0
+    assert chart["edges"][-1] > max(values)
+    assert chart["quartiles"][0] == pytest.approx(min(values))
+
+
+def test_regions_are_counted_in_whole_steps():
+    chart = list(histograms(table(regions=[1, 2, 2, 3])))[1]
+    assert chart["edges"] == [0, 1, 2, 3, 4]
+    assert chart["bars"] == [0, 1, 2, 1]

@@ -1,0 +1,95 @@
+"""`hipt check`: what it says before a long run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hipt.config import ViTShape
+from hipt.errors import HiptError
+from hipt.io.checkpoints import write_weights
+from hipt.nn.vit import vit256
+from hipt.steps import check
+from tests.slidemaker import tissue_picture, write_slide
+
+SHAPE = {"depth": 1, "dim": 16, "heads": 2}
+
+
+def config(folder: Path, **patches: object) -> list[str]:
+    values = {
+        "slides": {"sheet": str(folder / "slides.csv")},
+        "results": str(folder / "not" / "there" / "yet"),
+        "tile": {"region_px": 256, "patch_px": 64},
+        "embed": {
+            "patches": {"shape": SHAPE, **(patches or {"random": 1})},
+            "regions": {"shape": SHAPE, "random": 2},
+        },
+    }
+    return ["--cfg", json.dumps(values), "--threads", "2"]
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Path:
+    picture = tissue_picture(1024, 768)
+    write_slide(tmp_path / "a.svs", picture)
+    write_slide(tmp_path / "b.svs", picture, mpp=0.25)
+    write_slide(tmp_path / "c.svs", picture, mpp=None)
+    write_slide(tmp_path / "d.svs", picture, mpp=4.0)
+    ids = [*"abcd", "gone", "out"]
+    lines = [f"{i},{i}.svs,case-{n // 2},{'x' if i == 'out' else ''}" for n, i in enumerate(ids)]
+    (tmp_path / "slides.csv").write_text("\n".join(["slide_id,path,case_id,exclude", *lines]))
+    return tmp_path
+
+
+def test_every_header_is_counted_and_troubled_ones_are_named(
+    cohort: Path, capsys: pytest.CaptureFixture[str]
+):
+    check.main(config(cohort))
+    said = capsys.readouterr().out
+    assert "6 slides, 3 cases, 0 sites" in said
+    assert "headers   2 ok" in said
+    assert "1 missing\n            gone: " in said
+    assert "1 no_mpp\n            c: " in said
+    assert "1 too_coarse\n            d: " in said
+    assert "1 excluded" in said
+    assert "1 x 0.5 um/px, read at 0.5 um/px" in said
+    assert "1 x 0.25 um/px, read at 0.5 um/px" in said
+
+
+def test_patches_are_those_of_the_tissue(cohort: Path, capsys: pytest.CaptureFixture[str]):
+    (cohort / "slides.csv").write_text("slide_id,path\na,a.svs\n")
+    check.main(config(cohort))
+    said = capsys.readouterr().out
+    # an ellipse of 819 x 614 px: its box holds 4 x 3 regions of 256 px, all of them hit
+    assert "to do     1 x slide, about 192 patches" in said
+    assert "patches/s" in said
+    assert "on this machine" in said
+    assert " MB to write, " in said
+    assert not (cohort / "not").exists()
+
+
+def test_finished_slides_are_not_counted_again(cohort: Path, capsys: pytest.CaptureFixture[str]):
+    done = cohort / "not/there/yet/embed_regions"
+    done.mkdir(parents=True)
+    (done / "a.parquet").touch()
+    check.main(config(cohort))
+    said = capsys.readouterr().out
+    assert "1 have embeddings already" in said
+    assert "to do     1 x slide" in said
+
+
+def test_weights_alone(cohort: Path, capsys: pytest.CaptureFixture[str]):
+    write_weights(cohort / "w.safetensors", vit256(ViTShape(**SHAPE)).state_dict(), {})
+    check.main([*config(cohort, weights=str(cohort / "w.safetensors")), "--weights"])
+    said = capsys.readouterr().out
+    assert "w.safetensors (sha256 " in said
+    assert "headers" not in said
+
+
+def test_weights_of_another_architecture(cohort: Path):
+    other = vit256(ViTShape(depth=2, dim=16, heads=2))
+    write_weights(cohort / "w.safetensors", other.state_dict(), {})
+    with pytest.raises(HiptError, match=r"w\.safetensors.*blocks\.1\."):
+        check.main([*config(cohort, weights=str(cohort / "w.safetensors")), "--weights"])

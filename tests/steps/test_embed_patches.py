@@ -1,0 +1,91 @@
+"""The embed_patches step on real files: which pixels a vector stands for, and what decides it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hipt.config import PatchEncoderConfig
+from hipt.io.checkpoints import load_patch_encoder
+from hipt.io.slides import open_slide
+from hipt.io.tables import MANIFEST, PatchEmbeddings, read_table
+from tests.slidemaker import damage_tile, tissue_picture, write_slide
+from tests.steps.conftest import SHAPE, Chain
+
+
+def test_a_vector_is_the_model_on_the_pixels_of_its_row(chain: Chain):
+    write_slide(chain.folder / "a.svs", tissue_picture(1024, 768))
+    chain.sheet("slide_id,path\na,a.svs\n")
+    row = chain.upto("embed_patches")["a"]
+    found = PatchEmbeddings(chain.results.shard("embed_patches", "a"))
+    manifest = read_table(chain.results.shard("tile", "a"), MANIFEST).to_pylist()
+    encoder = load_patch_encoder(PatchEncoderConfig.model_validate({"shape": SHAPE, "random": 1}))
+    assert len(manifest) == row["patches"]
+    with open_slide(chain.folder / "a.svs") as slide, torch.inference_mode():
+        for one in manifest[:: len(manifest) // 7]:
+            pixels = slide.read(0, one["x"], one["y"], 64, 64)
+            expected = encoder(torch.from_numpy(pixels.copy())[None])[0].numpy()
+            got = found.grid(one["region"])[one["patch"]]
+            np.testing.assert_allclose(got, expected, atol=2e-3)
+
+
+def test_a_slide_has_the_same_bytes_alone_and_in_company(chain: Chain):
+    for seed, name in enumerate("abc"):
+        write_slide(chain.folder / f"{name}.svs", tissue_picture(1024, 768, seed))
+    chain.sheet("slide_id,path\nb,b.svs\n")
+    chain.upto("embed_patches")
+    shard = chain.results.shard("embed_patches", "b")
+    alone = shard.read_bytes()
+    shard.unlink()
+    chain.results.batches.unlink()
+    chain.sheet("slide_id,path\na,a.svs\nb,b.svs\nc,c.svs\n")
+    chain.upto("embed_patches")
+    assert shard.read_bytes() == alone
+
+
+def test_a_damaged_tile_is_marked_and_counted(chain: Chain):
+    write_slide(chain.folder / "a.svs", tissue_picture(2048, 1536))
+    damage_tile(chain.folder / "a.svs", 4, 3)
+    chain.sheet("slide_id,path\na,a.svs\n")
+    chain.values["embed"]["patches"]["max_unreadable"] = 0.2
+    row = chain.upto("embed_patches")["a"]
+    found = PatchEmbeddings(chain.results.shard("embed_patches", "a"))
+    rows = [one for i in range(len(found)) for one in found.region(i).to_pylist()]
+    lost = {(one["x"], one["y"]) for one in rows if not one["readable"]}
+    hit = {
+        (one["x"], one["y"])
+        for one in rows
+        if 1024 - 64 < one["x"] < 1280 and 768 - 64 < one["y"] < 1024
+    }
+    assert row["status"] == "ok"
+    assert lost == hit  # the tile's patches, and not one that was read beside them
+    assert row["unreadable_patches"] == len(hit) == 25
+
+
+def test_too_many_damaged_tiles_end_the_slide(chain: Chain):
+    write_slide(chain.folder / "a.svs", tissue_picture(2048, 1536))
+    for column in (3, 4):
+        damage_tile(chain.folder / "a.svs", column, 3)
+    chain.sheet("slide_id,path\na,a.svs\n")
+    chain.values["embed"]["patches"]["max_unreadable"] = 0.01
+    row = chain.upto("embed_patches")["a"]
+    assert row["status"] == "damaged"
+    assert "max_unreadable is 1%" in row["reason"]
+    regions = chain.call("embed_regions")["a"]
+    assert (regions["status"], regions["reason"]) == ("damaged", row["reason"])
+
+
+@pytest.mark.parametrize("gone", ["slide", "sheet"])
+def test_a_slide_that_goes_during_the_run_costs_only_itself(chain: Chain, gone: str):
+    for name in "ab":
+        write_slide(chain.folder / f"{name}.svs", tissue_picture(1024, 768))
+    chain.sheet("slide_id,path\na,a.svs\nb,b.svs\n")
+    chain.upto("tile")
+    if gone == "slide":
+        (chain.folder / "a.svs").unlink()
+        rows = chain.call("embed_patches")
+        assert (rows["a"]["status"], rows["b"]["status"]) == ("missing", "ok")
+    else:
+        (chain.folder / "slides.csv").write_text("slide_id,path\nb,b.svs\n")
+        assert chain.call("embed_patches").keys() == {"b"}

@@ -1,0 +1,77 @@
+"""The tile step on real files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hipt.io.images import read_rgb
+from hipt.io.tables import MANIFEST, read_provenance, read_table
+from tests.slidemaker import tissue_picture, write_slide
+from tests.steps.conftest import Chain
+
+
+def test_manifests_of_one_tissue_at_several_resolutions_cover_the_same_field(chain: Chain):
+    for name, mpp, size in (("x20", 0.5, (1024, 768)), ("x40", 0.25, (2048, 1536))):
+        write_slide(chain.folder / f"{name}.svs", tissue_picture(*size), mpp=mpp, factors=(1, 4))
+    chain.sheet("slide_id,path\nx20,x20.svs\nx40,x40.svs\n")
+    rows = chain.upto("tile")
+    assert (rows["x20"]["read_px"], rows["x40"]["read_px"]) == (64, 128)
+    assert rows["x20"]["regions"] == rows["x40"]["regions"]
+    a, b = (read_table(chain.results.shard("tile", n), MANIFEST) for n in ("x20", "x40"))
+    np.testing.assert_allclose(a["x"].to_numpy() * 2, b["x"].to_numpy(), atol=64)
+
+
+def test_manifest_is_region_major_and_patches_fill_their_region(chain: Chain):
+    write_slide(chain.folder / "a.svs", tissue_picture(1024, 768))
+    chain.sheet("slide_id,path\na,a.svs\n")
+    row = chain.upto("tile")["a"]
+    table = read_table(chain.results.shard("tile", "a"), MANIFEST)
+    columns = {name: table[name].to_numpy() for name in table.column_names[1:]}
+    assert len(table) == row["patches"] == 16 * row["regions"]
+    np.testing.assert_array_equal(columns["region"], np.repeat(np.arange(row["regions"]), 16))
+    patch_row, patch_column = np.divmod(columns["patch"], 4)
+    np.testing.assert_array_equal(columns["x"], columns["region_x"] + 64 * patch_column)
+    np.testing.assert_array_equal(columns["y"], columns["region_y"] + 64 * patch_row)
+    assert row["tissue_patches"] == (columns["tissue"] >= np.float32(0.1)).sum()
+    assert read_provenance(chain.results.shard("tile", "a")).fingerprint == row["fingerprint"]
+
+
+def test_a_biopsy_smaller_than_a_region_is_one_region(chain: Chain):
+    write_slide(chain.folder / "a.svs", tissue_picture(400, 300))
+    chain.sheet("slide_id,path\na,a.svs\n")
+    chain.values["tile"] = {"region_px": 4096, "patch_px": 256}
+    chain.values["segment"] = {"min_tissue_mm2": 0.001}
+    row = chain.upto("tile")["a"]
+    assert (row["status"], row["regions"], row["patches"]) == ("ok", 1, 256)
+    table = read_table(chain.results.shard("tile", "a"), MANIFEST)
+    assert 0 < (table["inside"].to_numpy() > 0).sum() < 256
+
+
+def test_too_coarse_is_a_row(chain: Chain):
+    write_slide(chain.folder / "a.svs", tissue_picture(1024, 768), mpp=2.0)
+    chain.sheet("slide_id,path\na,a.svs\n")
+    row = chain.upto("tile")["a"]
+    assert row["status"] == "too_coarse"
+    assert "2 um/px" in row["reason"]
+
+
+def test_the_overview_shows_the_regions(chain: Chain):
+    write_slide(chain.folder / "a.svs", tissue_picture(1024, 768))
+    chain.sheet("slide_id,path\na,a.svs\n")
+    chain.upto("tile")
+    before, after = (read_rgb(chain.results.overview(s, "a")) for s in ("segment", "tile"))
+    assert before.shape == after.shape
+    assert (np.abs(before.astype(int) - after).max(2) > 60).mean() > 0.003
+
+
+@pytest.mark.parametrize("touched", ["tile", "segment"])
+def test_what_is_damaged_is_made_again(chain: Chain, touched: str):
+    write_slide(chain.folder / "a.svs", tissue_picture(1024, 768))
+    chain.sheet("slide_id,path\na,a.svs\n")
+    chain.upto("tile")
+    shard = chain.results.shard(touched, "a")
+    content = shard.read_bytes()
+    shard.write_bytes(content[: len(content) // 2])
+    chain.upto("tile")
+    assert shard.read_bytes() == content
