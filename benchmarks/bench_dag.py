@@ -1,6 +1,6 @@
 """How long Snakemake plans for a large cohort: fresh, and when everything is there.
 
-    python benchmarks/bench_dag.py [--slides 10678]
+    python benchmarks/bench_dag.py [--slides 10678] [--batch-size 16]
 
 Slides do not exist: planning looks at the sheet and at file times only. For the second half every
 declared output is made as an empty file and recorded by `snakemake --touch`.
@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = """
-slides: {sheet: slides.csv, batch_size: 64}
+slides: {sheet: slides.csv, batch_size: %d}
 embed: {patches: {random: 1}, regions: {random: 1}}
 """
 
@@ -54,23 +54,25 @@ def main() -> None:
     """Plan fresh, plan when all is done, plan with one row more; print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slides", type=int, default=10678)
-    count = parser.parse_args().slides
+    parser.add_argument("--batch-size", type=int, default=16)
+    args = parser.parse_args()
+    count, batch_size = args.slides, args.batch_size
     rows = [f"slide-{i:05d},slides/slide-{i:05d}.svs" for i in range(count)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "config.yaml").write_text(CONFIG)
+        (folder / "config.yaml").write_text(CONFIG % batch_size)
         sheet = folder / "slides.csv"
         sheet.write_text("\n".join(["slide_id,path", *rows]) + "\n")
-        print(f"{count} slides, batches of 64, {os.cpu_count()} cores")
+        print(f"{count} slides, batches of {batch_size}, {os.cpu_count()} cores")
         print("| plan | wall s | peak MB | jobs |\n|---|---|---|---|")
         report("fresh", *snakemake(folder, "--dry-run"))
-        make_all(folder)
+        make_all(folder, batch_size)
         report("all done", *snakemake(folder, "--dry-run"))
         sheet.write_text(sheet.read_text() + "new,slides/new.svs\n")
         report("one row added", *snakemake(folder, "--dry-run"))
 
 
-def make_all(folder: Path) -> None:
+def make_all(folder: Path, batch_size: int) -> None:
     """Every declared output as an empty file, recorded as made."""
     sys.path.insert(0, str(ROOT))
     from hipt.io.batches import Ledger, updated, write_ledger
@@ -81,7 +83,7 @@ def make_all(folder: Path) -> None:
     os.chdir(folder)
     results = Results(Path("results"))
     rows = {row.slide_id: row.digest() for row in read_sheet(Path("slides.csv"))}
-    ledger = updated(Ledger(), rows, 64)
+    ledger = updated(Ledger(), rows, batch_size)
     write_ledger(results.batches, ledger)
     os.chdir(here)
     for step in ("segment", "tile", "embed_patches", "embed_regions"):

@@ -1,0 +1,65 @@
+"""segment + tile against decoding the thumbnail's level once, per slide, on one core.
+
+python benchmarks/bench_segment.py SLIDE...
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from cohort import Cohort
+
+from hipt.config import settings
+from hipt.io.slides import Slide, open_slide
+from hipt.io.tables import INDICES, read_table
+from hipt.steps import segment, tile
+
+BLOCK_PX = 1024
+
+
+def decoded_s(slide: Slide, reduction: float) -> float:
+    """Seconds to read every pixel of the level that the thumbnail is made from."""
+    fitting = [i for i, d in enumerate(slide.info.downsamples) if i == 0 or d <= reduction]
+    level = max(fitting)
+    downsample = slide.info.downsamples[level]
+    width, height = (round(s / downsample) for s in (slide.info.width_px, slide.info.height_px))
+    start = time.monotonic()
+    for y in range(0, height, BLOCK_PX):
+        for x in range(0, width, BLOCK_PX):
+            place = round(x * downsample), round(y * downsample)
+            slide.read(level, *place, min(BLOCK_PX, width - x), min(BLOCK_PX, height - y))
+    return time.monotonic() - start
+
+
+def main() -> None:
+    """Print a table, a row per slide and one for all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("slides", nargs="+", type=Path)
+    args = parser.parse_args()
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    print("| slide | decode, s | segment + tile, s | ratio |\n|---|---|---|---|")
+    total = [0.0, 0.0]
+    for path in args.slides:
+        with tempfile.TemporaryDirectory() as name:
+            cohort = Cohort(Path(name), [path])
+            with open_slide(path) as slide:
+                reduction = 1.1 * 8 / (slide.info.mpp or (0.5, 0.5))[0]
+                decoded_s(slide, reduction)  # into the disk's cache
+            with open_slide(path) as slide:
+                bound = decoded_s(slide, reduction)
+            start = time.monotonic()
+            segment.run(cohort.index("segment"), settings("segment", cohort.config))
+            tile.run(cohort.index("segment"), cohort.index("tile"), settings("tile", cohort.config))
+            spent = time.monotonic() - start
+            status = read_table(cohort.index("tile"), INDICES["tile"])["status"][0].as_py()
+        total = [total[0] + bound, total[1] + spent]
+        print(f"| {path.stem} ({status}) | {bound:.2f} | {spent:.2f} | {spent / bound:.1f} |")
+    print(f"| all | {total[0]:.2f} | {total[1]:.2f} | {total[1] / total[0]:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
