@@ -6,54 +6,11 @@ micrometres, `_mm2` square millimetres, `mpp` micrometres per pixel.
 
 from __future__ import annotations
 
-import difflib
-import reprlib
-from typing import Annotated, Any, Literal, Self, TypeGuard, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import ErrorDetails
+from pydantic import Field, model_validator
 
-from hipt.errors import HiptError
-
-S = TypeVar("S", bound="Section")
-
-_WANTED = {
-    "bool": "true or false",
-    "int": "a whole number",
-    "float": "a number",
-    "string": "text (in quotes)",
-    "model": "a mapping of keys to values",
-    "dict": "a mapping of keys to values",
-}
-"""What a value should have been, by the first word of pydantic's name for the mistake."""
-
-_SHORTENED = reprlib.Repr()
-_SHORTENED.maxstring = _SHORTENED.maxother = 80
-
-
-class Section(BaseModel):
-    """A part of the config: immutable, and unknown keys are refused."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
-        """YAML reads a bare yes as true, and pydantic true as 1; nobody means that."""
-        kind = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(value, bool) and kind is not bool:
-            raise ValueError(f"must not be {str(value).lower()} (or yes, no, on, off in YAML)")
-        return value
+from hipt.section import Section
 
 
 class SlidesConfig(Section):
@@ -174,7 +131,7 @@ class PatchEncoderConfig(Section):
 
     encoder: str = "hipt"
     """`hipt` (ViT256-16), or the name of any timm model, e.g. `vit_large_patch16_224`."""
-    encoder_args: dict[str, bool | int | float | str] = {}
+    encoder_args: dict[str, bool | int | float | str] = {}  # noqa: RUF012 (pydantic copies it)
     """Further arguments for timm's `create_model`, e.g. `{init_values: 1.0e-5}` for UNI."""
     shape: Literal["paper"] | ViTShape = "paper"
     """`paper` (12 blocks, 384 wide, 6 heads) or own numbers; for `encoder: hipt` alone."""
@@ -311,87 +268,3 @@ def settings(step: str, config: Config) -> Section:
     cls = _TOLD[step]
     known = {**dict(config.slides), **dict(config.embed), **dict(config), "config": config}
     return cls(**{name: known[name] for name in cls.model_fields})
-
-
-def parse(cls: type[S], values: object, source: str) -> S:
-    """A section from plain values, e.g. loaded YAML.
-
-    Args:
-        cls: the section's class.
-        values: nested dicts of plain values.
-        source: where they come from, for the sentence.
-
-    Raises:
-        HiptError: naming the first key that is wrong, what was found and what to do.
-    """
-    try:
-        return cls.model_validate({} if values is None else values)
-    except ValidationError as error:
-        raise HiptError(f"{source}: {_sentence(cls, error)}") from None
-
-
-def _sentence(cls: type[Section], error: ValidationError) -> str:
-    """The first problem of a validation, in words."""
-    problems = [(*_place(cls, e["loc"]), e) for e in error.errors(include_url=False)]
-    first = problems[0][0]
-    # pydantic reports every branch of a union; the one that the values were meant for says most
-    here = [problem for problem in problems if problem[0][: len(first)] == first]
-    keys, section, worst = min(here, key=lambda problem: _rank(problem[2], len(problem[0])))
-    where, kind = _brief(".".join(keys)).strip("'"), worst["type"]
-    if kind in ("extra_forbidden", "invalid_key"):
-        return f"unknown key '{where}'; {_hint(keys[-1], sorted(section.model_fields))}"
-    if kind == "missing":
-        return f"{where}: is missing; set it"
-    place = f"{where}: " if where else ""
-    if kind == "value_error":
-        return place + str(worst["ctx"]["error"])
-    wanted = dict.fromkeys(_wanted(e) for path, _, e in here if path == keys)
-    return f"{place}must be {' or '.join(wanted)}, got {_brief(worst['input'])}"
-
-
-def _brief(value: object) -> str:
-    """A value as it would be written, on one short line."""
-    text = _SHORTENED.repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."
-
-
-def _place(cls: type[Section], loc: tuple[int | str, ...]) -> tuple[list[str], type[Section]]:
-    """A problem's keys, without pydantic's names for branches, and the section it lies in."""
-    keys: list[str] = []
-    section, here = cls, cast(Any, cls)
-    for part in loc:
-        if _is_section(here):
-            section = here
-            keys.append(str(part))
-            field = here.model_fields.get(str(part))
-            here = field.annotation if field else None
-        elif get_origin(here) is dict:
-            keys.append(str(part))
-            here = get_args(here)[1]
-        else:
-            options = (o for o in get_args(here) if _is_section(o) and o.__name__ in str(part))
-            here = next(options, None)
-    return keys, section
-
-
-def _is_section(kind: object) -> TypeGuard[type[Section]]:
-    """Whether a type is a class of settings."""
-    return isinstance(kind, type) and issubclass(kind, Section)
-
-
-def _rank(problem: ErrorDetails, depth: int) -> tuple[bool, int, bool]:
-    """Lower says more: an unknown key, what lies deeper, a rule broken rather than a type."""
-    kind = problem["type"]
-    return kind != "extra_forbidden", -depth, kind != "value_error"
-
-
-def _wanted(problem: ErrorDetails) -> str:
-    """What a value should have been."""
-    plain = problem["msg"].removeprefix("Input should be ")
-    return _WANTED.get(problem["type"].partition("_")[0], plain)
-
-
-def _hint(key: str, known: list[str]) -> str:
-    """The nearest known key, or all of them."""
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"

@@ -14,8 +14,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hipt.config import Config, Section, ViTShape, parse, settings
+from hipt.config import Config, ViTShape, settings
 from hipt.errors import HiptError
+from hipt.section import Section, parse
 from hipt.steps import VERSION
 
 Key = tuple[str, ...]

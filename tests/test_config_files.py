@@ -12,9 +12,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from hipt.config import Config, parse
+from hipt.config import Config
 from hipt.io.settings import read_config
 from hipt.io.sheets import COLUMNS, SLIDE_SUFFIXES, read_sheet
+from hipt.section import parse
 
 ROOT = Path(__file__).parent.parent
 COMPLETE = ROOT / "config" / "config.yaml"

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import yaml
 
-from hipt.config import Config, Section, parse, settings
+from hipt.config import Config, settings
 from hipt.errors import HiptError
+from hipt.section import Section, parse
 
 S = TypeVar("S", bound=Section)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hipt.config import Config, parse
+from hipt.config import Config
 from hipt.core.geometry import ReadPlan
 from hipt.core.grid import Grid, TissueMask, region_grid
 from hipt.core.tissue import find_tissue
@@ -35,6 +35,7 @@ from hipt.io.sheets import SlideRow, read_sheet
 from hipt.io.slides import open_slide
 from hipt.nn.encoders import PatchEncoder, choose_precision, inference
 from hipt.nn.vit import ViT
+from hipt.section import parse
 
 log = logging.getLogger(__name__)
 

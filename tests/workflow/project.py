@@ -84,7 +84,8 @@ class Project:
         return [
             *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
             *("--workflow-profile", str(ROOT / "workflow/profiles/default")),
-            *("--cores", "2", "--configfile", "config.yaml", *args),
+            *("--cores", "2", "--set-threads", "embed_patches=1", "embed_regions=1"),
+            *("--configfile", "config.yaml", *args),
         ]
 
     def run(self, *args: str) -> Ran:

@@ -9,6 +9,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from hipt import config as hipt_config
+from hipt import section as hipt_section
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger, updated, write_ledger
 from hipt.io.digests import remember_sha256, weights_identity
@@ -29,7 +30,7 @@ if not workflow.deployment_settings.deployment_method:
 shell.prefix(" ".join(["set -euo pipefail;", *_exports, ""]))
 
 try:
-    CONFIG = hipt_config.parse(hipt_config.Config, config, "config")
+    CONFIG = hipt_section.parse(hipt_config.Config, config, "config")
     RESULTS = Results(Path(CONFIG.results))
     SHEET = read_sheet(Path(CONFIG.slides.sheet), CONFIG.slides.root, CONFIG.slides.case_from)
     LEDGER = updated(
