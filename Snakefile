@@ -13,10 +13,13 @@ include: "workflow/rules/embed.smk"
 include: "workflow/rules/views.smk"
 
 
+# The last index of every batch is asked for too: without Snakemake's own records (somebody removed
+# .snakemake/) a report that is there would be reason enough to do nothing for new slides.
 rule all:
     default_target: True
     input:
         RESULTS.report,
+        indices("embed_regions"),
 
 
 onstart:

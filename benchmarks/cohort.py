@@ -24,7 +24,11 @@ class Cohort:
         sheet.write_text("\n".join(["slide_id,path", *lines]) + "\n")
         self.results = Results(folder / "results")
         embed = {"patches": {"random": 1}, "regions": {"random": 2}}
-        values: dict[str, object] = {"slides": {"sheet": str(sheet)}, "embed": embed, **sections}
+        values: dict[str, object] = {
+            "slides": {"sheet": str(sheet), "default_mpp": 0.5},
+            "embed": embed,
+            **sections,
+        }
         self.config = Config.model_validate(values)
         digests = {row.slide_id: row.digest() for row in read_sheet(sheet)}
         write_ledger(self.results.batches, updated(Ledger(), digests, 1000))

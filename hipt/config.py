@@ -21,7 +21,7 @@ class SlidesConfig(Section):
     root: str | None = None
     """Folder that relative slide and mask paths start from; null: the sheet's own folder."""
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
-    """Slides per job. Batches are formed once; a new value holds for slides added later."""
+    """Slides per job, more where that would be over 128 jobs; a change holds for later slides."""
     case_from: Literal["column", "tcga"] = "column"
     """`column`: case_id from the sheet, else the slide_id; `tcga`: the id's first 12 characters."""
     default_mpp: Annotated[float, Field(gt=0, le=100)] | None = None

@@ -25,6 +25,7 @@ _GLASS = ((200, 50, 0.5), (200, 15, 0.0))
 """Least value, largest spread of the channels, and least share of one colour: tinted, plain."""
 _GLASS_SHARE = 0.001
 _GLASS_NOISE = 6
+_GLASS_SAMPLE = 1_500_000  # values: of larger thumbnails every second row, every third, ...
 _GLASS_DEFAULT = 245.0
 
 
@@ -58,6 +59,8 @@ def glass_colour(rgb: RGB) -> npt.NDArray[np.float64]:
     Tinted glass (a yellowish lamp, a bluish slide) counts where it is one flat colour, as tissue
     never is. A slide without either is all tissue: then a usual glass is taken.
     """
+    step = 1 + rgb.size // _GLASS_SAMPLE
+    rgb = np.ascontiguousarray(rgb[::step])
     low, high = _extremes(rgb)
     for least, spread, flat in _GLASS:
         bright = rgb[(low >= least) & (high - low <= spread)]  # (N, 3)

@@ -21,6 +21,10 @@ HEADER = ("slide_id", "batch", "row_digest")
 _BATCH = re.compile(r"b[0-9]{1,9}")
 
 
+MOST_BATCHES = 128
+"""Most batches that are formed at once: Snakemake plans jobs, and thousands of them take long."""
+
+
 @dataclass(frozen=True)
 class Ledger:
     """Batch and row digest of every slide that was ever in the sheet, in order of arrival."""
@@ -72,12 +76,13 @@ def updated(ledger: Ledger, digests: Mapping[str, str], batch_size: int) -> Ledg
     Args:
         ledger: as it was.
         digests: row digest per slide of the sheet, in the sheet's order.
-        batch_size: slides per new batch.
+        batch_size: slides per new batch; more where there would be over MOST_BATCHES at once.
 
     Returns:
         Known slides in their batches; new ones in new batches, in the sheet's order.
     """
     new = [slide for slide in digests if slide not in ledger.batch_of]
+    batch_size = max(batch_size, -(-len(new) // MOST_BATCHES))
     first = 1 + max((int(name[1:]) for name in ledger.batch_of.values()), default=-1)
     names = {slide: f"b{first + i // batch_size:04d}" for i, slide in enumerate(new)}
     return Ledger({**ledger.batch_of, **names}, {**ledger.digest_of, **digests})

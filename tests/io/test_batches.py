@@ -56,6 +56,15 @@ def test_new_slides_fill_new_batches_in_order(history: list, sheet: dict, batch_
     assert all(1 <= size <= batch_size for size in sizes)
 
 
+@pytest.mark.parametrize(("slides", "size"), [(2048, 16), (2049, 17), (10678, 84)])
+def test_many_slides_at_once_make_larger_batches_not_more(slides: int, size: int):
+    ledger = updated(Ledger(), {f"s{i}": "" for i in range(slides)}, 16)
+    batches = Counter(ledger.batch_of.values())
+    assert len(batches) <= 128
+    assert max(batches.values()) == size
+    assert Counter(updated(ledger, {"new": ""}, 16).batch_of.values())[f"b{len(batches):04d}"] == 1
+
+
 @property_test
 @given(HISTORY, SHEET, st.integers(1, 4), st.randoms(use_true_random=False))
 def test_reordering_and_another_batch_size_change_nothing(
