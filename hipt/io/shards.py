@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hipt import __version__
 
@@ -41,11 +41,9 @@ def whole(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
-    part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+    held, part = _held_part(path)
     try:
-        with part.open("xb") as held:
-            with suppress(OSError):  # a file system without locks: then nothing is ever swept
-                fcntl.flock(held, fcntl.LOCK_EX)
+        with held:
             yield part
             with part.open("rb") as written:
                 os.fsync(written.fileno())
@@ -56,6 +54,18 @@ def whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def _held_part(path: Path) -> tuple[IO[bytes], Path]:
+    """A new part of a file, locked so that nobody sweeps it away."""
+    while True:
+        part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+        held = part.open("xb")
+        with suppress(OSError):  # a file system without locks: then nothing is ever swept
+            fcntl.flock(held, fcntl.LOCK_EX)
+        if os.fstat(held.fileno()).st_nlink:
+            return held, part
+        held.close()  # swept by another writer before the lock
 
 
 def _sweep(path: Path) -> None:
