@@ -24,6 +24,7 @@ from cohort import Cohort
 from torch.utils.data import DataLoader, Dataset
 
 from hipt.core.geometry import ReadPlan, patches_per_block
+from hipt.io.headers import read_plan
 from hipt.io.regions import RegionReader, SlideJob
 from hipt.io.tables import INDICES, MANIFEST, read_table
 
@@ -62,14 +63,7 @@ def main() -> None:
         cohort.run("segment", "tile")
         row = read_table(cohort.index("tile"), INDICES["tile"]).to_pylist()[0]
         manifest = read_table(cohort.results.shard("tile", args.slide.stem), MANIFEST)
-    plan = ReadPlan(
-        level=row["read_level"],
-        downsample=row["downsample"],
-        patch_px=256,
-        patch_level_px=round(row["read_px"] / row["downsample"]),
-        patch_read_px=row["read_px"],
-        read_mpp=row["read_mpp"],
-    )
+    plan = read_plan(row, 256)
     manifest = manifest.slice(0, 256 * args.regions)
     patches = np.stack([manifest[c].to_numpy() for c in ("x", "y")], 1)
     regions = np.stack([manifest[c].to_numpy()[::256] for c in ("region_x", "region_y")], 1)

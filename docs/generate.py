@@ -104,6 +104,9 @@ def _kind(value: Json, kinds: Json) -> str:
         return f"a mapping of {keys} ([shape](#shape))"
     if "enum" in value or "const" in value:
         return " or ".join(f"`{option}`" for option in value.get("enum", [value.get("const")]))
+    if "prefixItems" in value:
+        items = value["prefixItems"]
+        return f"{len(items)} values: {_kind(items[0], kinds)}"
     bounds = [f"{word} {value[name]:g}" for name, word in BOUNDS.items() if name in value]
     return ", ".join([KINDS[value["type"]], *bounds])
 

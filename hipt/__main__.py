@@ -23,6 +23,7 @@ STEPS = {
     "tile": "manifests of regions and patches",
     "embed_patches": "stage 1: one vector per patch",
     "embed_regions": "stage 2: one vector per region",
+    "pretrain": "DINO on patches, then on grids of patch embeddings",
     "slides": "the slide table, one row per slide of the sheet",
     "report": "the report page",
     "check": "look before a long run: sheet, headers, weights, disk, hours",

@@ -10,7 +10,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from hipt.recipe import PretrainConfig
 from hipt.section import Section
+
+PRETRAIN = "pretrain"
+"""In place of a weights file: the one that the workflow trains from the slides."""
 
 
 class SlidesConfig(Section):
@@ -136,11 +140,19 @@ class PatchEncoderConfig(Section):
     shape: Literal["paper"] | ViTShape = "paper"
     """`paper` (12 blocks, 384 wide, 6 heads) or own numbers; for `encoder: hipt` alone."""
     weights: str | None = None
-    """A weights file: safetensors, or a DINO checkpoint."""
+    """A weights file (safetensors, or a DINO checkpoint), or `pretrain`: made from the slides."""
     random: Annotated[int, Field(ge=0)] | None = None
     """Seed for random weights instead of a file: for trials, not for results."""
     max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.05
     """More unreadable tissue patches than this share: the slide ends as `damaged`."""
+
+    @model_validator(mode="after")
+    def _own_network(self) -> Self:
+        if self.weights == PRETRAIN and self.encoder != "hipt":
+            raise ValueError(
+                f"weights: pretrain is for encoder: hipt; name a weights file for {self.encoder}"
+            )
+        return self
 
     @property
     def vit_shape(self) -> ViTShape:
@@ -154,7 +166,7 @@ class RegionEncoderConfig(Section):
     shape: Literal["released", "paper"] | ViTShape = "released"
     """`released` (6 blocks, 6 heads), `paper` (4 blocks, 3 heads), or own numbers."""
     weights: str | None = None
-    """A weights file: safetensors, or a DINO checkpoint."""
+    """A weights file (safetensors, or a DINO checkpoint), or `pretrain`: made from the slides."""
     random: Annotated[int, Field(ge=0)] | None = None
     """Seed for random weights instead of a file: for trials, not for results."""
 
@@ -193,6 +205,7 @@ class Config(Section):
     segment: SegmentConfig = SegmentConfig()
     tile: TileConfig = TileConfig()
     embed: EmbedConfig = EmbedConfig()
+    pretrain: PretrainConfig = PretrainConfig()
     report: ReportConfig = ReportConfig()
 
 
@@ -235,6 +248,18 @@ class EmbedRegionsSettings(Section):
     regions: RegionEncoderConfig
 
 
+class PretrainSettings(Section):
+    """What the pretrain step is told."""
+
+    sheet: str
+    root: str | None
+    case_from: Literal["column", "tcga"]
+    tile: TileConfig
+    patches: PatchEncoderConfig
+    regions: RegionEncoderConfig
+    pretrain: PretrainConfig
+
+
 class SlidesSettings(Section):
     """What the slide table is told."""
 
@@ -254,6 +279,7 @@ _TOLD: dict[str, type[Section]] = {
     "tile": TileSettings,
     "embed_patches": EmbedPatchesSettings,
     "embed_regions": EmbedRegionsSettings,
+    "pretrain": PretrainSettings,
     "slides": SlidesSettings,
     "report": ReportSettings,
 }

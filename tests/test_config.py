@@ -56,15 +56,15 @@ def test_nothing_given_is_the_defaults():
     assert parse(Config, None, "x") == parse(Config, {}, "x") == Config()
 
 
+SECTIONS = "embed, mpp, pretrain, report, results, segment, slides, tile"
 SENTENCES = {
     "tile: {min_tisue: 0.1}": "unknown key 'tile.min_tisue'; did you mean 'min_tissue'?",
     "tiles: {}": "unknown key 'tiles'; did you mean 'tile'?",
     "tile: {size: 3}": (
         "unknown key 'tile.size'; known here: anchor, min_tissue, patch_px, region_px"
     ),
-    '"a\\nb": 1': r"unknown key 'a\nb'; known here: "
-    "embed, mpp, report, results, segment, slides, tile",
-    "1: 2": "unknown key '1'; known here: embed, mpp, report, results, segment, slides, tile",
+    '"a\\nb": 1': rf"unknown key 'a\nb'; known here: {SECTIONS}",
+    "1: 2": f"unknown key '1'; known here: {SECTIONS}",
     "tile: {min_tissue: 1.5}": "tile.min_tissue: must be less than or equal to 1, got 1.5",
     "tile: {region_px: 8}": "tile.region_px: must be greater than or equal to 32, got 8",
     "slides: {default_mpp: 0}": "slides.default_mpp: must be greater than 0, got 0",
@@ -165,6 +165,8 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
     """The default config with one key changed."""
     words = [word for option in (kind, *get_args(kind)) for word in get_args(option)]
     numbers = [value + 1, value * 1.01, value / 2] if isinstance(value, int | float) else []
+    if isinstance(value, tuple):
+        numbers = [[number / 2 for number in value]]
     shape = {"depth": 1, "dim": 8, "heads": 2}
     for other in [*numbers, *words, shape, 1.5, 7, "another"]:
         try:
@@ -177,20 +179,21 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
 
 
 TOLD = {
-    "slides.sheet": {"segment", "embed_patches", "slides"},
-    "slides.root": {"segment", "embed_patches", "slides"},
+    "slides.sheet": {"segment", "embed_patches", "pretrain", "slides"},
+    "slides.root": {"segment", "embed_patches", "pretrain", "slides"},
     "slides.batch_size": set(),
-    "slides.case_from": {"slides"},
+    "slides.case_from": {"pretrain", "slides"},
     "slides.default_mpp": {"segment"},
     "slides.mpp_tolerance": {"tile"},
     "slides.on_slide_error": {"segment", "tile", "embed_patches", "embed_regions"},
     "results": set(),
     "mpp": {"tile"},
     "segment": {"segment"},
-    "tile": {"tile", "embed_patches", "embed_regions"},
+    "tile": {"tile", "embed_patches", "embed_regions", "pretrain"},
     "embed.precision": {"embed_patches", "embed_regions"},
-    "embed.patches": {"embed_patches"},
-    "embed.regions": {"embed_regions"},
+    "embed.patches": {"embed_patches", "pretrain"},
+    "embed.regions": {"embed_regions", "pretrain"},
+    "pretrain": {"pretrain"},
     "report": set(),
 }
 """Which steps hear of a change of a key, or of any key of a section; the report always does."""

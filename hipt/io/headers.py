@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hipt.core.geometry import Mpp, ReadPlan, TooCoarseError, plan_read, resolve_mpp
 from hipt.errors import SlideError
+from hipt.io.indices import Row
 from hipt.io.sheets import SlideRow
 from hipt.io.slides import SlideInfo
 
@@ -43,3 +44,15 @@ def slide_plan(
         return plan_read(mpp, downsamples, target_mpp, tolerance, patch_px)
     except TooCoarseError as error:
         raise SlideError("too_coarse", str(error)) from None
+
+
+def read_plan(facts: Row, patch_px: int) -> ReadPlan:
+    """How a slide's patches are read, from its row of the tile index."""
+    return ReadPlan(
+        level=facts["read_level"],
+        downsample=facts["downsample"],
+        patch_px=patch_px,
+        patch_level_px=round(facts["read_px"] / facts["downsample"]),
+        patch_read_px=facts["read_px"],
+        read_mpp=facts["read_mpp"],
+    )

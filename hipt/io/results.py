@@ -53,6 +53,10 @@ class Results:
         """Time and memory of what ran; the only folder whose content varies between runs."""
         return self.root / "benchmarks"
 
+    def model(self, name: str) -> Path:
+        """Weights that the workflow trains: `vit256` or `vit4096`."""
+        return self.root / "models" / f"{name}.safetensors"
+
     def index(self, step: str, batch: str) -> Path:
         """A batch's declared output: one row per slide."""
         return self.root / step / "index" / f"{batch}.parquet"

@@ -11,6 +11,7 @@ import yaml
 
 from hipt.config import Config, settings
 from hipt.errors import HiptError
+from hipt.io.models import resolved
 from hipt.section import Section, parse
 
 S = TypeVar("S", bound=Section)
@@ -41,7 +42,7 @@ def read_settings(step: str, cls: type[S], text: str) -> S:
         except ValueError as error:
             raise HiptError(f"settings of {step}: not readable as JSON: {error}") from None
         return parse(cls, values, f"settings of {step}")
-    told = settings(step, read_config(Path(text)))
+    told = settings(step, resolved(read_config(Path(text))))
     assert isinstance(told, cls)
     return told
 

@@ -106,6 +106,18 @@ SLIDES = pa.schema(
 """results/slides.parquet: one row per slide of the sheet."""
 
 
+METRICS = _schema(
+    iteration=INT,
+    loss=REAL,
+    teacher_entropy=REAL,
+    gradient_norm=REAL,
+    lr=REAL,
+    weight_decay=REAL,
+    teacher_momentum=REAL,
+)
+"""results/models/<name>.metrics.parquet: one row per step of training."""
+
+
 def patch_embeddings_schema(dim: int) -> pa.Schema:
     """results/embed_patches/<slide>.arrow for vectors of `dim` numbers."""
     return _schema(

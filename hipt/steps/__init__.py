@@ -5,6 +5,7 @@ VERSION = {
     "tile": 1,
     "embed_patches": 1,
     "embed_regions": 1,
+    "pretrain": 1,
     "slides": 1,
     "report": 1,
 }

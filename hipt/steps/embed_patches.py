@@ -14,11 +14,11 @@ import pyarrow as pa
 import torch
 
 from hipt.config import EmbedPatchesSettings
-from hipt.core.geometry import ReadPlan
 from hipt.errors import SlideError
 from hipt.io.checkpoints import load_patch_encoder
 from hipt.io.devices import compute_device
 from hipt.io.digests import weights_identity
+from hipt.io.headers import read_plan
 from hipt.io.indices import BatchRun, Row, kept_facts, read_index
 from hipt.io.progress import Progress
 from hipt.io.regions import RegionPixels, RegionReader, SlideJob
@@ -153,14 +153,7 @@ def _job(work: _Work, cfg: EmbedPatchesSettings) -> SlideJob:
     manifest = read_table(work.manifest, MANIFEST)
     first = slice(None, None, cfg.tile.grid**2)  # the first patch of each region
     corners = np.stack([manifest[name].to_numpy()[first] for name in ("region_x", "region_y")], 1)
-    plan = ReadPlan(
-        level=work.row["read_level"],
-        downsample=work.row["downsample"],
-        patch_px=cfg.tile.patch_px,
-        patch_level_px=round(work.row["read_px"] / work.row["downsample"]),
-        patch_read_px=work.row["read_px"],
-        read_mpp=work.row["read_mpp"],
-    )
+    plan = read_plan(work.row, cfg.tile.patch_px)
     return SlideJob(work.row["slide_id"], work.path, plan, cfg.tile.grid, corners)
 
 

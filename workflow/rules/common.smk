@@ -13,6 +13,7 @@ from hipt import section as hipt_section
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger, updated, write_ledger
 from hipt.io.digests import remember_sha256, weights_identity
+from hipt.io.models import resolved, trained
 from hipt.io.results import Results
 from hipt.io.sheets import read_sheet
 from hipt.steps import VERSION
@@ -30,7 +31,9 @@ if not workflow.deployment_settings.deployment_method:
 shell.prefix(" ".join(["set -euo pipefail;", *_exports, ""]))
 
 try:
-    CONFIG = hipt_section.parse(hipt_config.Config, config, "config")
+    ASKED = hipt_section.parse(hipt_config.Config, config, "config")
+    TRAINED = trained(ASKED)
+    CONFIG = resolved(ASKED)
     RESULTS = Results(Path(CONFIG.results))
     SHEET = read_sheet(Path(CONFIG.slides.sheet), CONFIG.slides.root, CONFIG.slides.case_from)
     LEDGER = updated(
@@ -38,9 +41,15 @@ try:
         {row.slide_id: row.digest() for row in SHEET},
         CONFIG.slides.batch_size,
     )
+    # A model that is trained here is an input file of its rule; its content is no param, since it is
+    # not known before.
     WEIGHTS = {
-        "embed_patches": weights_identity("embed.patches", CONFIG.embed.patches, RESULTS.digests),
-        "embed_regions": weights_identity("embed.regions", CONFIG.embed.regions, RESULTS.digests),
+        f"embed_{stage}": (
+            hipt_config.PRETRAIN
+            if stage in TRAINED
+            else weights_identity(f"embed.{stage}", section, RESULTS.digests)
+        )
+        for stage, section in (("patches", CONFIG.embed.patches), ("regions", CONFIG.embed.regions))
     }
 except HiptError as error:
     raise WorkflowError(str(error)) from None
@@ -59,7 +68,11 @@ def remember():
 def look():
     """Load the weights before hours are spent on slides; where jobs have the Python of this run."""
     named = [CONFIG.embed.patches.weights, CONFIG.embed.regions.weights]
-    if not any(named) or workflow.deployment_settings.deployment_method:
+    if (
+        not any(named)
+        or any(missing(stage) for stage in TRAINED)
+        or workflow.deployment_settings.deployment_method
+    ):
         return
     command = [sys.executable, "-m", "hipt", "check", "--weights"]
     environment = os.environ | {"PYTHONPATH": workflow.basedir}
@@ -94,6 +107,23 @@ def sheet_rows():
     """What else reruns the slide table: the sheet's rows but for their labels."""
     rows = [[row.slide_id, row.case_id, row.site, str(row.path), row.exclude] for row in SHEET]
     return {"version": VERSION["slides"], "rows": rows}
+
+
+def model(stage):
+    """The model that a stage is embedded with, where the workflow trains it; else nothing."""
+    return TRAINED.get(stage, [])
+
+
+def missing(stage):
+    """Whether a model has to be trained."""
+    return stage in TRAINED and not TRAINED[stage].exists()
+
+
+def launcher(processes):
+    """What starts a module: Python, or as many of it as there are GPUs to train on."""
+    if processes == 1:
+        return "python -m"
+    return f"python -m torch.distributed.run --standalone --nproc-per-node {processes} -m"
 
 
 def index(step):

@@ -2,6 +2,7 @@
 rule embed_patches:
     input:
         tile=index("tile"),
+        weights=model("patches"),
     output:
         index=index("embed_patches"),
     log:
@@ -27,6 +28,7 @@ rule embed_patches:
 rule embed_regions:
     input:
         patches=index("embed_patches"),
+        weights=model("regions"),
     output:
         index=index("embed_regions"),
     log:

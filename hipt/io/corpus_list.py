@@ -1,0 +1,90 @@
+"""Which slides a model has seen: the list beside it, and what its training may go on from."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hipt.errors import HiptError
+from hipt.io.shards import fingerprint, whole
+
+State = Mapping[str, str | int]
+"""Where a data source stands; fit for JSON."""
+
+HEADER = ("slide_id", "fingerprint", "regions", "patches")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One line of the corpus list."""
+
+    slide_id: str
+    fingerprint: str
+    """Of the file that says what belongs: the manifest, or the slide's patch embeddings."""
+    regions: int
+    patches: int
+    """Those that are drawn."""
+
+
+def corpus_digest(members: Sequence[Member]) -> str:
+    """sha256 of the corpus list."""
+    return hashlib.sha256(_list(members).encode()).hexdigest()
+
+
+def write_corpus_list(path: Path, members: Sequence[Member]) -> None:
+    """Write which slides a model has seen (`.corpus.csv`), whole or not at all."""
+    with whole(path) as part:
+        part.write_bytes(_list(members).encode())
+
+
+def read_corpus_list(path: Path) -> tuple[Member, ...]:
+    """Which slides a model has seen.
+
+    Raises:
+        HiptError: if the file is absent or no such list.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *lines = csv.reader(file)
+        if tuple(header) == HEADER:
+            return tuple(Member(a, b, int(c), int(d)) for a, b, c, d in lines)
+    except FileNotFoundError:
+        raise HiptError(
+            f"{path}: not there; it is written beside the model it belongs to"
+        ) from None
+    except (ValueError, csv.Error):
+        pass
+    raise HiptError(f"{path}: is not a corpus list (columns {', '.join(HEADER)}); restore it")
+
+
+def resumed_at(state: State | None, order: str) -> tuple[int, int]:
+    """The position and the skipped patches that a state holds; zeros without one.
+
+    Raises:
+        HiptError: if the state belongs to another order.
+    """
+    if state is None:
+        return 0, 0
+    if state.get("order") != order:
+        raise HiptError(
+            "the checkpoint was made with another corpus, seed, pool_blocks or number of GPUs and "
+            "cannot be continued with these; restore them, or delete the checkpoint to start anew"
+        )
+    return int(state["position"]), int(state.get("skipped", 0))
+
+
+def order_name(members: Sequence[Member], **facts: int) -> str:
+    """A digest of what decides the order of items; a state that carries another cannot go on."""
+    return fingerprint(corpus=corpus_digest(members), **facts)
+
+
+def _list(members: Sequence[Member]) -> str:
+    """The corpus list as text."""
+    text = io.StringIO(newline="")
+    lines = ((m.slide_id, m.fingerprint, m.regions, m.patches) for m in members)
+    csv.writer(text, lineterminator="\n").writerows([HEADER, *lines])
+    return text.getvalue()

@@ -1,0 +1,132 @@
+"""The two stages of pretraining: what each is trained on, with which network and views."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from hipt.config import PretrainSettings
+from hipt.core.sampling import Share
+from hipt.io.checkpoints import read_weights
+from hipt.io.corpus import read_corpus, read_grid_corpus
+from hipt.io.corpus_list import Member, State
+from hipt.io.grid_source import GridSource
+from hipt.io.patch_source import PatchSource
+from hipt.io.results import Results
+from hipt.io.sheets import read_sheet
+from hipt.nn.crops import GridViews, PatchViews
+from hipt.nn.encoders import HIPT_MEAN, HIPT_STD
+from hipt.nn.vit import ViT, initialise, vit256, vit4096
+from hipt.nn.weights import load_strictly
+from hipt.recipe import DinoConfig, PretrainPatchesConfig, PretrainRegionsConfig
+from hipt.section import Section
+
+Views = Callable[[Tensor, torch.Generator], list[Tensor]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """All that training has to know of a stage."""
+
+    section: str
+    """Its section of the config, for sentences."""
+    unit: str
+    """What one item is called."""
+    cfg: PretrainPatchesConfig | PretrainRegionsConfig
+    shape: Section
+    precision: Literal["auto", "fp32", "bf16"]
+    members: tuple[Member, ...]
+    """The corpus list."""
+    items: int
+    """Items of one pass."""
+    make: Callable[[float], ViT]
+    """The network for a stochastic depth, without its first weights."""
+    views: Views
+    open_source: Callable[[Share, int, State | None], Any]
+    """A source for a share, a batch, and a state to go on from."""
+
+    @property
+    def dino(self) -> DinoConfig:
+        """The recipe of head, loss and optimiser."""
+        return self.cfg.dino
+
+    def backbone(self, drop_path: float) -> ViT:
+        """The network with its first weights: those of `init`, else random ones.
+
+        Raises:
+            HiptError: if `init` is absent, damaged, or of another architecture.
+        """
+        model = self.make(drop_path)
+        initialise(model, self.dino.seed)
+        if self.cfg.init is not None:
+            state = read_weights(Path(self.cfg.init)).state
+            load_strictly(model, state, f"{self.section}.init: {self.cfg.init}")
+        return model
+
+    def source(self, rank: int, ranks: int, state: State | None) -> Any:  # noqa: ANN401
+        """The minibatches of one process."""
+        share = Share(self.dino.seed, rank, ranks)
+        return self.open_source(share, self.dino.batch // ranks, state)
+
+    def recipe(self) -> dict[str, Any]:
+        """What decides the trained weights, but for the corpus; fit for JSON."""
+        told = self.cfg.model_dump(mode="json", exclude={"corpus", "micro_batches"})
+        del told["dino"]["checkpoint_every"]
+        return {"stage": self.section, **told, "shape": self.shape.model_dump()}
+
+    def metadata(self) -> dict[str, str]:
+        """What the weights have to carry to be used."""
+        if self.section.endswith("regions"):
+            return {}
+        return {"mean": json.dumps(HIPT_MEAN), "std": json.dumps(HIPT_STD)}
+
+
+def stage_of(name: str, cfg: PretrainSettings, results: Results, threads: int) -> Stage:
+    """A stage with its corpus.
+
+    Args:
+        name: `patches` or `regions`.
+        cfg: the settings.
+        results: where manifests and patch embeddings lie.
+        threads: threads that read.
+
+    Raises:
+        HiptError: if the corpus setting means nothing, or nothing belongs to it.
+    """
+    rows = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
+    if name == "patches":
+        one = cfg.pretrain.patches
+        corpus = read_corpus(rows, one.corpus, results, cfg.tile, one.min_patch_tissue)
+        return Stage(
+            section="pretrain.patches",
+            unit="patches",
+            cfg=one,
+            shape=cfg.patches.vit_shape,
+            precision=cfg.pretrain.precision,
+            members=corpus.members,
+            items=corpus.patches,
+            make=lambda drop_path: vit256(cfg.patches.vit_shape, drop_path),
+            views=PatchViews(one.views, HIPT_MEAN, HIPT_STD),
+            open_source=lambda share, batch, state: PatchSource(
+                corpus, share, batch, one.pool_blocks, threads, state
+            ),
+        )
+    two, grids = cfg.pretrain.regions, read_grid_corpus(rows, cfg.pretrain.regions.corpus, results)
+    return Stage(
+        section="pretrain.regions",
+        unit="regions",
+        cfg=two,
+        shape=cfg.regions.vit_shape,
+        precision=cfg.pretrain.precision,
+        members=grids.members,
+        items=grids.regions,
+        make=lambda drop_path: vit4096(cfg.regions.vit_shape, grids.dim, drop_path),
+        views=GridViews(two.views),
+        open_source=lambda share, batch, state: GridSource(grids, share, batch, state),
+    )

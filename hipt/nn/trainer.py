@@ -1,0 +1,170 @@
+"""DINO step by step: student, teacher, loss and optimiser of one stage.
+
+Legend: B things per micro-batch, V views of each, C channels, h, w size of a view, K the head's
+width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from hipt.nn.dino import DinoHead, DinoLoss, Network, follow, freeze_last_layer
+from hipt.nn.schedule import clip_each, cosine, parameter_groups, set_rates
+from hipt.nn.vit import ViT
+from hipt.recipe import DinoConfig
+
+LR_BATCH = 256
+"""The batch for which `DinoConfig.lr` holds."""
+
+
+class Step(NamedTuple):
+    """What one optimiser step showed."""
+
+    loss: float
+    """Mean cross-entropy, nats."""
+    teacher_entropy: float
+    """Mean entropy of the teacher's answers, nats."""
+    gradient_norm: float
+    """Largest norm of a single parameter's gradient, before it was cut."""
+    lr: float
+    weight_decay: float
+    teacher_momentum: float
+
+
+class Trainer:
+    """One stage's networks and optimiser.
+
+    Every random number of a step follows from the seed, the step and the process, so that a run
+    that is resumed equals one that was never stopped.
+
+    Source: Caron et al., ICCV 2021.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[float], ViT],
+        cfg: DinoConfig,
+        frozen_iterations: int,
+        device: torch.device,
+        precision: Literal["fp32", "bf16"],
+    ) -> None:
+        """Make two networks of one shape; the teacher starts as the student.
+
+        Args:
+            build: a backbone with its first weights, for a stochastic depth.
+            cfg: the recipe.
+            frozen_iterations: steps during which the last layer is not trained.
+            device: where to compute.
+            precision: of matrix products; weights and loss are fp32.
+        """
+        self._cfg, self._frozen = cfg, frozen_iterations
+        self._device, self._precision = device, precision
+        backbone, quiet = build(cfg.drop_path), build(0.0)
+        self.student = Network(backbone, DinoHead(backbone.dim, cfg)).to(device).train()
+        self.teacher = Network(quiet, DinoHead(quiet.dim, cfg)).to(device).eval()
+        self.teacher.load_state_dict(self.student.state_dict())
+        self.teacher.requires_grad_(requires_grad=False)
+        self._loss = DinoLoss(cfg).to(device)
+        self._optimiser = torch.optim.AdamW(parameter_groups(self.student), lr=0.0)
+        together = dist.is_available() and dist.is_initialized()
+        self._rank = dist.get_rank() if together else 0
+        self._parallel = DistributedDataParallel(self.student) if together else None
+
+    def step(self, iteration: int, micro_batches: Sequence[Sequence[Tensor]]) -> Step:
+        """One optimiser step.
+
+        Args:
+            iteration: counted from 0.
+            micro_batches: V views (B, C, h, w) each, the two large ones first; their gradients are
+                added up. All have the same B.
+        """
+        cfg = self._cfg
+        rates = self._rates(iteration)
+        set_rates(self._optimiser, rates["lr"], rates["weight_decay"])
+        self._optimiser.zero_grad(set_to_none=True)
+        torch.manual_seed(step_seed(cfg.seed, iteration, self._rank))  # stochastic depth
+        found = [
+            self._backward(views, len(micro_batches), last=i == len(micro_batches) - 1)
+            for i, views in enumerate(micro_batches)
+        ]
+        norms = clip_each(self.student.parameters(), cfg.clip or float("inf"))
+        if iteration < self._frozen:
+            freeze_last_layer(self.student.head)
+        self._optimiser.step()
+        self._loss.update_centre(torch.cat([answers for *_, answers in found]))
+        follow(self.teacher, self.student, rates["teacher_momentum"])
+        return Step(
+            loss=_mean(loss for loss, *_ in found),
+            teacher_entropy=_mean(entropy for _, entropy, _ in found),
+            gradient_norm=float(norms.max()),
+            **rates,
+        )
+
+    def _backward(
+        self, views: Sequence[Tensor], parts: int, *, last: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Add a micro-batch's gradients; its loss, the teacher's entropy and answers (2*B, K)."""
+        student = self._parallel or self.student
+        bf16 = torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16")
+        with self._unsynchronised(last):
+            with bf16:
+                with torch.no_grad():
+                    answers = self.teacher(views[:2])
+                guesses = student(views)
+            compared = self._loss(guesses, answers, len(views))
+            (compared.loss / parts).backward()
+        return compared.loss.detach(), compared.teacher_entropy, answers
+
+    def _unsynchronised(self, last: bool) -> AbstractContextManager[None]:
+        """Processes exchange gradients with the last micro-batch alone."""
+        if self._parallel is None or last:
+            return nullcontext()
+        context: AbstractContextManager[None] = self._parallel.no_sync()
+        return context
+
+    def _rates(self, iteration: int) -> dict[str, float]:
+        """What the schedules say at a step."""
+        cfg, total = self._cfg, self._cfg.iterations
+        lr = cfg.lr * cfg.batch / LR_BATCH
+        return {
+            "lr": cosine(iteration, total, lr, min(cfg.min_lr, lr), cfg.warmup_iterations),
+            "weight_decay": cosine(iteration, total, cfg.weight_decay, cfg.weight_decay_end),
+            "teacher_momentum": cosine(iteration, total, cfg.teacher_momentum, 1.0),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a later step depends on."""
+        return {
+            "student": self.student.state_dict(),
+            "teacher": self.teacher.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "centre": self._loss.centre,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self.student.load_state_dict(state["student"])
+        self.teacher.load_state_dict(state["teacher"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._loss.centre.copy_(state["centre"])
+
+    def product(self) -> nn.Module:
+        """The teacher's backbone: what training was for."""
+        return self.teacher.backbone
+
+
+def step_seed(seed: int, iteration: int, rank: int) -> int:
+    """The seed of one step's random numbers in one process; 63 bits, no two steps alike."""
+    return ((seed * 1_000_003 + iteration) * 4099 + rank) % (1 << 63)
+
+
+def _mean(values: Iterable[Tensor]) -> float:
+    """Mean of scalars."""
+    return float(torch.stack(list(values)).mean())

@@ -1,0 +1,221 @@
+"""Self-supervised pretraining by DINO: stage 1 on patches, stage 2 on grids of patch vectors."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from hipt.config import PretrainSettings
+from hipt.errors import HiptError
+from hipt.io.checkpoints import write_weights
+from hipt.io.corpus_list import corpus_digest, write_corpus_list
+from hipt.io.devices import compute_device
+from hipt.io.progress import Progress
+from hipt.io.results import Results
+from hipt.io.settings import read_settings, step_parser
+from hipt.io.stages import Stage, stage_of
+from hipt.io.tables import METRICS, write_table
+from hipt.io.training import StopAsked, read_state, write_state
+from hipt.nn.dino import collapsed, diverged
+from hipt.nn.encoders import choose_precision
+from hipt.nn.trainer import Step, Trainer, step_seed
+from hipt.steps import VERSION
+
+log = logging.getLogger(__name__)
+
+STEP = "pretrain"
+
+WATCHED = 50
+"""Steps over whose mean entropy a collapse is judged."""
+
+
+def run(name: str, out: Path, cfg: PretrainSettings, threads: int) -> None:
+    """Train a model, from its last checkpoint where there is one; the weights are written last.
+
+    Args:
+        name: `patches` or `regions`.
+        out: the weights file.
+        cfg: the settings.
+        threads: to read and compute with.
+
+    Raises:
+        HiptError: if the corpus is empty, training fails, or the checkpoint is of another run.
+    """
+    torch.set_num_threads(threads)
+    results = Results(out.parents[1])
+    stage = stage_of(name, cfg, results, threads)
+    with _processes() as (rank, ranks), _device(ranks) as device:
+        _Training(stage, out, device, (rank, ranks)).run()
+
+
+class _Training:
+    """One stage's run."""
+
+    def __init__(
+        self, stage: Stage, out: Path, device: torch.device, place: tuple[int, int]
+    ) -> None:
+        self._stage, self._out, self._device, self._place = stage, out, device, place
+        self._dino = stage.dino
+        ranks = place[1]
+        if self._dino.batch % (ranks * stage.cfg.micro_batches):
+            raise HiptError(
+                f"{stage.section}.dino.batch ({self._dino.batch}) must be a multiple of "
+                f"{ranks} processes x {stage.cfg.micro_batches} micro-batches"
+            )
+        self._path = out.parent / f".{out.stem}" / "checkpoint.pt"
+        self._settings = json.dumps(
+            {"version": VERSION[STEP], "corpus": corpus_digest(stage.members), "ranks": ranks}
+            | stage.recipe(),
+            sort_keys=True,
+        )
+        frozen = self._dino.frozen_iterations
+        self._trainer = Trainer(
+            stage.backbone,
+            self._dino,
+            -(-stage.items // self._dino.batch) if frozen is None else frozen,
+            device,
+            choose_precision(stage.precision, device),
+        )
+        self._steps: list[Step] = []
+
+    def run(self) -> None:
+        """Train to the end, or until a signal asks to stop."""
+        state = read_state(self._path, self._settings)
+        if state is not None:
+            self._trainer.load_state_dict(state["trainer"])
+            self._steps = [Step(*row) for row in state["steps"].tolist()]
+            log.info("going on after %d of %d steps", len(self._steps), self._dino.iterations)
+        rank, ranks = self._place
+        sources = json.loads(state["sources"]) if state is not None else [None] * ranks
+        with StopAsked() as asked, self._stage.source(rank, ranks, sources[rank]) as source:
+            self._train(source, asked)
+        if rank == 0:
+            self._write_product()
+
+    def _train(self, source: Any, asked: StopAsked) -> None:  # noqa: ANN401
+        """Step after step; saves now and then, and before it leaves."""
+        total, every = self._dino.iterations, self._dino.checkpoint_every
+        left = (total - len(self._steps)) * self._dino.batch
+        progress = Progress(left, self._stage.unit)
+        entropies = deque((step.teacher_entropy for step in self._steps[-WATCHED:]), WATCHED)
+        for iteration in range(len(self._steps), total):
+            step = self._trainer.step(iteration, list(self._views(next(source), iteration)))
+            self._refuse(step, entropies)
+            self._steps.append(step)
+            said = f"step {iteration + 1}/{total}: loss {step.loss:.4f}, entropy "
+            said += f"{step.teacher_entropy:.3f}"
+            progress.add(self._dino.batch, said, source.waited_s)
+            stop = self._agreed(asked)
+            if stop or (iteration + 1) % every == 0 or iteration + 1 == total:
+                self._save(source)
+            if stop and iteration + 1 < total:
+                log.info("stopped after step %d; run again to go on", iteration + 1)
+                raise SystemExit(128 + stop)
+        log.info("%s", progress.summary(source.waited_s))
+
+    def _views(self, batch: Any, iteration: int) -> Iterator[list[torch.Tensor]]:  # noqa: ANN401
+        """The views of each micro-batch; their random numbers follow from step and process."""
+        seed = step_seed(self._dino.seed, iteration, self._place[0])
+        generator = torch.Generator(self._device).manual_seed(seed)
+        for part in torch.from_numpy(batch).chunk(self._stage.cfg.micro_batches):
+            yield self._stage.views(part.to(self._device, non_blocking=True), generator)
+
+    def _refuse(self, step: Step, entropies: deque[float]) -> None:
+        """Stop a run that has failed; its last good state is on disk."""
+        entropies.append(step.teacher_entropy)
+        trouble = diverged(step.loss)
+        if trouble is None and len(entropies) == WATCHED:
+            trouble = collapsed(sum(entropies) / WATCHED, self._dino.out_dim)
+        if trouble is not None:
+            kept = f"the last checkpoint is {self._path}" if self._path.exists() else "none is kept"
+            raise HiptError(
+                f"pretraining of {self._out.stem} failed in step {len(self._steps) + 1}: "
+                f"{trouble}; {kept}; lower {self._stage.section}.dino.lr, or lengthen its warm-up"
+            )
+
+    def _agreed(self, asked: StopAsked) -> int:
+        """The signal that any process was sent; 0 without."""
+        if self._place[1] == 1:
+            return asked.signal or 0
+        told = torch.tensor([asked.signal or 0], device=self._device)
+        dist.all_reduce(told, dist.ReduceOp.MAX)
+        return int(told.item())
+
+    def _save(self, source: Any) -> None:  # noqa: ANN401
+        """Write the checkpoint; by the first process, for all."""
+        rank, ranks = self._place
+        states = [source.state()]
+        if ranks > 1:
+            states = [None] * ranks
+            dist.all_gather_object(states, source.state())
+        if rank == 0:
+            write_state(
+                self._path,
+                {
+                    "settings": self._settings,
+                    "trainer": self._trainer.state_dict(),
+                    "sources": json.dumps(states),
+                    "steps": torch.tensor(self._steps, dtype=torch.float64),
+                },
+            )
+
+    def _write_product(self) -> None:
+        """Corpus list and curves, then the weights."""
+        members = self._stage.members
+        write_corpus_list(self._out.with_suffix(".corpus.csv"), members)
+        columns = {name: [getattr(s, name) for s in self._steps] for name in Step._fields}
+        columns = {"iteration": list(range(len(self._steps))), **columns}
+        write_table(self._out.with_suffix(".metrics.parquet"), columns, METRICS)
+        facts = {
+            **self._stage.metadata(),
+            "recipe": json.dumps(self._stage.recipe(), sort_keys=True),
+            "corpus": corpus_digest(members),
+            "slides": str(len(members)),
+            "iterations": str(len(self._steps)),
+            "loss": f"{self._steps[-1].loss:.6g}",
+        }
+        write_weights(self._out, self._trainer.product().state_dict(), facts)
+        self._path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _processes() -> Iterator[tuple[int, int]]:
+    """This process's rank and the number of ranks, as torchrun has set them; else 0 of 1."""
+    if "RANK" not in os.environ:
+        yield 0, 1
+        return
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield dist.get_rank(), dist.get_world_size()
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def _device(ranks: int) -> Iterator[torch.device]:
+    """A leased GPU; with several processes, the one that torchrun gave to this one."""
+    if ranks > 1 and torch.cuda.is_available():
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+        yield device
+        return
+    with compute_device() as device:
+        yield device
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the stage, the settings, the weights to make."""
+    parser = step_parser(STEP, __doc__)
+    parser.add_argument("--stage", choices=("patches", "regions"), required=True)
+    parser.add_argument("--threads", type=int, default=1, help="threads to read and compute with")
+    args = parser.parse_args(argv)
+    run(args.stage, args.out, read_settings(STEP, PretrainSettings, args.cfg), args.threads)

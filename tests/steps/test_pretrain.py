@@ -1,0 +1,199 @@
+"""Pretraining on real slides: what it makes, and that stopping and going on changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+
+from hipt.config import Config, settings
+from hipt.errors import HiptError
+from hipt.io.checkpoints import load_patch_encoder, read_weights
+from hipt.io.corpus_list import read_corpus_list
+from hipt.nn.trainer import Trainer
+from hipt.steps import pretrain
+from tests.slidemaker import tissue_picture, write_slide
+from tests.steps.conftest import Chain
+
+DINO = {
+    **{"iterations": 6, "batch": 8, "out_dim": 32, "hidden_dim": 24, "bottleneck_dim": 12},
+    **{"warmup_iterations": 2, "frozen_iterations": 1, "checkpoint_every": 2},
+}
+PATCH_VIEWS = {"global_px": 64, "local_px": 32, "local_crops": 2}
+GRID_VIEWS = {"global_side": 3, "local_side": 2, "local_crops": 2}
+
+
+@pytest.fixture
+def ready(chain: Chain) -> Chain:
+    """Two slides with embeddings, and a recipe that takes a second."""
+    for seed, name in enumerate("ab"):
+        write_slide(chain.folder / f"{name}.svs", tissue_picture(1024, 768, seed))
+    chain.sheet("slide_id,path,kind\na,a.svs,x\nb,b.svs,y\n")
+    chain.values["pretrain"] = {
+        "precision": "fp32",
+        "patches": {"pool_blocks": 4, "views": PATCH_VIEWS, "dino": DINO},
+        "regions": {"views": GRID_VIEWS, "dino": DINO},
+    }
+    chain.upto("embed_patches")
+    return chain
+
+
+def command(chain: Chain, stage: str, name: str) -> list[str]:
+    cfg = settings("pretrain", Config.model_validate(chain.values)).model_dump_json()
+    out = chain.results.model(name)
+    return ["--stage", stage, "--cfg", cfg, "--out", str(out), "--threads", "2"]
+
+
+def train(chain: Chain, stage: str = "patches", name: str = "vit256") -> Path:
+    pretrain.main(command(chain, stage, name))
+    return chain.results.model(name)
+
+
+def checkpoint(chain: Chain, name: str = "vit256") -> Path:
+    return chain.results.root / "models" / f".{name}" / "checkpoint.pt"
+
+
+@pytest.mark.parametrize(("stage", "name"), [("patches", "vit256"), ("regions", "vit4096")])
+def test_a_model_its_corpus_and_its_curves(ready: Chain, stage: str, name: str):
+    path = train(ready, stage, name)
+    weights = read_weights(path)
+    recipe = json.loads(weights.metadata["recipe"])
+    assert recipe["dino"]["iterations"] == 6
+    assert recipe["stage"] == f"pretrain.{stage}"
+    assert [m.slide_id for m in read_corpus_list(path.with_suffix(".corpus.csv"))] == ["a", "b"]
+    metrics = pl.read_parquet(path.with_suffix(".metrics.parquet"))
+    assert metrics["iteration"].to_list() == list(range(6))
+    assert metrics["lr"][0] == 0
+    assert metrics["teacher_momentum"].is_sorted()
+    assert not checkpoint(ready, name).exists()  # the product is there, the state is done with
+
+
+def test_the_model_is_what_the_embedding_step_loads(ready: Chain):
+    path = train(ready)
+    patches = Config.model_validate(ready.values).embed.patches
+    encoder = load_patch_encoder(patches.model_copy(update={"weights": str(path), "random": None}))
+    ready.values["embed"]["patches"] = {"shape": patches.shape.model_dump(), "weights": str(path)}
+    assert ready.call("embed_patches")["a"]["status"] == "ok"
+    assert encoder.dim == 16
+
+
+@pytest.mark.parametrize(("stage", "name"), [("patches", "vit256"), ("regions", "vit4096")])
+def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(
+    ready: Chain, stage: str, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    whole = train(ready, stage, name)
+    expected = whole.read_bytes()
+    curves = whole.with_suffix(".metrics.parquet").read_bytes()
+    whole.unlink()
+    step, stops = Trainer.step, iter([3, 5])
+    stop = next(stops)
+
+    def stopped(self, iteration, micro_batches):
+        nonlocal stop
+        if iteration + 1 == stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            stop = next(stops, 0)
+        return step(self, iteration, micro_batches)
+
+    monkeypatch.setattr(Trainer, "step", stopped)
+    for _ in range(2):
+        with pytest.raises(SystemExit) as left:
+            train(ready, stage, name)
+        assert left.value.code == 128 + signal.SIGTERM
+        assert not whole.exists()
+    assert train(ready, stage, name).read_bytes() == expected
+    assert whole.with_suffix(".metrics.parquet").read_bytes() == curves
+
+
+def test_killed_it_goes_on_from_its_last_checkpoint(ready: Chain, monkeypatch: pytest.MonkeyPatch):
+    expected = train(ready).read_bytes()
+    ready.results.model("vit256").unlink()
+    step = Trainer.step
+
+    def killed(self, iteration, micro_batches):
+        if iteration == 5:
+            raise MemoryError  # as abrupt as a test can be
+        return step(self, iteration, micro_batches)
+
+    monkeypatch.setattr(Trainer, "step", killed)
+    with pytest.raises(MemoryError):
+        train(ready)
+    assert torch.load(checkpoint(ready), weights_only=True)["steps"].shape == (4, 6)
+    monkeypatch.setattr(Trainer, "step", step)
+    assert train(ready).read_bytes() == expected
+
+
+def test_a_checkpoint_of_other_settings_is_refused(ready: Chain, monkeypatch: pytest.MonkeyPatch):
+    step = Trainer.step
+
+    def asked(self, iteration, micro_batches):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return step(self, iteration, micro_batches)
+
+    monkeypatch.setattr(Trainer, "step", asked)
+    with pytest.raises(SystemExit):
+        train(ready)
+    ready.values["pretrain"]["patches"]["dino"] = {**DINO, "lr": 1e-3}
+    with pytest.raises(HiptError, match=r"checkpoint\.pt: was made with other settings"):
+        train(ready)
+    checkpoint(ready).write_bytes(b"PK damaged")
+    with pytest.raises(HiptError, match=r"checkpoint\.pt: is damaged"):
+        train(ready)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_checkpoint(
+    ready: Chain, monkeypatch: pytest.MonkeyPatch
+):
+    step = Trainer.step
+
+    def broken(self, iteration, micro_batches):
+        done = step(self, iteration, micro_batches)
+        return done._replace(loss=float("nan")) if iteration == 4 else done
+
+    monkeypatch.setattr(Trainer, "step", broken)
+    with pytest.raises(HiptError) as said:
+        train(ready)
+    assert "failed in step 5: the loss is nan" in str(said.value)
+    assert str(checkpoint(ready)) in str(said.value)
+    assert torch.load(checkpoint(ready), weights_only=True)["steps"].shape == (4, 6)
+
+
+def test_init_and_corpus(ready: Chain, tmp_path: Path):
+    first = train(ready).rename(tmp_path / "first.safetensors")
+    ready.values["pretrain"]["patches"] |= {"init": str(first), "corpus": "kind=y"}
+    path = train(ready)
+    assert [m.slide_id for m in read_corpus_list(path.with_suffix(".corpus.csv"))] == ["b"]
+    ready.values["pretrain"]["patches"]["corpus"] = "kind=z"
+    with pytest.raises(HiptError, match="kind=z"):
+        train(ready)
+
+
+def test_micro_batches_add_up(ready: Chain):
+    ready.values["pretrain"]["patches"]["micro_batches"] = 4
+    assert train(ready).exists()
+    ready.values["pretrain"]["patches"]["micro_batches"] = 3
+    with pytest.raises(HiptError, match="must be a multiple of"):
+        train(ready)
+
+
+def test_two_processes_train_one_model(ready: Chain):
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "hipt"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for stage, name in (("patches", "vit256"), ("regions", "vit4096")):
+        done = subprocess.run(
+            [sys.executable, *launch, "pretrain", *command(ready, stage, name)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert read_weights(ready.results.model(name)).metadata["iterations"] == "6"
