@@ -36,7 +36,7 @@ class PilBlur:
         return image.filter(ImageFilter.GaussianBlur(radius))
 
 
-def usual(cfg: PatchViewsConfig, view: int) -> Transform:
+def usual_view(cfg: PatchViewsConfig, view: int) -> Transform:
     """A view as torchvision makes it from a PIL image."""
     small = view == 2
     jitter = v2.ColorJitter(cfg.brightness, cfg.contrast, cfg.saturation, cfg.hue)
@@ -76,7 +76,7 @@ def main() -> None:
     patches = tissue_like(args.patches)
     ours = PatchViews(cfg, HIPT_MEAN, HIPT_STD)
     generator = torch.Generator().manual_seed(0)
-    transforms = [usual(cfg, view) for view in (0, 1, *[2] * cfg.local_crops)]
+    transforms = [usual_view(cfg, view) for view in (0, 1, *[2] * cfg.local_crops)]
 
     def image_by_image() -> list[torch.Tensor]:
         images = [Image.fromarray(patch.numpy()) for patch in patches]

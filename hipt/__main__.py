@@ -25,9 +25,11 @@ STEPS = {
     "embed_regions": "stage 2: one vector per region",
     "pretrain": "DINO on patches, then on grids of patch embeddings",
     "slides": "the slide table, one row per slide of the sheet",
+    "probe": "what the features know of labels, by nearest neighbours",
     "report": "the report page",
     "check": "look before a long run: sheet, headers, weights, disk, hours",
     "weights": "show a weights file, or convert it",
+    "retrain": "move a trained model aside, so that it is trained anew",
 }
 
 

@@ -185,6 +185,21 @@ class EmbedConfig(Section):
     regions: RegionEncoderConfig = RegionEncoderConfig()
 
 
+class ProbeConfig(Section):
+    """What frozen features know of labels, by nearest neighbours in other cases."""
+
+    labels: str | None = None
+    """Folder of `<slide_id>.png`: maps of whole slides, grey value = class, 0 = unlabelled."""
+    column: str | None = None
+    """Label column of the sheet, or `site`, that regions are asked for."""
+    k: Annotated[int, Field(ge=1, le=1000)] = 20
+    """How many neighbours vote."""
+    most_patches: Annotated[int, Field(ge=10, le=100_000)] = 3000
+    """Most patches, and most regions, that are compared; drawn evenly over slides."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Decides the draw; seed + 1000 the weights of the random networks."""
+
+
 class ReportConfig(Section):
     """The report page."""
 
@@ -206,6 +221,7 @@ class Config(Section):
     tile: TileConfig = TileConfig()
     embed: EmbedConfig = EmbedConfig()
     pretrain: PretrainConfig = PretrainConfig()
+    probe: ProbeConfig = ProbeConfig()
     report: ReportConfig = ReportConfig()
 
 
@@ -268,6 +284,18 @@ class SlidesSettings(Section):
     case_from: Literal["column", "tcga"]
 
 
+class ProbeSettings(Section):
+    """What the probe is told."""
+
+    sheet: str
+    root: str | None
+    case_from: Literal["column", "tcga"]
+    tile: TileConfig
+    patches: PatchEncoderConfig
+    regions: RegionEncoderConfig
+    probe: ProbeConfig
+
+
 class ReportSettings(Section):
     """What the report is told: the whole config, since it shows it."""
 
@@ -281,6 +309,7 @@ _TOLD: dict[str, type[Section]] = {
     "embed_regions": EmbedRegionsSettings,
     "pretrain": PretrainSettings,
     "slides": SlidesSettings,
+    "probe": ProbeSettings,
     "report": ReportSettings,
 }
 

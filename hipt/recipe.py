@@ -5,7 +5,7 @@ Defaults are those with which the released weights were made, where these are kn
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -125,6 +125,15 @@ class DinoConfig(Section):
     """Steps between two checkpoints."""
 
 
+class RegionsDinoConfig(DinoConfig):
+    """Head, loss, teacher and optimiser, and how long: half as many steps as stage 1."""
+
+    iterations: Annotated[int, Field(ge=1)] = 200_000
+    """Optimiser steps."""
+    warmup_iterations: Annotated[int, Field(ge=0)] = 20_000
+    """Steps over which the learning rate rises from 0."""
+
+
 class PretrainPatchesConfig(Section):
     """Stage 1: ViT256 from the slides' patches."""
 
@@ -152,7 +161,7 @@ class PretrainRegionsConfig(Section):
     micro_batches: Annotated[int, Field(ge=1)] = 1
     """Parts that a process's minibatch is computed in, where memory does not hold it whole."""
     views: GridViewsConfig = GridViewsConfig()
-    dino: DinoConfig = DinoConfig(iterations=200_000, warmup_iterations=20_000)
+    dino: RegionsDinoConfig = RegionsDinoConfig()
 
 
 class PretrainConfig(Section):
@@ -164,3 +173,18 @@ class PretrainConfig(Section):
     """`auto`: bf16 where the hardware computes it, else fp32."""
     patches: PretrainPatchesConfig = PretrainPatchesConfig()
     regions: PretrainRegionsConfig = PretrainRegionsConfig()
+
+
+def recipe(
+    section: str, cfg: PretrainPatchesConfig | PretrainRegionsConfig, shape: Section
+) -> dict[str, Any]:
+    """What decides the trained weights, but for the corpus; fit for JSON.
+
+    Args:
+        section: the section's place in the config.
+        cfg: the section.
+        shape: size of the network.
+    """
+    told = cfg.model_dump(mode="json", exclude={"corpus", "micro_batches"})
+    del told["dino"]["checkpoint_every"]
+    return {"stage": section, **told, "shape": shape.model_dump()}

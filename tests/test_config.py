@@ -56,7 +56,7 @@ def test_nothing_given_is_the_defaults():
     assert parse(Config, None, "x") == parse(Config, {}, "x") == Config()
 
 
-SECTIONS = "embed, mpp, pretrain, report, results, segment, slides, tile"
+SECTIONS = "embed, mpp, pretrain, probe, report, results, segment, slides, tile"
 SENTENCES = {
     "tile: {min_tisue: 0.1}": "unknown key 'tile.min_tisue'; did you mean 'min_tissue'?",
     "tiles: {}": "unknown key 'tiles'; did you mean 'tile'?",
@@ -179,21 +179,22 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
 
 
 TOLD = {
-    "slides.sheet": {"segment", "embed_patches", "pretrain", "slides"},
-    "slides.root": {"segment", "embed_patches", "pretrain", "slides"},
+    "slides.sheet": {"segment", "embed_patches", "pretrain", "slides", "probe"},
+    "slides.root": {"segment", "embed_patches", "pretrain", "slides", "probe"},
     "slides.batch_size": set(),
-    "slides.case_from": {"pretrain", "slides"},
+    "slides.case_from": {"pretrain", "slides", "probe"},
     "slides.default_mpp": {"segment"},
     "slides.mpp_tolerance": {"tile"},
     "slides.on_slide_error": {"segment", "tile", "embed_patches", "embed_regions"},
     "results": set(),
     "mpp": {"tile"},
     "segment": {"segment"},
-    "tile": {"tile", "embed_patches", "embed_regions", "pretrain"},
+    "tile": {"tile", "embed_patches", "embed_regions", "pretrain", "probe"},
     "embed.precision": {"embed_patches", "embed_regions"},
-    "embed.patches": {"embed_patches", "pretrain"},
-    "embed.regions": {"embed_regions", "pretrain"},
+    "embed.patches": {"embed_patches", "pretrain", "probe"},
+    "embed.regions": {"embed_regions", "pretrain", "probe"},
     "pretrain": {"pretrain"},
+    "probe": {"probe"},
     "report": set(),
 }
 """Which steps hear of a change of a key, or of any key of a section; the report always does."""

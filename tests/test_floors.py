@@ -13,6 +13,7 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "demo" not in p.parts)
 FLOOR = {
     "errors": 0,
     "section": 1,
+    "recipe": 1,
     "config": 1,
     "core": 2,
     "nn": 2,

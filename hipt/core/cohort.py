@@ -79,7 +79,7 @@ def histograms(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
         values = done[name].drop_nulls().to_numpy()
         if not len(values) or values.max() <= 0:
             continue
-        step = max(least_step, _round_step(float(values.max()) / MOST_BARS))
+        step = max(least_step, round_step(float(values.max()) / MOST_BARS))
         edges = np.arange(math.floor(values.max() / step) + 2) * step
         yield {
             "title": title,
@@ -89,7 +89,7 @@ def histograms(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
         }
 
 
-def _round_step(least: float) -> float:
+def round_step(least: float) -> float:
     """The next 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)

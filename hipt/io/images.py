@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -49,6 +50,22 @@ def read_mask(path: Path) -> Mask:
     if image.mode in ("RGB", "RGBA", "P"):  # a dark colour's grey may be 0
         return np.asarray(np.asarray(image.convert("RGB")).any(axis=2))
     return np.asarray(image.convert("L")) > 0
+
+
+def read_labels(path: Path) -> npt.NDArray[np.integer[Any]]:
+    """A label map, [h, w]: grey values, or a palette's numbers.
+
+    Raises:
+        HiptError: if the file is absent, damaged, or a coloured picture.
+    """
+    image = _opened(path)
+    values = np.asarray(image)
+    if image.mode == "1":
+        values = values.astype(np.uint8)
+    if values.ndim != 2 or not np.issubdtype(values.dtype, np.integer):
+        problem = f"is no label map (mode {image.mode}); save one whole grey value per pixel"
+        raise HiptError(f"{path}: {problem}")
+    return values
 
 
 def read_png_text(path: Path) -> dict[str, str]:

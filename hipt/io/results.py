@@ -39,6 +39,11 @@ class Results:
         return self.root / "slides.parquet"
 
     @property
+    def probe(self) -> Path:
+        """What the features know of the labels."""
+        return self.root / "probe.parquet"
+
+    @property
     def report(self) -> Path:
         """The report page."""
         return self.root / "report.html"

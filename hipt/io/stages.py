@@ -24,7 +24,7 @@ from hipt.nn.crops import GridViews, PatchViews
 from hipt.nn.encoders import HIPT_MEAN, HIPT_STD
 from hipt.nn.vit import ViT, initialise, vit256, vit4096
 from hipt.nn.weights import load_strictly
-from hipt.recipe import DinoConfig, PretrainPatchesConfig, PretrainRegionsConfig
+from hipt.recipe import DinoConfig, PretrainPatchesConfig, PretrainRegionsConfig, recipe
 from hipt.section import Section
 
 Views = Callable[[Tensor, torch.Generator], list[Tensor]]
@@ -76,9 +76,7 @@ class Stage:
 
     def recipe(self) -> dict[str, Any]:
         """What decides the trained weights, but for the corpus; fit for JSON."""
-        told = self.cfg.model_dump(mode="json", exclude={"corpus", "micro_batches"})
-        del told["dino"]["checkpoint_every"]
-        return {"stage": self.section, **told, "shape": self.shape.model_dump()}
+        return recipe(self.section, self.cfg, self.shape)
 
     def metadata(self) -> dict[str, str]:
         """What the weights have to carry to be used."""

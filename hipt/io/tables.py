@@ -118,6 +118,19 @@ METRICS = _schema(
 """results/models/<name>.metrics.parquet: one row per step of training."""
 
 
+PROBE = _schema(
+    level=TEXT,
+    task=TEXT,
+    features=TEXT,
+    balanced_accuracy=REAL,
+    chance=REAL,
+    items=INT,
+    classes=INT,
+    cases=INT,
+)
+"""results/probe.parquet: one row per level, task and kind of features."""
+
+
 def patch_embeddings_schema(dim: int) -> pa.Schema:
     """results/embed_patches/<slide>.arrow for vectors of `dim` numbers."""
     return _schema(

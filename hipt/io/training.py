@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,8 +44,10 @@ class StopAsked:
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write a training state, whole or not at all; the one before stays until then."""
+    held = io.BytesIO()  # torch turns a full disk into an error that does not say so
+    torch.save(dict(state), held)
     with whole(path) as part:
-        torch.save(dict(state), part)
+        part.write_bytes(held.getbuffer())
 
 
 def read_state(path: Path, settings: str) -> dict[str, Any] | None:

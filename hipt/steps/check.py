@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hipt.config import Config
+from hipt.config import Config, PatchEncoderConfig, RegionEncoderConfig
 from hipt.core.geometry import ReadPlan
 from hipt.core.grid import Grid, TissueMask, region_grid
 from hipt.core.tissue import find_tissue
@@ -27,6 +27,7 @@ from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
 from hipt.io.devices import compute_device
 from hipt.io.digests import weights_identity
 from hipt.io.headers import slide_mpp, slide_plan
+from hipt.io.models import Stage, resolved, trained
 from hipt.io.progress import Progress
 from hipt.io.regions import RegionReader, SlideJob
 from hipt.io.results import Results
@@ -56,6 +57,10 @@ BYTES_PER_SLIDE = 400_000
 
 BYTES_PER_PATCH = 90
 """Manifest row and columns beside the vector (measured)."""
+
+FOR_TRIALS = "for trials, not for results"
+
+TRAINED_LATER = "trained from the slides first, for which no time is counted here"
 
 
 @dataclass(frozen=True)
@@ -108,21 +113,33 @@ def run(config: Config, threads: int) -> None:
 def load_weights(config: Config) -> tuple[PatchEncoder, ViT]:
     """Both encoders with their weights, which are named on the way.
 
+    Random weights stand for those that the run will train.
+
     Raises:
         HiptError: if a file is absent, damaged, or of another architecture.
     """
-    patches, regions = config.embed.patches, config.embed.regions
-    weights = {
-        "embed.patches": (weights_identity("embed.patches", patches), patches.weights),
-        "embed.regions": (weights_identity("embed.regions", regions), regions.weights),
+    later = {stage for stage, path in trained(config).items() if not path.exists()}
+    embed, stand_in = resolved(config).embed, {"weights": None, "random": 0}
+    patches = embed.patches.model_copy(update=stand_in if "patches" in later else {})
+    regions = embed.regions.model_copy(update=stand_in if "regions" in later else {})
+    sections: dict[Stage, PatchEncoderConfig | RegionEncoderConfig]
+    sections = {"patches": patches, "regions": regions}
+    named = {
+        stage: TRAINED_LATER if stage in later else _named(f"embed.{stage}", section)
+        for stage, section in sections.items()
     }
     encoder = load_patch_encoder(patches)
     models = encoder, load_region_encoder(regions, encoder.dim)
-    for (section, (mark, file)), model in zip(weights.items(), models, strict=True):
+    for (stage, text), model in zip(named.items(), models, strict=True):
         parameters = sum(p.numel() for p in model.parameters())
-        named = f"{file} (sha256 {mark[:12]})" if file else f"{mark}: for trials, not for results"
-        _say("weights", f"{section}: {named}, {parameters:,} parameters")
+        _say("weights", f"embed.{stage}: {text}, {parameters:,} parameters")
     return models
+
+
+def _named(section: str, cfg: PatchEncoderConfig | RegionEncoderConfig) -> str:
+    """Which weights a section names."""
+    mark = weights_identity(section, cfg)
+    return f"{cfg.weights} (sha256 {mark[:12]})" if cfg.weights else f"{mark}: {FOR_TRIALS}"
 
 
 def _say(head: str, text: str) -> None:

@@ -71,6 +71,11 @@ class _Training:
                 f"{stage.section}.dino.batch ({self._dino.batch}) must be a multiple of "
                 f"{ranks} processes x {stage.cfg.micro_batches} micro-batches"
             )
+        if stage.items < self._dino.batch:
+            raise HiptError(
+                f"the corpus of {stage.section} has {stage.items} {stage.unit}, fewer than "
+                f"{stage.section}.dino.batch ({self._dino.batch}); add slides, or lower it"
+            )
         self._path = out.parent / f".{out.stem}" / "checkpoint.pt"
         self._settings = json.dumps(
             {"version": VERSION[STEP], "corpus": corpus_digest(stage.members), "ranks": ranks}
@@ -108,7 +113,7 @@ class _Training:
         progress = Progress(left, self._stage.unit)
         entropies = deque((step.teacher_entropy for step in self._steps[-WATCHED:]), WATCHED)
         for iteration in range(len(self._steps), total):
-            step = self._trainer.step(iteration, list(self._views(next(source), iteration)))
+            step = self._step(next(source), iteration)
             self._refuse(step, entropies)
             self._steps.append(step)
             said = f"step {iteration + 1}/{total}: loss {step.loss:.4f}, entropy "
@@ -121,6 +126,18 @@ class _Training:
                 log.info("stopped after step %d; run again to go on", iteration + 1)
                 raise SystemExit(128 + stop)
         log.info("%s", progress.summary(source.waited_s))
+
+    def _step(self, batch: Any, iteration: int) -> Step:  # noqa: ANN401
+        """One step; too little memory is said in a sentence."""
+        try:
+            return self._trainer.step(iteration, list(self._views(batch, iteration)))
+        except torch.OutOfMemoryError:
+            section = self._stage.section
+            raise HiptError(
+                f"{section}: the memory of {self._device} does not hold {len(batch)} "
+                f"{self._stage.unit} at once; raise {section}.micro_batches (now "
+                f"{self._stage.cfg.micro_batches}), or lower {section}.dino.batch"
+            ) from None
 
     def _views(self, batch: Any, iteration: int) -> Iterator[list[torch.Tensor]]:  # noqa: ANN401
         """The views of each micro-batch; their random numbers follow from step and process."""

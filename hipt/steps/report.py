@@ -25,9 +25,11 @@ from hipt.io.benchmarks import per_rule, read_jobs
 from hipt.io.html import data_uri, write_page
 from hipt.io.images import read_rgb
 from hipt.io.indices import read_seconds, read_shard_provenance
+from hipt.io.neighbours_page import neighbours
 from hipt.io.results import SHARD_SUFFIX, Results
 from hipt.io.settings import read_settings, step_parser
-from hipt.io.tables import SLIDES, read_table
+from hipt.io.tables import PROBE, SLIDES, read_table
+from hipt.io.training_page import trainings
 from hipt.steps import VERSION
 
 log = logging.getLogger(__name__)
@@ -116,6 +118,9 @@ def run(slides: Path, out: Path, cfg: ReportSettings) -> None:
         "table": _table(table),
         "pictures": pictures,
         "available": len(available),
+        "trainings": list(trainings(config, results)),
+        "neighbours": list(neighbours(_in_order(table), results, config.tile)),
+        "probes": list(_probes(results)),
         "encoders": list(_encoders(table, results, config)),
         "software": _software(),
         "steps": VERSION,
@@ -220,6 +225,21 @@ def _pictures(available: Sequence[tuple[dict[str, Any], Path]]) -> Iterator[dict
         height, width = rgb.shape[:2]
         shown = {"data": data_uri(rgb, PICTURE_PX), "width": width, "height": height}
         yield row | shown | {"file": quote(f"{path.parent.name}/{path.name}")}
+
+
+def _in_order(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """The slides that went through every step, case by case."""
+    return table.filter(status="ok").sort("case_id", "slide_id").to_dicts()
+
+
+def _probes(results: Results) -> Iterator[dict[str, Any]]:
+    """What the features know, by level and task; nothing if nobody asked."""
+    if not results.probe.exists():
+        return
+    table = pl.from_arrow(read_table(results.probe, PROBE))
+    assert isinstance(table, pl.DataFrame)
+    for part in table.partition_by("level", "task", maintain_order=True):
+        yield {**part.row(0, named=True), "rows": part.to_dicts()}
 
 
 def _encoders(table: pl.DataFrame, results: Results, config: Config) -> Iterator[dict[str, Any]]:

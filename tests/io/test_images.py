@@ -22,6 +22,7 @@ from hipt.io.images import (
     draw_contours,
     draw_grid,
     jpeg_bytes,
+    read_labels,
     read_mask,
     read_png_text,
     read_rgb,
@@ -186,3 +187,19 @@ def test_boxes_are_painted_on_their_edges_and_cut_at_the_picture():
     large = np.zeros((1500, 1500, 3), np.uint8)
     line = painted(draw_grid(large, [(100, 100, 1000, 1000)]), large)[500, :500]
     assert line.sum() >= 3  # wide enough to be seen
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "I;16"])
+def test_a_label_map_is_its_numbers_whatever_their_colour(tmp_path: Path, mode: str):
+    values = np.array([[0, 1, 1], [0, 0, 1]], np.uint16 if mode == "I;16" else np.uint8)
+    image = Image.fromarray(values * 255).convert("1") if mode == "1" else Image.fromarray(values)
+    if mode == "P":
+        image.putpalette([200, 0, 0, 0, 200, 0])
+    image.save(tmp_path / "a.png")
+    assert read_labels(tmp_path / "a.png").tolist() == values.tolist()
+
+
+def test_a_coloured_picture_is_no_label_map(tmp_path: Path):
+    Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
+    with pytest.raises(HiptError, match=r"a\.png: is no label map \(mode RGB\)"):
+        read_labels(tmp_path / "a.png")

@@ -16,6 +16,7 @@ RESULTS = Results(Path("out"))
     [
         (RESULTS.batches, "out/batches.csv"),
         (RESULTS.slides, "out/slides.parquet"),
+        (RESULTS.probe, "out/probe.parquet"),
         (RESULTS.report, "out/report.html"),
         (RESULTS.index("tile", "b0003"), "out/tile/index/b0003.parquet"),
         (RESULTS.seconds("tile", "b0003"), "out/benchmarks/tile/b0003.slides.csv"),

@@ -93,3 +93,15 @@ def test_weights_of_another_architecture(cohort: Path):
     write_weights(cohort / "w.safetensors", other.state_dict(), {})
     with pytest.raises(HiptError, match=r"w\.safetensors.*blocks\.1\."):
         check.main([*config(cohort, weights=str(cohort / "w.safetensors")), "--weights"])
+
+
+def test_weights_that_the_run_trains_are_no_missing_files(
+    cohort: Path, capsys: pytest.CaptureFixture[str]
+):
+    check.main(config(cohort, weights="pretrain"))
+    said = capsys.readouterr().out
+    assert "embed.patches: trained from the slides first, for which no time is counted" in said
+    path = cohort / "not" / "there" / "yet" / "models" / "vit256.safetensors"
+    write_weights(path, vit256(ViTShape(**SHAPE)).state_dict(), {})
+    check.main([*config(cohort, weights="pretrain"), "--weights"])
+    assert f"embed.patches: {path} (sha256 " in capsys.readouterr().out

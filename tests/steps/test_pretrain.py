@@ -197,3 +197,36 @@ def test_two_processes_train_one_model(ready: Chain):
         )
         assert done.returncode == 0, done.stderr
         assert read_weights(ready.results.model(name)).metadata["iterations"] == "6"
+
+
+def test_a_corpus_smaller_than_a_batch(ready: Chain):
+    ready.values["pretrain"]["patches"]["dino"] = {**DINO, "batch": 5000}
+    with pytest.raises(
+        HiptError, match=r"has \d+ patches, fewer than pretrain\.patches\.dino\.batch"
+    ):
+        train(ready)
+
+
+def test_too_little_memory_names_the_keys(ready: Chain, monkeypatch: pytest.MonkeyPatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Trainer, "step", full)
+    with pytest.raises(HiptError, match=r"micro_batches \(now 1\), or lower .*\.dino\.batch"):
+        train(ready)
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(ready: Chain):
+    ready.values["pretrain"]["patches"]["dino"] = {**DINO, "iterations": 40, "checkpoint_every": 1}
+    limit = "import resource, sys; from hipt.__main__ import main; "
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)); sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", limit, "pretrain", *command(ready, "patches", "vit256")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert f"no space left to write {checkpoint(ready)}" in done.stderr
+    assert "Traceback" not in done.stderr

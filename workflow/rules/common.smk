@@ -13,6 +13,7 @@ from hipt import section as hipt_section
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger, updated, write_ledger
 from hipt.io.digests import remember_sha256, weights_identity
+from hipt.io.labels import label_maps, slide_labels
 from hipt.io.models import resolved, trained
 from hipt.io.results import Results
 from hipt.io.sheets import read_sheet
@@ -41,6 +42,10 @@ try:
         {row.slide_id: row.digest() for row in SHEET},
         CONFIG.slides.batch_size,
     )
+    # Labels that are not there are said now, not after hours of embedding.
+    PROBED = bool(CONFIG.probe.labels or CONFIG.probe.column)
+    LABELS = slide_labels(SHEET, CONFIG.probe.column)
+    LABEL_MAPS = sorted(label_maps(SHEET, CONFIG.probe.labels).values())
     # A model that is trained here is an input file of its rule; its content is no param, since it is
     # not known before.
     WEIGHTS = {
@@ -68,16 +73,12 @@ def remember():
 def look():
     """Load the weights before hours are spent on slides; where jobs have the Python of this run."""
     named = [CONFIG.embed.patches.weights, CONFIG.embed.regions.weights]
-    if (
-        not any(named)
-        or any(missing(stage) for stage in TRAINED)
-        or workflow.deployment_settings.deployment_method
-    ):
+    if not any(named) or workflow.deployment_settings.deployment_method:
         return
     command = [sys.executable, "-m", "hipt", "check", "--weights"]
     environment = os.environ | {"PYTHONPATH": workflow.basedir}
     done = subprocess.run(
-        [*command, "--cfg", CONFIG.model_dump_json()],
+        [*command, "--cfg", ASKED.model_dump_json()],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -107,6 +108,12 @@ def sheet_rows():
     """What else reruns the slide table: the sheet's rows but for their labels."""
     rows = [[row.slide_id, row.case_id, row.site, str(row.path), row.exclude] for row in SHEET]
     return {"version": VERSION["slides"], "rows": rows}
+
+
+def probed_rows():
+    """What else reruns the probe: its version, and the sheet's cases and labels."""
+    rows = [[row.slide_id, row.case_id, LABELS.get(row.slide_id)] for row in SHEET]
+    return {"version": VERSION["probe"], "rows": rows}
 
 
 def model(stage):

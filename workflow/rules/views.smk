@@ -1,7 +1,36 @@
-# What people see.
+# What people see, and what features know where there are labels.
+if PROBED:
+
+    rule probe:
+        input:
+            slides=RESULTS.slides,
+            regions=indices("embed_regions"),
+            labels=LABEL_MAPS,
+        output:
+            table=RESULTS.probe,
+        log:
+            f"{RESULTS.root}/logs/probe.log",
+        benchmark:
+            f"{RESULTS.root}/benchmarks/probe/all.tsv"
+        conda:
+            "../../environment.yml"
+        threads: 16
+        resources:
+            mem_mb=6000,
+        params:
+            cfg=told("probe"),
+            rows=probed_rows(),
+        shell:
+            """
+            python -m hipt probe --slides {input.slides:q} --cfg {params.cfg:q} \
+                --threads {threads} --out {output.table:q} 2>&1 | tee {log:q} >&2
+            """
+
+
 rule report:
     input:
         slides=RESULTS.slides,
+        probe=[RESULTS.probe] if PROBED else [],
     output:
         page=RESULTS.report,
     log:

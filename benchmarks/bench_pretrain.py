@@ -1,0 +1,126 @@
+"""Both stages of pretraining against their bare step, in one run; and stage 1 the usual way.
+
+    python benchmarks/bench_pretrain.py SLIDE... [--threads 2] [--steps 8] [--batch 16]
+
+The bare step is forward, backward and update on views in memory. Training reads, cuts and colours
+besides, and takes turns with the bare step. Usual: a DataLoader whose workers cut and colour one
+patch at a time by PIL, from patches that are decoded already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from bench_views import Transform, usual_view
+from cohort import Cohort
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from hipt.config import settings
+from hipt.io.stages import Stage, stage_of
+from hipt.nn.encoders import choose_precision
+from hipt.nn.trainer import Trainer, step_seed
+
+ROUNDS = 3
+
+
+class Cut(Dataset[Any]):
+    """Patches in memory, cut and coloured one at a time."""
+
+    def __init__(self, patches: torch.Tensor, views: list[Transform]) -> None:
+        self.patches, self.views = patches, views
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    def __getitem__(self, index: int) -> list[torch.Tensor]:
+        image = Image.fromarray(self.patches[index].numpy())
+        return [make(image) for make in self.views]
+
+
+def rates(stage: Stage, steps: int, device: torch.device) -> tuple[float, float, float]:
+    """Items per second of the bare step and of training, and training's share of waiting."""
+    precision = choose_precision(stage.precision, device)
+    trainer = Trainer(stage.backbone, stage.dino, 0, device, precision)
+    best = {"bare": 0.0, "training": 0.0}
+    with stage.source(0, 1, None) as source:
+        batch = torch.from_numpy(next(source).copy()).to(device)
+        views = stage.views(batch, torch.Generator(device).manual_seed(0))
+        trainer.step(0, [views])
+        waited, spent = source.waited_s, 0.0
+        for turn in range(ROUNDS):
+            start = time.monotonic()
+            for _ in range(steps):
+                trainer.step(1, [views])
+            bare = time.monotonic() - start
+            start = time.monotonic()
+            for i in range(steps):
+                seed = step_seed(0, turn * steps + i, 0)
+                generator = torch.Generator(device).manual_seed(seed)
+                trainer.step(1, [stage.views(torch.from_numpy(next(source)).to(device), generator)])
+            training = time.monotonic() - start
+            spent += training
+            items = steps * stage.dino.batch
+            best["bare"] = max(best["bare"], items / bare)
+            best["training"] = max(best["training"], items / training)
+        waited = source.waited_s - waited
+    return best["bare"], best["training"], waited / spent
+
+
+def usual(stage: Stage, threads: int) -> float:
+    """Patches per second that PIL and a DataLoader cut and colour."""
+    with stage.source(0, 1, None) as source:
+        patches = torch.from_numpy(next(source).copy())
+    cfg = stage.cfg.views
+    views = [usual_view(cfg, view) for view in (0, 1, *[2] * cfg.local_crops)]
+    data = Cut(patches.repeat(4, 1, 1, 1), views)
+    loader: Iterator[Any] = iter(DataLoader(data, batch_size=8, num_workers=threads))
+    start = time.monotonic()
+    for _ in loader:
+        pass
+    return len(data) / (time.monotonic() - start)
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("slides", nargs="+", type=Path)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=16)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dino = {"batch": args.batch, "iterations": 1000, "warmup_iterations": 10}
+    small = {"depth": 1, "dim": 384, "heads": 6}
+    with tempfile.TemporaryDirectory() as name:
+        pretrain = {"patches": {"dino": dino}, "regions": {"dino": dino}}
+        cohort = Cohort(Path(name), args.slides, pretrain=pretrain)
+        cohort.run("segment", "tile")
+        told = settings("pretrain", cohort.config)
+        first = stage_of("patches", told, cohort.results, args.threads)
+        print("| stage | bare step, items/s | training | ratio | waiting | usual views alone |")
+        print("|---|---|---|---|---|---|")
+        bare, training, waiting = rates(first, args.steps, device)
+        cells = f"{bare:.2f} | {training:.2f} | {training / bare:.3f} | {waiting:.0%}"
+        print(f"| 1 | {cells} | {usual(first, args.threads):.1f} |", flush=True)
+        quick = {"patches": {"random": 1, "shape": small}, "regions": {"random": 1}}
+        cohort.config = cohort.config.model_validate(
+            {**cohort.config.model_dump(), "embed": {"precision": "auto", **quick}}
+        )
+        cohort.run("embed_patches", threads=args.threads)
+        second = stage_of("regions", settings("pretrain", cohort.config), cohort.results, 1)
+        bare, training, waiting = rates(second, 4 * args.steps, device)
+        cells = f"{bare:.2f} | {training:.2f} | {training / bare:.3f} | {waiting:.0%}"
+        print(f"| 2 | {cells} | |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

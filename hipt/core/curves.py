@@ -1,0 +1,74 @@
+"""Curves over the steps of a training, as coordinates of a figure: smoothed, thinned, with axes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hipt.core.cohort import round_step
+
+WIDTH, HEIGHT = 480, 120
+"""Of a panel, in units of the figure; y goes down."""
+
+MOST_POINTS = 300
+"""Most points of a line."""
+
+WINDOWS = 50
+"""The running mean is over the steps divided by this."""
+
+MOST_TICKS = 4
+"""Most spaces between the numbers of an axis."""
+
+Floats = npt.NDArray[np.float64]
+
+
+def window(steps: int) -> int:
+    """How many steps a point is the mean of."""
+    return max(1, steps // WINDOWS)
+
+
+def running_mean(values: Floats, wide: int) -> Floats:
+    """The mean around each value, over fewer of them at both ends."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    at = np.arange(len(values))
+    low, high = np.maximum(at - wide // 2, 0), np.minimum(at + (wide + 1) // 2, len(values))
+    return np.asarray((sums[high] - sums[low]) / (high - low))
+
+
+def panel(values: Floats, limits: tuple[float, float] | None = None) -> dict[str, Any]:
+    """A line with the numbers of its upright axis.
+
+    Args:
+        values: one per step.
+        limits: lowest and highest number of the axis; None: those of the smoothed line.
+
+    Returns:
+        points (`x,y x,y`), ticks (y, number and decimals), first and last (smoothed).
+    """
+    smooth = running_mean(values, window(len(values)))
+    low, high = limits or (float(smooth.min()), float(smooth.max()))
+    step = round_step(max(high - low, 1e-6 * abs(high), 1e-9) / MOST_TICKS)
+    bottom, top = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    top = max(top, bottom + 1)
+    y = HEIGHT * (top - smooth / step) / (top - bottom)
+    shown = np.unique(np.linspace(0, len(y) - 1, min(len(y), MOST_POINTS)).round().astype(int))
+    x = WIDTH * shown / max(len(y) - 1, 1)
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    return {
+        "points": " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y[shown], strict=True)),
+        "ticks": [
+            (HEIGHT * (top - i) / (top - bottom), i * step, decimals)
+            for i in range(bottom, top + 1)
+        ],
+        "first": float(smooth[0]),
+        "last": float(smooth[-1]),
+    }
+
+
+def step_ticks(steps: int) -> list[tuple[float, int]]:
+    """Places and numbers of the axis along the steps."""
+    step = max(1, round(round_step(max(steps - 1, 1) / MOST_TICKS)))
+    return [(WIDTH * at / max(steps - 1, 1), at) for at in range(0, steps, step)]

@@ -1,0 +1,92 @@
+"""What features know without training: nearest neighbours vote on a class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+CHUNK = 1024
+"""Queries that are compared with all keys at once."""
+
+Features = npt.NDArray[np.floating[Any]]  # [N, D]
+Ints = npt.NDArray[np.int64]  # [N]
+
+
+def standardised(features: Features) -> npt.NDArray[np.float32]:
+    """Every column with mean 0 and standard deviation 1; a constant column becomes 0.
+
+    Without it the cosine of features with a common offset, such as mean colours, tells little.
+    """
+    values = np.asarray(features, np.float64)
+    centred = values - values.mean(0)
+    spread = centred.std(0)
+    constant = spread <= 1e-9 * np.abs(values).max(0, initial=0)
+    scaled = np.where(constant, 0, centred / np.where(constant, 1, spread))
+    return np.asarray(scaled, np.float32)
+
+
+def knn_predict(
+    queries: Features,
+    keys: Features,
+    labels: Ints,
+    k: int,
+    exclude: tuple[Ints, Ints] | None = None,
+) -> Ints:
+    """The class of each query: its nearest keys vote, each with its cosine similarity.
+
+    Of equally near keys the first ones vote; of classes with equal votes the smallest wins. A key
+    that is not similar at all (cosine 0 or less) has no vote; where none has one, the nearest key
+    decides.
+
+    Args:
+        queries: [Q, D].
+        keys: [N, D].
+        labels: (N,) class of each key.
+        k: how many keys vote, fewer where there are not so many.
+        exclude: (Q,) group of each query and (N,) of each key; a key of the query's own group
+            never votes.
+
+    Raises:
+        ValueError: if a query has no key outside its group.
+    """
+    classes, kinds = np.unique(labels, return_inverse=True)
+    asked, known = _unit(queries), _unit(keys)
+    found = np.zeros(len(asked), np.int64)
+    for start in range(0, len(asked), CHUNK):
+        rows = slice(start, start + CHUNK)
+        similarity = asked[rows] @ known.T  # (q, N)
+        if exclude is not None:
+            similarity[exclude[0][rows, None] == exclude[1][None, :]] = -np.inf
+        nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+        weights = np.take_along_axis(similarity, nearest, axis=1)  # (q, k)
+        if np.isneginf(weights[:, 0]).any():
+            raise ValueError("a query has no key outside its own group")
+        votes = np.zeros((len(nearest), len(classes)))
+        voters = np.arange(len(nearest))[:, None]
+        np.add.at(votes, (voters, kinds[nearest]), np.maximum(weights, 0))
+        winner = np.where(votes.any(1), votes.argmax(1), kinds[nearest[:, 0]])
+        found[rows] = classes[winner]
+    return found
+
+
+def balanced_accuracy(truth: Ints, predicted: Ints) -> float:
+    """The mean over the classes of the share of each that was found; chance is 1 / classes."""
+    return float(np.mean([(predicted[truth == kind] == kind).mean() for kind in np.unique(truth)]))
+
+
+def drawn_evenly(groups: Ints, most: int, seed: int) -> Ints:
+    """Indices, rising, of at most so many items: every group gives as many, or all that it has."""
+    shuffled = np.random.default_rng(seed).permutation(len(groups))
+    by_group = shuffled[np.argsort(groups[shuffled], kind="stable")]
+    _, starts, sizes = np.unique(groups[by_group], return_index=True, return_counts=True)
+    turn = np.arange(len(groups)) - np.repeat(starts, sizes)  # (N,) rank inside its group
+    return np.sort(by_group[np.argsort(turn, kind="stable")[:most]])
+
+
+def _unit(features: Features) -> npt.NDArray[np.float32]:
+    """Rows of length 1; a row of zeros stays one."""
+    values = np.asarray(features, np.float32)
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.where(length > 0, length, 1), np.float32)

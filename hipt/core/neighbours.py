@@ -1,0 +1,53 @@
+"""Which items are most like an item: by the cosine of their vectors, in other groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+
+def evenly(length: int, most: int) -> Ints:
+    """At most so many of the places 0 to length - 1, evenly apart."""
+    count = min(length, most)
+    return np.asarray((np.arange(count) + 0.5) * length / max(count, 1), np.int64)
+
+
+def queries(owner: Ints, most: int) -> Ints:
+    """Items to ask about, each of another owner, from early to late among the owner's items.
+
+    Args:
+        owner: (N,) of each item, rising.
+        most: most items.
+    """
+    _, starts, sizes = np.unique(owner, return_index=True, return_counts=True)
+    asked = evenly(len(starts), most)
+    within = [evenly(int(sizes[one]), len(asked)) for one in asked]
+    turns = [places[i * len(places) // len(asked)] for i, places in enumerate(within)]
+    return np.asarray(starts[asked] + np.array(turns, np.int64), np.int64)
+
+
+def nearest_elsewhere(
+    asked: Ints, vectors: npt.NDArray[np.floating[Any]], groups: Ints, most: int
+) -> list[list[tuple[int, float]]]:
+    """The items of other groups that are most like each asked one, with the cosine.
+
+    Args:
+        asked: (Q,) places of the queries.
+        vectors: (N, D).
+        groups: (N,) an item of the query's own group is no neighbour.
+        most: how many, fewer where there are not so many.
+    """
+    values = np.asarray(vectors, np.float32)
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    unit = values / np.where(length > 0, length, 1)
+    found = []
+    for query in asked:
+        cosine = unit @ unit[query]  # (N,)
+        elsewhere = np.flatnonzero(groups != groups[query])
+        nearest = elsewhere[np.argsort(-cosine[elsewhere], kind="stable")[:most]]
+        found.append([(int(item), float(cosine[item])) for item in nearest])
+    return found

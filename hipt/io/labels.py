@@ -1,0 +1,69 @@
+"""What the probe is told to find: a column of the sheet, or maps of whole slides.
+
+Standard library only, since Snakemake looks for the labels while parsing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from hipt.errors import HiptError
+from hipt.io.sheets import SlideRow
+
+
+def slide_labels(rows: Sequence[SlideRow], column: str | None) -> dict[str, str]:
+    """The slides that have a value in a column (a label, or `site`), with it; None: no slide.
+
+    Raises:
+        HiptError: if the sheet has no such column, or it is empty.
+    """
+    if column is None:
+        return {}
+    cells = [{"site": row.site, **row.labels} for row in rows]
+    known = sorted({name for cell in cells for name in cell})
+    if column not in known:
+        raise HiptError(
+            f"probe.column: the sheet has no column '{column}' (found: {', '.join(known)})"
+        )
+    labels = {row.slide_id: cell.get(column, "") for row, cell in zip(rows, cells, strict=True)}
+    found = {slide_id: label for slide_id, label in labels.items() if label}
+    if not found:
+        raise HiptError(f"probe.column: the sheet's column '{column}' is empty; fill it in")
+    return found
+
+
+def label_maps(rows: Sequence[SlideRow], folder: str | None) -> dict[str, Path]:
+    """The slides that have a map in a folder, with its path; None: no slide.
+
+    Raises:
+        HiptError: if there is none.
+    """
+    if folder is None:
+        return {}
+    maps = {row.slide_id: Path(folder) / f"{row.slide_id}.png" for row in rows}
+    found = {slide_id: path for slide_id, path in maps.items() if path.is_file()}
+    if not found:
+        raise HiptError(
+            f"probe.labels: {folder} has no label map of any slide; put <slide_id>.png there, "
+            f"e.g. {rows[0].slide_id}.png"
+        )
+    return found
+
+
+def class_names(folder: str) -> dict[int, str]:
+    """Names of a map's grey values, from `labels` in the folder's truth.json; empty without it.
+
+    Raises:
+        HiptError: if the file is damaged.
+    """
+    path = Path(folder) / "truth.json"
+    if not path.is_file():
+        return {}
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8")).get("labels", {})
+        return {int(value): str(name) for value, name in labels.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        reason = f"its labels are no JSON table of names by grey value ({error})"
+        raise HiptError(f"{path}: {reason}; mend it, or take it away") from None

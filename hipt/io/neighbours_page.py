@@ -1,0 +1,235 @@
+"""Pictures of patches and regions beside those that the embeddings take for most alike."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hipt.config import TileConfig
+from hipt.core.neighbours import evenly, nearest_elsewhere, queries
+from hipt.errors import HiptError, SlideError
+from hipt.io.html import data_uri
+from hipt.io.images import RGB, reduced
+from hipt.io.results import Results
+from hipt.io.slides import Slide, UnreadableTileError, open_slide
+from hipt.io.tables import PatchEmbeddings, matrix, read_table
+
+log = logging.getLogger(__name__)
+
+MOST_SLIDES = 64
+"""Slides that patches and regions are taken from, whatever the cohort."""
+
+NEAREST = 5
+"""Neighbours per query."""
+
+READ_PX = 1024
+"""Longest side that is read at once."""
+
+Row = dict[str, Any]
+Ints = npt.NDArray[np.int64]
+Found = tuple[Ints, npt.NDArray[np.floating[Any]]]  # (n, 2) corners and (n, D) vectors
+
+
+@dataclass(frozen=True)
+class Level:
+    """What is compared, and how much of it."""
+
+    name: str
+    queries: int
+    most: int
+    """Most items that are compared."""
+    side_px: int
+    """Of a picture."""
+
+
+LEVELS = (Level("patch", 6, 4000, 64), Level("region", 4, 2000, 128))
+"""60 pictures at most."""
+
+
+@dataclass(frozen=True)
+class _Items:
+    """Patches or regions of the sampled slides, slide by slide."""
+
+    slides: Sequence[Row]
+    slide: Ints
+    """(N,) place of each item's slide, rising."""
+    corner: Ints
+    """(N, 2) x, y, level-0 pixels."""
+    vectors: npt.NDArray[np.floating[Any]]
+    """(N, D)"""
+
+    @property
+    def case(self) -> Ints:
+        """(N,) number of each item's case."""
+        _, case = np.unique([row["case_id"] for row in self.slides], return_inverse=True)
+        return np.asarray(case[self.slide], np.int64)
+
+
+def neighbours(
+    slides: Sequence[Row], results: Results, tile: TileConfig
+) -> Iterator[dict[str, Any]]:
+    """For patches and for regions, a few with their nearest ones of other cases.
+
+    Args:
+        slides: rows of the slide table that are in order.
+        results: where the embeddings lie.
+        tile: their grid.
+
+    Yields:
+        level, side_px, how many are compared, of how many slides, and rows of pictures, the query
+        first; nothing
+        where there are not two cases.
+    """
+    there = {path.name for path in (results.root / "embed_patches").glob("*.arrow")}
+    made = [s for s in slides if results.shard("embed_patches", s["slide_id"]).name in there]
+    sampled = _opened([made[i] for i in evenly(len(made), MOST_SLIDES)])
+    for level in LEVELS:
+        if len({row["case_id"] for row in sampled}) < 2:
+            return
+        items = _items(sampled, results, level, tile.min_tissue)
+        if len(np.unique(items.case)) > 1:
+            yield {
+                "level": level.name,
+                "side_px": level.side_px,
+                "compared": len(items.slide),
+                "slides": len(np.unique(items.slide)),
+                "rows": _pictured(items, level, tile),
+            }
+
+
+def _opened(slides: Sequence[Row]) -> list[Row]:
+    """Those of the slides that can be opened."""
+    found, trouble = [], ""
+    for row in slides:
+        try:
+            open_slide(Path(row["path"])).close()
+        except SlideError as error:
+            trouble = trouble or str(error)
+            continue
+        found.append(row)
+    if trouble:
+        lost = len(slides) - len(found)
+        log.warning("%d slides are left out of the nearest neighbours: %s", lost, trouble)
+    return found
+
+
+def _items(slides: Sequence[Row], results: Results, level: Level, min_tissue: float) -> _Items:
+    """What is compared: of every slide about as many, evenly over its tissue."""
+    most, found = max(1, level.most // len(slides)), []
+    for row in slides:
+        try:
+            if level.name == "patch":
+                path = results.shard("embed_patches", row["slide_id"])
+                found.append(_patches(path, most, min_tissue))
+            else:
+                found.append(_regions(results.shard("embed_regions", row["slide_id"]), most))
+        except HiptError as error:
+            log.warning("%s; left out of the nearest neighbours", error)
+            found.append((np.zeros((0, 2), np.int64), np.zeros((0, 0))))
+    vectors = [vectors for _, vectors in found if len(vectors)]
+    return _Items(
+        slides,
+        np.repeat(np.arange(len(found)), [len(corner) for corner, _ in found]),
+        np.concatenate([corner for corner, _ in found]),
+        np.concatenate(vectors) if vectors else np.zeros((0, 0)),
+    )
+
+
+def _patches(path: Path, most: int, min_tissue: float) -> Found:
+    """Some of a slide's readable tissue patches; one region in memory at a time."""
+    embeddings = PatchEmbeddings(path)
+    regions = [embeddings.region(i) for i in range(len(embeddings))]  # mapped, not read
+    fit = [
+        np.flatnonzero((r["tissue"].to_numpy() >= min_tissue) & r["readable"].to_numpy(False))
+        for r in regions
+    ]
+    ends = np.cumsum([0, *map(len, fit)])
+    kept = evenly(int(ends[-1]), most)
+    corners, vectors = [np.zeros((0, 2), np.int64)], [np.zeros((0, embeddings.dim), np.float16)]
+    for i, region in enumerate(regions):
+        places = fit[i][kept[(kept >= ends[i]) & (kept < ends[i + 1])] - ends[i]]
+        corners.append(np.stack([region[axis].to_numpy()[places] for axis in "xy"], 1))
+        vectors.append(embeddings.grid(i)[places])
+    return np.concatenate(corners), np.concatenate(vectors)
+
+
+def _regions(path: Path, most: int) -> Found:
+    """Some of a slide's regions."""
+    table = read_table(path)
+    kept = evenly(len(table), most)
+    corners = np.stack([table[axis].to_numpy()[kept] for axis in "xy"], 1)
+    return corners, matrix(table["embedding"])[kept]
+
+
+def _pictured(items: _Items, level: Level, tile: TileConfig) -> list[list[dict[str, Any]]]:
+    """Rows of pictures: a query, then its neighbours."""
+    asked = queries(items.slide, level.queries)
+    found = nearest_elsewhere(asked, items.vectors, items.case, NEAREST)
+    rows = [[(int(q), None), *near] for q, near in zip(asked, found, strict=True)]
+    pictures = _pictures(items, {item for row in rows for item, _ in row}, level, tile)
+    return [
+        [
+            {
+                "slide_id": items.slides[items.slide[item]]["slide_id"],
+                "similarity": similarity,
+                "data": pictures[item],
+            }
+            for item, similarity in row
+            if item in pictures
+        ]
+        for row in rows
+    ]
+
+
+def _pictures(
+    items: _Items, wanted: Iterable[int], level: Level, tile: TileConfig
+) -> dict[int, str]:
+    """The pictures of some items, as data; a slide is opened once."""
+    by_slide = defaultdict(list)
+    for item in wanted:
+        by_slide[int(items.slide[item])].append(item)
+    side = tile.patch_px if level.name == "patch" else tile.region_px
+    pictures = {}
+    for number, members in by_slide.items():
+        row = items.slides[number]
+        side_read = round(side * row["read_mpp"] / row["mpp"])
+        with open_slide(Path(row["path"])) as slide:
+            for item in members:
+                x, y = items.corner[item].tolist()
+                rgb = square(slide, x, y, side_read, level.side_px)
+                pictures[item] = data_uri(rgb, level.side_px)
+    return pictures
+
+
+def square(slide: Slide, x: int, y: int, side_read_px: int, side_px: int) -> RGB:
+    """A square of a slide, made small; read in parts, of which damaged ones stay white.
+
+    Args:
+        slide: where to read.
+        x: left edge, level-0 pixels.
+        y: top edge, level-0 pixels.
+        side_read_px: side in level-0 pixels.
+        side_px: side of what comes out.
+    """
+    factors = slide.info.downsamples
+    level = max(i for i, d in enumerate(factors) if i == 0 or d * side_px <= side_read_px)
+    parts = 1
+    while side_read_px / factors[level] / parts > READ_PX and side_px % (2 * parts) == 0:
+        parts *= 2
+    step, out = side_px // parts, np.full((side_px, side_px, 3), 255, np.uint8)
+    part_px = max(1, round(side_read_px / factors[level] / parts))
+    for r, c in np.ndindex(parts, parts):
+        left, top = x + c * side_read_px // parts, y + r * side_read_px // parts
+        try:
+            pixels = slide.read(level, left, top, part_px, part_px)
+        except (UnreadableTileError, SlideError):
+            continue
+        out[r * step : (r + 1) * step, c * step : (c + 1) * step] = reduced(pixels, step, step)
+    return out

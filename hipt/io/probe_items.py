@@ -1,0 +1,132 @@
+"""What the probe is asked about: patches on label maps, and regions of labelled slides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hipt.core.knn import drawn_evenly
+from hipt.core.label_map import UNLABELLED, square_classes
+from hipt.errors import HiptError
+from hipt.io.images import read_labels
+from hipt.io.results import Results
+from hipt.io.tables import MANIFEST, SLIDES, PatchEmbeddings, read_table
+
+Row = dict[str, Any]
+Ints = npt.NDArray[np.int64]
+
+LEAST_SHARE = 0.6
+"""A patch has a class if this share of its pixels on the map is of it."""
+
+
+@dataclass(frozen=True)
+class Items:
+    """Labelled patches or regions, slide by slide."""
+
+    slides: Sequence[Row]
+    """The slides in order, by id: rows of the slide table."""
+    slide: Ints
+    """(N,) place of each item's slide among them, rising."""
+    place: Ints
+    """(N,) the item's number on its slide."""
+    label: Ints
+    """(N,)"""
+    names: Mapping[int, str]
+    """What labels mean; one without a name is its number."""
+
+    def drawn(self, most: int, seed: int) -> Items:
+        """At most so many of them, evenly over slides."""
+        kept = drawn_evenly(self.slide, most, seed)
+        return Items(self.slides, self.slide[kept], self.place[kept], self.label[kept], self.names)
+
+    @property
+    def case(self) -> Ints:
+        """(N,) number of each item's case."""
+        _, case = np.unique([row["case_id"] for row in self.slides], return_inverse=True)
+        return np.asarray(case[self.slide], np.int64)
+
+    def by_slide(self) -> Iterator[tuple[Row, list[int]]]:
+        """Each slide that has items, with their places."""
+        pairs = zip(self.slide.tolist(), self.place.tolist(), strict=True)
+        for number, group in groupby(pairs, key=lambda pair: pair[0]):
+            yield self.slides[number], [place for _, place in group]
+
+
+def slides_in_order(table: Path) -> list[Row]:
+    """The slides of the slide table that went through every step, by id.
+
+    Raises:
+        HiptError: if the table is absent, damaged, or of another version.
+    """
+    rows: list[Row] = read_table(table, SLIDES).to_pylist()
+    return sorted((r for r in rows if r["status"] == "ok"), key=lambda row: str(row["slide_id"]))
+
+
+def labelled_patches(
+    slides: Sequence[Row], maps: Mapping[str, Path], names: Mapping[int, str], results: Results
+) -> Items:
+    """The readable patches that have a class on their slide's label map.
+
+    Raises:
+        HiptError: if a map is damaged, or not of the whole slide.
+    """
+    kinds = [
+        _patch_classes(row, maps[row["slide_id"]], results)
+        if row["slide_id"] in maps
+        else np.zeros(0, np.int64)
+        for row in slides
+    ]
+    return _joined(slides, kinds, UNLABELLED, names)
+
+
+def labelled_regions(slides: Sequence[Row], value_of: Mapping[str, str]) -> Items:
+    """The regions of the slides that have a value."""
+    values = sorted(set(value_of.values()))
+    kinds = [
+        np.full(row["regions"], values.index(value_of[row["slide_id"]]))
+        if row["slide_id"] in value_of
+        else np.zeros(0, np.int64)
+        for row in slides
+    ]
+    return _joined(slides, kinds, -1, dict(enumerate(values)))
+
+
+def _joined(
+    slides: Sequence[Row], kinds: Sequence[Ints], unlabelled: int, names: Mapping[int, str]
+) -> Items:
+    """The items with a label, of each slide's labels in the order of its items."""
+    kept = [np.flatnonzero(found != unlabelled) for found in kinds]
+    none = np.zeros(0, np.int64)
+    return Items(
+        slides,
+        np.repeat(np.arange(len(kept)), [len(places) for places in kept]),
+        np.concatenate([none, *kept]),
+        np.concatenate([none, *(k[places] for k, places in zip(kinds, kept, strict=True))]),
+        names,
+    )
+
+
+def _patch_classes(row: Row, path: Path, results: Results) -> Ints:
+    """(P,) class of every patch of a slide; none where it could not be read."""
+    labels = read_labels(path)
+    height, width = labels.shape
+    across, down = row["width_px"] / width, row["height_px"] / height
+    if abs(across / down - 1) > 0.01 + 1 / width + 1 / height:  # a map's sides are rounded
+        raise HiptError(
+            f"{path}: is {width} x {height} px, another shape than its slide's "
+            f"({row['width_px']} x {row['height_px']} px); it has to show the whole slide"
+        )
+    manifest = read_table(results.shard("tile", row["slide_id"]), MANIFEST)
+    side_px = manifest["read_px"][0].as_py()
+    corners = np.stack([manifest["x"].to_numpy() / across, manifest["y"].to_numpy() / down], 1)
+    kinds = square_classes(labels, corners, (side_px / across, side_px / down), LEAST_SHARE)
+    vectors = PatchEmbeddings(results.shard("embed_patches", row["slide_id"]))
+    flags = [vectors.region(i)["readable"] for i in range(len(vectors))]
+    readable = np.concatenate([flag.to_numpy(zero_copy_only=False) for flag in flags])
+    return np.where(readable, kinds, UNLABELLED)

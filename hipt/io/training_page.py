@@ -1,0 +1,127 @@
+"""What the page says of models that the workflow trained: corpus, curves, and other settings."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from hipt.config import Config
+from hipt.core.curves import panel, step_ticks, window
+from hipt.errors import HiptError
+from hipt.io.corpus_list import read_corpus_list
+from hipt.io.models import NAMES, Stage
+from hipt.io.results import Results
+from hipt.io.shards import KEY
+from hipt.io.tables import METRICS, read_table
+from hipt.recipe import recipe
+
+log = logging.getLogger(__name__)
+
+NOT_THERE = "nothing"
+"""Stands where one of two recipes lacks a key."""
+
+
+def trainings(config: Config, results: Results) -> Iterator[dict[str, Any]]:
+    """The models in the results folder that the config uses; one that is damaged is logged."""
+    used = {"patches": config.embed.patches.weights, "regions": config.embed.regions.weights}
+    for stage, name in NAMES.items():
+        path, file = results.model(name), used[stage]
+        if file is None or not path.is_file() or Path(file).resolve() != path.resolve():
+            continue
+        try:
+            yield {"name": name, **_training(stage, path, config)}
+        except HiptError as error:
+            log.warning("%s: left out of the page", error)
+
+
+def _training(stage: Stage, path: Path, config: Config) -> dict[str, Any]:
+    """One model."""
+    facts = _facts(path)
+    trained, members = json.loads(facts["recipe"]), read_corpus_list(_beside(path, "corpus.csv"))
+    drawn = sum(m.patches if stage == "patches" else m.regions for m in members)
+    return {
+        "stage": stage,
+        "steps": int(facts["iterations"]),
+        "slides": len(members),
+        "drawn": drawn,
+        "digest": facts["corpus"],
+        "figure": _figure(_beside(path, "metrics.parquet"), trained["dino"]["out_dim"]),
+        "differences": list(_differences(stage, trained, _configured(stage, config))),
+    }
+
+
+def _beside(path: Path, kind: str) -> Path:
+    """A file that is written with the model."""
+    return path.with_suffix(f".{kind}")
+
+
+def _facts(path: Path) -> dict[str, str]:
+    """What a model says about itself; its tensors stay on disk.
+
+    Raises:
+        HiptError: if it is damaged, or was not trained by the workflow.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            facts: dict[str, str] = json.loads((file.metadata() or {}).get(KEY, "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise HiptError(f"{path}: is damaged or no weights file ({error})") from None
+    if not {"recipe", "corpus", "iterations"} <= facts.keys():
+        raise HiptError(f"{path}: does not say how it was trained")
+    return facts
+
+
+def _figure(path: Path, classes: int) -> dict[str, Any] | None:
+    """Loss, and the teacher's entropy as a share of the most that it can be; None without steps."""
+    table = read_table(path, METRICS)
+    if not len(table):
+        return None
+    entropy = table["teacher_entropy"].to_numpy() / math.log(classes)
+    return {
+        "loss": panel(table["loss"].to_numpy()),
+        "entropy": panel(entropy, (0.0, 1.0)),
+        "ticks": step_ticks(len(table)),
+        "window": window(len(table)),
+    }
+
+
+def _configured(stage: Stage, config: Config) -> dict[str, Any]:
+    """The recipe that the config asks for now."""
+    if stage == "patches":
+        shape = config.embed.patches.vit_shape
+        told = recipe("pretrain.patches", config.pretrain.patches, shape)
+    else:
+        shape = config.embed.regions.vit_shape
+        told = recipe("pretrain.regions", config.pretrain.regions, shape)
+    plain: dict[str, Any] = json.loads(json.dumps(told))
+    return plain
+
+
+def _differences(
+    stage: Stage, trained: Mapping[str, Any], configured: Mapping[str, Any]
+) -> Iterator[dict[str, str]]:
+    """The keys of the config whose values a model was not trained with."""
+    old, new = dict(_leaves(trained)), dict(_leaves(configured))
+    for key in dict.fromkeys([*new, *old]):
+        if old.get(key, NOT_THERE) != new.get(key, NOT_THERE):
+            place = "embed" if key.startswith("shape.") else "pretrain"
+            yield {
+                "key": f"{place}.{stage}.{key}",
+                "trained": json.dumps(old[key]) if key in old else NOT_THERE,
+                "config": json.dumps(new[key]) if key in new else NOT_THERE,
+            }
+
+
+def _leaves(values: Mapping[str, Any], head: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value with its dotted key."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{head}{key}.")
+        else:
+            yield head + key, value

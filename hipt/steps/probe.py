@@ -1,0 +1,212 @@
+"""What frozen features know of labels: nearest neighbours in other cases, against baselines."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hipt.config import PatchEncoderConfig, ProbeSettings, RegionEncoderConfig
+from hipt.core.knn import balanced_accuracy, knn_predict, standardised
+from hipt.errors import HiptError
+from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
+from hipt.io.headers import read_plan
+from hipt.io.labels import class_names, label_maps, slide_labels
+from hipt.io.probe_items import Items, labelled_patches, labelled_regions, slides_in_order
+from hipt.io.progress import Progress
+from hipt.io.regions import RegionReader, SlideJob
+from hipt.io.results import Results
+from hipt.io.settings import read_settings, step_parser
+from hipt.io.sheets import read_sheet
+from hipt.io.tables import MANIFEST, PROBE, PatchEmbeddings, matrix, read_table, write_rows
+from hipt.nn.encoders import inference
+
+log = logging.getLogger(__name__)
+
+STEP = "probe"
+
+MINIBATCH = 16
+"""Patches or regions per forward pass."""
+
+DEVICE = torch.device("cpu")
+"""A few thousand patches: no GPU is asked for."""
+
+RANDOM_SEED = 1000
+"""Added to the probe's seed: the weights of the random networks."""
+
+Row = dict[str, Any]
+E = TypeVar("E", PatchEncoderConfig, RegionEncoderConfig)
+Floats = npt.NDArray[np.floating[Any]]  # [N, D]
+
+
+def run(slides: Path, out: Path, cfg: ProbeSettings, threads: int) -> None:
+    """Write how well labels are found, per level and kind of features.
+
+    Raises:
+        HiptError: if nothing is labelled, or all of it is of one class or one case.
+    """
+    torch.set_num_threads(threads)
+    if not (cfg.probe.labels or cfg.probe.column):
+        raise HiptError(
+            "probe: nothing is labelled; name a folder of label maps (probe.labels), or a column "
+            "of the sheet (probe.column)"
+        )
+    results = Results(slides.parent)
+    lines = [*_patch_lines(slides, results, cfg, threads), *_region_lines(slides, results, cfg)]
+    write_rows(out, lines, PROBE)
+
+
+def _patch_lines(slides: Path, results: Results, cfg: ProbeSettings, threads: int) -> Iterator[Row]:
+    """The lines of the patch level; none if no label maps are named."""
+    if not cfg.probe.labels:
+        return
+    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
+    maps, names = label_maps(sheet, cfg.probe.labels), class_names(cfg.probe.labels)
+    found = labelled_patches(slides_in_order(slides), maps, names, results)
+    items = found.drawn(cfg.probe.most_patches, cfg.probe.seed)
+    _look_at(items, f"probe.labels: patches on the maps of {cfg.probe.labels}")
+    network, colour = _of_pixels(items, results, cfg, threads)
+    features = {
+        "trained": _embedded(items, partial(_patch_vectors, results)),
+        "random network": network,
+        "mean colour": colour,
+    }
+    yield from _scored("patch", "class of the label map", items, features, cfg.probe.k)
+
+
+def _region_lines(slides: Path, results: Results, cfg: ProbeSettings) -> Iterator[Row]:
+    """The lines of the region level; none if no column is named."""
+    if not cfg.probe.column:
+        return
+    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
+    found = labelled_regions(slides_in_order(slides), slide_labels(sheet, cfg.probe.column))
+    items = found.drawn(cfg.probe.most_patches, cfg.probe.seed)
+    _look_at(items, f"probe.column: regions with a value in column '{cfg.probe.column}'")
+    network, means = _of_grids(items, results, cfg)
+    features = {
+        "trained": _embedded(items, partial(_region_vectors, results)),
+        "random network": network,
+        "mean of patches": means,
+    }
+    yield from _scored("region", cfg.probe.column, items, features, cfg.probe.k)
+
+
+def _look_at(items: Items, what: str) -> None:
+    """Refuse what nothing can be learned from; say what there is."""
+    kinds, counts = np.unique(items.label, return_counts=True)
+    cases = len(np.unique(items.case))
+    if len(kinds) < 2 or cases < 2:
+        raise HiptError(
+            f"{what} are of {len(kinds)} classes and {cases} cases; label at least two of each"
+        )
+    for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
+        of_it = len(np.unique(items.case[items.label == kind]))
+        log.info("class %s: %d items, %d cases", items.names.get(kind, str(kind)), count, of_it)
+
+
+def _scored(
+    level: str, task: str, items: Items, features: Mapping[str, Floats], k: int
+) -> Iterator[Row]:
+    """A line per kind of features: neighbours in the item's own case never vote."""
+    cases, classes = items.case, len(np.unique(items.label))
+    for name, values in features.items():
+        keys = standardised(values)
+        found = knn_predict(keys, keys, items.label, k, exclude=(cases, cases))
+        score = balanced_accuracy(items.label, found)
+        log.info("%s, %s, %s: %.3f (chance %.3f)", level, task, name, score, 1 / classes)
+        yield {
+            "level": level,
+            "task": task,
+            "features": name,
+            "balanced_accuracy": score,
+            "chance": 1 / classes,
+            "items": len(found),
+            "classes": classes,
+            "cases": len(np.unique(cases)),
+        }
+
+
+def _of_pixels(
+    items: Items, results: Results, cfg: ProbeSettings, threads: int
+) -> tuple[Floats, Floats]:
+    """The patches read again: vectors of a random network; means and deviations of R, G, B."""
+    encoder = load_patch_encoder(_unlearned(cfg.patches, cfg.probe.seed))
+    vectors, colours = [], []
+    progress = Progress(len(items.label), "patches")
+    with RegionReader(threads, depth=2 * MINIBATCH) as reader:
+        jobs = (_job(row, places, results, cfg) for row, places in items.by_slide())
+        for job, patches in reader.stream(jobs):
+            while batch := [patch.pixels for patch in islice(patches, MINIBATCH)]:
+                pixels = np.concatenate(batch)  # [B, px, px, 3]
+                colours.append(np.hstack([pixels.mean((1, 2)), pixels.std((1, 2))]))
+                with inference("fp32", DEVICE):
+                    vectors.append(encoder(torch.from_numpy(pixels)).numpy())
+                progress.add(len(pixels), job.slide_id, reader.waited_s)
+    log.info("%s", progress.summary(reader.waited_s))
+    return np.concatenate(vectors), np.concatenate(colours)
+
+
+def _job(row: Row, places: Sequence[int], results: Results, cfg: ProbeSettings) -> SlideJob:
+    """What the reader has to know to read single patches: each is a region of one."""
+    manifest = read_table(results.shard("tile", row["slide_id"]), MANIFEST).take(list(places))
+    facts = {**row, "read_px": manifest["read_px"][0].as_py()}
+    corners = np.stack([manifest["x"].to_numpy(), manifest["y"].to_numpy()], 1)
+    plan = read_plan(facts, cfg.tile.patch_px)
+    return SlideJob(row["slide_id"], Path(row["path"]), plan, 1, corners)
+
+
+def _of_grids(items: Items, results: Results, cfg: ProbeSettings) -> tuple[Floats, Floats]:
+    """The regions' grids of patch vectors: vectors of a random network; the plain means."""
+    side, model = cfg.tile.grid, None
+    unlearned = _unlearned(cfg.regions, cfg.probe.seed)
+    vectors, means = [], []
+    for row, places in items.by_slide():
+        embeddings = PatchEmbeddings(results.shard("embed_patches", row["slide_id"]))
+        model = model or load_region_encoder(unlearned, embeddings.dim)
+        for start in range(0, len(places), MINIBATCH):
+            grids = np.stack([embeddings.grid(p) for p in places[start : start + MINIBATCH]])
+            x = torch.from_numpy(grids).float()  # (B, T, C)
+            means.append(x.mean(1).numpy())
+            with inference("fp32", DEVICE):
+                grid = x.transpose(1, 2).reshape(len(x), -1, side, side)
+                vectors.append(model(grid).numpy())
+    return np.concatenate(vectors), np.concatenate(means)
+
+
+def _patch_vectors(results: Results, row: Row, places: Sequence[int]) -> Floats:
+    """(n, D) vectors of some patches of a slide, from disk."""
+    embeddings = PatchEmbeddings(results.shard("embed_patches", row["slide_id"]))
+    size = len(embeddings.region(0))
+    return np.stack([embeddings.grid(place // size)[place % size] for place in places])
+
+
+def _region_vectors(results: Results, row: Row, places: Sequence[int]) -> Floats:
+    """(n, D) vectors of some regions of a slide, from disk."""
+    table = read_table(results.shard("embed_regions", row["slide_id"]))
+    return np.asarray(matrix(table["embedding"])[list(places)])
+
+
+def _embedded(items: Items, vectors: Callable[[Row, Sequence[int]], Floats]) -> Floats:
+    """(N, D) vectors of all items."""
+    return np.concatenate([vectors(row, places) for row, places in items.by_slide()])
+
+
+def _unlearned(cfg: E, seed: int) -> E:
+    """The same architecture with random weights."""
+    return cfg.model_copy(update={"weights": None, "random": seed + RANDOM_SEED})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the slide table, the settings, the table to make."""
+    parser = step_parser(STEP, __doc__)
+    parser.add_argument("--slides", type=Path, required=True, help="the slide table")
+    parser.add_argument("--threads", type=int, default=1, help="threads to read and compute with")
+    args = parser.parse_args(argv)
+    run(args.slides, args.out, read_settings(STEP, ProbeSettings, args.cfg), args.threads)

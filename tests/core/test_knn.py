@@ -1,0 +1,107 @@
+"""Nearest neighbours against a plain loop, and against what can be said without one."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hipt.core import knn
+from hipt.core.knn import balanced_accuracy, drawn_evenly, knn_predict, standardised
+
+
+def by_loop(features: np.ndarray, labels: np.ndarray, cases: np.ndarray, k: int) -> list[int]:
+    unit = [row / np.linalg.norm(row) for row in features.astype(float)]
+    found = []
+    for i, query in enumerate(unit):
+        others = [j for j in range(len(unit)) if cases[j] != cases[i]]
+        others.sort(key=lambda j: -float(query @ unit[j]))
+        votes: Counter[int] = Counter()
+        for j in others[:k]:
+            votes[int(labels[j])] += max(0.0, float(query @ unit[j]))
+        best = max(votes.values())
+        first = int(labels[others[0]])
+        found.append(min(c for c in votes if votes[c] == best) if best > 0 else first)
+    return found
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 12))
+def test_as_a_plain_loop(seed: int, k: int):
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(40, 5))
+    labels, cases = rng.integers(3, 7, 40), np.arange(40) % rng.integers(2, 6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(knn, "CHUNK", 7)
+        found = knn_predict(features, features, labels, k, (cases, cases))
+    assert found.tolist() == by_loop(features, labels, cases, k)
+
+
+def test_a_query_is_its_own_nearest_key_unless_its_group_is_left_out():
+    angles, labels = np.radians([0, 10, 30, 60]), np.array([5, 6, 7, 8])
+    features = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    assert knn_predict(features, features, labels, 1).tolist() == [5, 6, 7, 8]
+    groups = np.arange(4)
+    found = knn_predict(features, features, labels, 1, (groups, groups))
+    assert found.tolist() == [6, 5, 6, 7]
+
+
+def test_nearer_keys_outvote_more_keys():
+    keys = np.array([[1, 0], [1, 3], [1, 3.0]])
+    query = np.array([[1, 0.0]])
+    assert knn_predict(query, keys, np.array([1, 2, 2]), 3).tolist() == [1]  # 1 > 2 * 0.32
+    keys = np.array([[1, 0], [1, 1], [1, 1.0]])
+    assert knn_predict(query, keys, np.array([1, 2, 2]), 3).tolist() == [2]  # 1 < 2 * 0.71
+
+
+def test_equal_votes_go_to_the_smallest_class_and_no_votes_to_the_nearest():
+    query, keys = np.array([[1, 0.0]]), np.array([[1, 1], [1, 1.0]])
+    assert knn_predict(query, keys, np.array([9, 4]), 2).tolist() == [4]
+    assert knn_predict(query, keys, np.array([9, 4]), 1).tolist() == [9]  # the first of two
+    away = np.array([[-1, 1], [-1, 0.0]])
+    assert knn_predict(query, away, np.array([9, 4]), 2).tolist() == [9]
+
+
+def test_somebody_has_to_vote():
+    one = np.zeros(3, np.int64)
+    with pytest.raises(ValueError, match="no key outside its own group"):
+        knn_predict(np.eye(3), np.eye(3), one, 1, (one, one))
+
+
+def test_balanced_accuracy_counts_every_class_alike():
+    truth = np.array([1] * 98 + [2] * 2)
+    assert balanced_accuracy(truth, np.ones(100, np.int64)) == 0.5
+    assert balanced_accuracy(truth, truth) == 1
+    assert balanced_accuracy(truth, np.array([1] * 49 + [2] * 50 + [1])) == 0.5
+
+
+def test_standardised_knows_no_offset_scale_or_constant_column():
+    values = np.random.default_rng(0).normal(size=(50, 3))
+    values[:, 2] = 0.1
+    found = standardised(values)
+    np.testing.assert_allclose(found.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(found.std(0), [1, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(standardised(values * [3, 9, 7] + 100), found, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(1, 80), st.integers(0, 9))
+def test_groups_give_as_many_as_the_others_or_all_that_they_have(
+    sizes: list[int], most: int, seed: int
+):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    drawn = drawn_evenly(groups, most, seed)
+    assert len(drawn) == min(most, len(groups))
+    assert (np.diff(drawn) > 0).all()
+    given = np.bincount(groups[drawn], minlength=len(sizes))
+    largest = given.max(initial=0)
+    assert all(n == size or n >= largest - 1 for n, size in zip(given, sizes, strict=True))
+    assert drawn.tolist() == drawn_evenly(groups, most, seed).tolist()
+
+
+def test_another_seed_draws_others():
+    groups = np.zeros(1000, np.int64)
+    assert drawn_evenly(groups, 10, 0).tolist() != drawn_evenly(groups, 10, 1).tolist()

@@ -1,0 +1,49 @@
+"""Where labels come from, and the sentence where there are none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hipt.errors import HiptError
+from hipt.io.labels import class_names, label_maps, slide_labels
+from hipt.io.sheets import SlideRow
+
+ROWS = [
+    SlideRow("a", Path("a.svs"), "p", "north", labels={"grade": "1", "empty": ""}),
+    SlideRow("b", Path("b.svs"), "q", "south", labels={"grade": "", "empty": ""}),
+]
+
+
+def test_slides_without_a_value_have_no_label():
+    assert slide_labels(ROWS, "grade") == {"a": "1"}
+    assert slide_labels(ROWS, "site") == {"a": "north", "b": "south"}
+    assert slide_labels(ROWS, None) == {}
+
+
+def test_a_column_that_says_nothing():
+    with pytest.raises(HiptError, match=r"no column 'gade' \(found: empty, grade, site\)"):
+        slide_labels(ROWS, "gade")
+    with pytest.raises(HiptError, match="column 'empty' is empty; fill it in"):
+        slide_labels(ROWS, "empty")
+
+
+def test_maps_are_found_by_slide(tmp_path: Path):
+    with pytest.raises(HiptError, match="has no label map of any slide; put <slide_id>"):
+        label_maps(ROWS, str(tmp_path))
+    (tmp_path / "b.png").touch()
+    assert label_maps(ROWS, str(tmp_path)) == {"b": tmp_path / "b.png"}
+    assert label_maps(ROWS, None) == {}
+
+
+def test_names_of_classes(tmp_path: Path):
+    assert class_names(str(tmp_path)) == {}
+    file = tmp_path / "truth.json"
+    file.write_text(json.dumps({"labels": {"0": "glass", "2": "tumour"}}))
+    assert class_names(str(tmp_path)) == {0: "glass", 2: "tumour"}
+    for damaged in ("{", "[]", '{"labels": {"a": "b"}}', '{"labels": ["a"]}'):
+        file.write_text(damaged)
+        with pytest.raises(HiptError, match=r"truth\.json: its labels are no JSON table"):
+            class_names(str(tmp_path))

@@ -1,0 +1,122 @@
+"""The probe step: what is known to differ is found, and nothing is learned from the own case."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hipt.config import Config, settings
+from hipt.errors import HiptError
+from hipt.io.tables import PROBE, PatchEmbeddings, read_table
+from hipt.steps import probe
+from tests.slidemaker import GLASS, write_slide
+from tests.steps.conftest import Chain
+
+SIDE, MAP_PX = 768, 8
+COLOURS = {1: (190, 80, 90), 2: (110, 80, 170)}
+
+
+def painted(chain: Chain, names: str = "abcd") -> None:
+    """Slides with one colour left and another right; c and d are darker. Maps say left, right."""
+    (chain.folder / "maps").mkdir()
+    lines = ["slide_id,path,case_id,kind,one"]
+    for number, name in enumerate(names):
+        picture = np.full((SIDE, SIDE, 3), GLASS, np.uint8)
+        noise = np.random.default_rng(number).normal(0, 6, (SIDE, SIDE, 1))
+        labels = np.zeros((SIDE // MAP_PX, SIDE // MAP_PX), np.uint8)
+        kind = "dark" if name in "cd" else "light"
+        for label, left in ((1, 128), (2, 384)):
+            tissue = np.s_[128:640, left : left + 256]
+            shade = np.array(COLOURS[label]) * (0.7 if kind == "dark" else 1)
+            picture[tissue] = np.clip(shade + noise[tissue], 0, 255)
+            labels[16:80, left // MAP_PX : (left + 256) // MAP_PX] = label
+        write_slide(chain.folder / f"{name}.svs", picture)
+        Image.fromarray(labels).save(chain.folder / "maps" / f"{name}.png")
+        lines.append(f"{name},{name}.svs,case {name},{kind},same")
+    chain.sheet("\n".join(lines) + "\n")
+    chain.upto("embed_regions")
+    chain.table()
+
+
+def probed(chain: Chain, **asked: Any) -> list[dict[str, Any]]:
+    chain.values["probe"] = {"k": 3, **asked}
+    out, slides = chain.results.probe, chain.results.slides
+    cfg = settings("probe", Config.model_validate(chain.values)).model_dump_json()
+    probe.main(["--slides", str(slides), "--cfg", cfg, "--out", str(out), "--threads", "2"])
+    return read_table(out, PROBE).to_pylist()
+
+
+def test_a_colour_is_found_by_its_mean(chain: Chain, caplog: pytest.LogCaptureFixture):
+    painted(chain)
+    maps = chain.folder / "maps"
+    (maps / "truth.json").write_text('{"labels": {"1": "left", "2": "right"}}')
+    with caplog.at_level(logging.INFO):
+        lines = probed(chain, labels=str(maps), column="kind", most_patches=60)
+    assert [(line["level"], line["features"]) for line in lines] == [
+        *(("patch", name) for name in ("trained", "random network", "mean colour")),
+        *(("region", name) for name in ("trained", "random network", "mean of patches")),
+    ]
+    assert [line["task"] for line in lines] == ["class of the label map"] * 3 + ["kind"] * 3
+    assert lines[2]["balanced_accuracy"] == 1
+    assert all(line["chance"] == 0.5 for line in lines)
+    assert all((line["classes"], line["cases"]) == (2, 4) for line in lines)
+    regions = sum(row["regions"] for row in chain.table().values())
+    assert [line["items"] for line in lines] == [60] * 3 + [regions] * 3
+    assert all(0 <= line["balanced_accuracy"] <= 1 for line in lines)
+    assert "class left: " in caplog.text
+    assert "patch, class of the label map, mean colour: 1.000 (chance 0.500)" in caplog.text
+    first = chain.results.probe.read_bytes()
+    probed(chain, labels=str(maps), column="kind", most_patches=60)
+    assert chain.results.probe.read_bytes() == first
+
+
+def test_the_random_network_is_the_one_that_embedded_if_their_seeds_are_the_same(chain: Chain):
+    chain.values["embed"]["patches"]["random"] = probe.RANDOM_SEED + 5
+    chain.values["embed"]["regions"]["random"] = probe.RANDOM_SEED + 5
+    painted(chain)
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        real = probe.standardised
+        patch.setattr(probe, "standardised", lambda values: seen.append(values) or real(values))
+        probed(chain, labels=str(chain.folder / "maps"), column="kind", seed=5, most_patches=50)
+    for trained, again in (seen[:2], seen[3:5]):
+        np.testing.assert_allclose(trained, again, atol=5e-3)
+    files = [chain.results.shard("embed_patches", name) for name in "abcd"]
+    grids = [PatchEmbeddings(f).grid(i) for f in files for i in range(len(PatchEmbeddings(f)))]
+    np.testing.assert_allclose(seen[5], np.float32(grids).mean(1), atol=1e-5)
+
+
+def test_a_case_teaches_itself_nothing(chain: Chain):
+    """One dark case alone: no other case shows its kind, so that it is never found."""
+    painted(chain, "abc")
+    assert all(line["balanced_accuracy"] <= 0.5 for line in probed(chain, column="kind"))
+
+
+def test_what_cannot_be_asked_is_one_sentence(chain: Chain):
+    painted(chain, "ac")
+    maps = chain.folder / "maps"
+    with pytest.raises(HiptError, match="probe: nothing is labelled; name a folder"):
+        probed(chain)
+    with pytest.raises(HiptError, match="column 'one' are of 1 classes and 2 cases; label at"):
+        probed(chain, column="one")
+    (maps / "c.png").unlink()
+    with pytest.raises(HiptError, match="are of 2 classes and 1 cases"):
+        probed(chain, labels=str(maps))
+    blank(maps / "a.png", (96, 96))
+    with pytest.raises(HiptError, match="are of 0 classes and 0 cases"):
+        probed(chain, labels=str(maps))
+    blank(maps / "a.png", (96, 40))
+    with pytest.raises(HiptError, match=r"a\.png: is 40 x 96 px, another shape than its slide's"):
+        probed(chain, labels=str(maps))
+    blank(maps / "a.png", (96, 96, 3))
+    with pytest.raises(HiptError, match=r"a\.png: is no label map \(mode RGB\); save one whole"):
+        probed(chain, labels=str(maps))
+
+
+def blank(path: Path, shape: tuple[int, ...]) -> None:
+    Image.fromarray(np.zeros(shape, np.uint8)).save(path)
