@@ -118,7 +118,7 @@ class DinoConfig(Section):
     clip: Annotated[float, Field(gt=0)] | None = 3.0
     """Largest norm of a single parameter's gradient; null: no limit."""
     frozen_iterations: Annotated[int, Field(ge=0)] | None = None
-    """Steps during which the last layer is not trained; null: as many as one pass over the data."""
+    """Steps without training the last layer; null: a pass over the data, at most a tenth of all."""
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Most stochastic depth of the student."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 1000

@@ -55,7 +55,7 @@ def panel(values: Floats, limits: tuple[float, float] | None = None) -> dict[str
     top = max(top, bottom + 1)
     y = HEIGHT * (top - smooth / step) / (top - bottom)
     shown = np.unique(np.linspace(0, len(y) - 1, min(len(y), MOST_POINTS)).round().astype(int))
-    x = WIDTH * shown / max(len(y) - 1, 1)
+    x = WIDTH * (shown + 1) / len(y)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     return {
         "points": " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y[shown], strict=True)),
@@ -70,5 +70,5 @@ def panel(values: Floats, limits: tuple[float, float] | None = None) -> dict[str
 
 def step_ticks(steps: int) -> list[tuple[float, int]]:
     """Places and numbers of the axis along the steps."""
-    step = max(1, round(round_step(max(steps - 1, 1) / MOST_TICKS)))
-    return [(WIDTH * at / max(steps - 1, 1), at) for at in range(0, steps, step)]
+    step = max(1, round(round_step(steps / MOST_TICKS)))
+    return [(WIDTH * at / steps, at) for at in range(0, steps + 1, step)]

@@ -29,6 +29,9 @@ MOST_SLIDES = 64
 NEAREST = 5
 """Neighbours per query."""
 
+LEAST_TISSUE = 0.5
+"""Patches with less tissue show glass, and glass is like glass."""
+
 READ_PX = 1024
 """Longest side that is read at once."""
 
@@ -84,8 +87,7 @@ def neighbours(
 
     Yields:
         level, side_px, how many are compared, of how many slides, and rows of pictures, the query
-        first; nothing
-        where there are not two cases.
+        first; nothing where there are not two cases.
     """
     there = {path.name for path in (results.root / "embed_patches").glob("*.arrow")}
     made = [s for s in slides if results.shard("embed_patches", s["slide_id"]).name in there]
@@ -93,7 +95,7 @@ def neighbours(
     for level in LEVELS:
         if len({row["case_id"] for row in sampled}) < 2:
             return
-        items = _items(sampled, results, level, tile.min_tissue)
+        items = _items(sampled, results, level)
         if len(np.unique(items.case)) > 1:
             yield {
                 "level": level.name,
@@ -120,14 +122,13 @@ def _opened(slides: Sequence[Row]) -> list[Row]:
     return found
 
 
-def _items(slides: Sequence[Row], results: Results, level: Level, min_tissue: float) -> _Items:
+def _items(slides: Sequence[Row], results: Results, level: Level) -> _Items:
     """What is compared: of every slide about as many, evenly over its tissue."""
     most, found = max(1, level.most // len(slides)), []
     for row in slides:
         try:
             if level.name == "patch":
-                path = results.shard("embed_patches", row["slide_id"])
-                found.append(_patches(path, most, min_tissue))
+                found.append(_patches(results.shard("embed_patches", row["slide_id"]), most))
             else:
                 found.append(_regions(results.shard("embed_regions", row["slide_id"]), most))
         except HiptError as error:
@@ -142,12 +143,12 @@ def _items(slides: Sequence[Row], results: Results, level: Level, min_tissue: fl
     )
 
 
-def _patches(path: Path, most: int, min_tissue: float) -> Found:
+def _patches(path: Path, most: int) -> Found:
     """Some of a slide's readable tissue patches; one region in memory at a time."""
     embeddings = PatchEmbeddings(path)
     regions = [embeddings.region(i) for i in range(len(embeddings))]  # mapped, not read
     fit = [
-        np.flatnonzero((r["tissue"].to_numpy() >= min_tissue) & r["readable"].to_numpy(False))
+        np.flatnonzero((r["tissue"].to_numpy() >= LEAST_TISSUE) & r["readable"].to_numpy(False))
         for r in regions
     ]
     ends = np.cumsum([0, *map(len, fit)])

@@ -89,7 +89,7 @@ class Trainer:
         rates = self._rates(iteration)
         set_rates(self._optimiser, rates["lr"], rates["weight_decay"])
         self._optimiser.zero_grad(set_to_none=True)
-        torch.manual_seed(step_seed(cfg.seed, iteration, self._rank))  # stochastic depth
+        torch.manual_seed(step_seed(cfg.seed, iteration, self._rank, use=1))  # stochastic depth
         found = [
             self._backward(views, len(micro_batches), last=i == len(micro_batches) - 1)
             for i, views in enumerate(micro_batches)
@@ -160,9 +160,9 @@ class Trainer:
         return self.teacher.backbone
 
 
-def step_seed(seed: int, iteration: int, rank: int) -> int:
-    """The seed of one step's random numbers in one process; 63 bits, no two steps alike."""
-    return ((seed * 1_000_003 + iteration) * 4099 + rank) % (1 << 63)
+def step_seed(seed: int, iteration: int, rank: int, use: int = 0) -> int:
+    """The seed of one step's random numbers in one process, for one of two uses; 63 bits."""
+    return (((seed * 1_000_003 + iteration) * 4099 + rank) * 2 + use) % (1 << 63)
 
 
 def _mean(values: Iterable[Tensor]) -> float:

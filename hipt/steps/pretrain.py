@@ -79,14 +79,16 @@ class _Training:
         self._path = out.parent / f".{out.stem}" / "checkpoint.pt"
         self._settings = json.dumps(
             {"version": VERSION[STEP], "corpus": corpus_digest(stage.members), "ranks": ranks}
+            | {"micro_batches": stage.cfg.micro_batches}
             | stage.recipe(),
             sort_keys=True,
         )
         frozen = self._dino.frozen_iterations
+        one_pass = min(-(-stage.items // self._dino.batch), self._dino.iterations // 10)
         self._trainer = Trainer(
             stage.backbone,
             self._dino,
-            -(-stage.items // self._dino.batch) if frozen is None else frozen,
+            one_pass if frozen is None else frozen,
             device,
             choose_precision(stage.precision, device),
         )

@@ -120,7 +120,7 @@ def run(slides: Path, out: Path, cfg: ReportSettings) -> None:
         "available": len(available),
         "trainings": list(trainings(config, results)),
         "neighbours": list(neighbours(_in_order(table), results, config.tile)),
-        "probes": list(_probes(results)),
+        "probes": list(_probes(results, config)),
         "encoders": list(_encoders(table, results, config)),
         "software": _software(),
         "steps": VERSION,
@@ -232,9 +232,10 @@ def _in_order(table: pl.DataFrame) -> list[dict[str, Any]]:
     return table.filter(status="ok").sort("case_id", "slide_id").to_dicts()
 
 
-def _probes(results: Results) -> Iterator[dict[str, Any]]:
+def _probes(results: Results, config: Config) -> Iterator[dict[str, Any]]:
     """What the features know, by level and task; nothing if nobody asked."""
-    if not results.probe.exists():
+    asked = config.probe.labels or config.probe.column
+    if not asked or not results.probe.exists():
         return
     table = pl.from_arrow(read_table(results.probe, PROBE))
     assert isinstance(table, pl.DataFrame)

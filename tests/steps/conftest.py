@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from hipt.io.results import Results
 from hipt.io.sheets import read_sheet
 from hipt.io.tables import INDICES, read_table
 from hipt.steps import embed_patches, embed_regions, segment, slides, tile
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 
 SHAPE = {"depth": 1, "dim": 16, "heads": 2}
 
@@ -79,3 +83,16 @@ class Chain:
 def chain(tmp_path: Path) -> Chain:
     """An empty folder to work in."""
     return Chain(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium; tests that ask for it are skipped without."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

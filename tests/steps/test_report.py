@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from hipt.io.tables import SLIDES, write_rows
 from hipt.steps import report
 
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>\"'&{{7*7}}\u2028"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 
 
 def row(number: int, **facts: Any) -> dict[str, Any]:
@@ -64,18 +62,6 @@ def troubled() -> list[dict[str, Any]]:
         row(2, status="unreadable", reason=f"{HOSTILE}: is empty (0 bytes)", **unknown),
         row(3, slide_id="=1+1", tissue_mm2=float("nan")),
     ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 class Opened:
