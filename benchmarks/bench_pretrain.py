@@ -1,10 +1,12 @@
 """Both stages of pretraining against their bare step, in one run; and stage 1 the usual way.
 
-    python benchmarks/bench_pretrain.py SLIDE... [--threads 2] [--steps 8] [--batch 16]
+    python benchmarks/bench_pretrain.py SLIDE... [--threads 2] [--steps 8] [--batch 16] [--compile]
 
 The bare step is forward, backward and update on views in memory. Training reads, cuts and colours
 besides, and takes turns with the bare step. Usual: a DataLoader whose workers cut and colour one
-patch at a time by PIL, from patches that are decoded already.
+patch at a time by PIL, from patches that are decoded already. Peak: the share of the rate of a
+large matrix product in the same precision that the bare step reaches. With --compile, the bare step
+is timed a second time through torch.compile.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from bench_views import Transform, usual_view
 from cohort import Cohort
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
 
 from hipt.config import settings
 from hipt.io.stages import Stage, stage_of
@@ -29,6 +32,7 @@ from hipt.nn.encoders import choose_precision
 from hipt.nn.trainer import Trainer, step_seed
 
 ROUNDS = 3
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Cut(Dataset[Any]):
@@ -45,15 +49,63 @@ class Cut(Dataset[Any]):
         return [make(image) for make in self.views]
 
 
-def rates(stage: Stage, steps: int, device: torch.device) -> tuple[float, float, float]:
-    """Items per second of the bare step and of training, and training's share of waiting."""
+SIDE = 4096
+"""Of the matrices whose product shows what the hardware can."""
+
+
+def peak(device: torch.device, precision: str) -> float:
+    """Floating point operations per second of a large matrix product; the best of some."""
+    a = torch.randn(SIDE, SIDE, device=device, dtype=DTYPES[precision])
+    best = 0.0
+    for _ in range(ROUNDS):
+        start = time.monotonic()
+        float((a @ a)[0, 0])  # waits for the device
+        best = max(best, 2 * SIDE**3 / (time.monotonic() - start))
+    return best
+
+
+def compiled(stage: Stage, steps: int, device: torch.device) -> float:
+    """Items per second of the bare step through torch.compile, after its warm-up."""
+    trainer = Trainer(stage.backbone, stage.dino, 0, device, choose_precision("auto", device))
+    for network in (trainer.student, trainer.teacher):
+        network.backbone.compile(dynamic=False)
+    with stage.source(0, 1, None) as source:
+        batch = torch.from_numpy(next(source).copy()).to(device)
+    views = stage.views(batch, torch.Generator(device).manual_seed(0))
+    trainer.step(0, [views])
+    best = 0.0
+    for _ in range(ROUNDS):
+        start = time.monotonic()
+        for _ in range(steps):
+            trainer.step(1, [views])
+        best = max(best, steps * stage.dino.batch / (time.monotonic() - start))
+    return best
+
+
+class Rates(NamedTuple):
+    """Items per second, and shares."""
+
+    bare: float
+    training: float
+    waiting: float
+    of_peak: float
+
+    def cells(self) -> str:
+        """Columns of the table."""
+        ratio = f"{self.training / self.bare:.3f} | {self.waiting:.0%} | {self.of_peak:.0%}"
+        return f"{self.bare:.2f} | {self.training:.2f} | {ratio}"
+
+
+def rates(stage: Stage, steps: int, device: torch.device) -> Rates:
+    """The bare step and training, taking turns."""
     precision = choose_precision(stage.precision, device)
     trainer = Trainer(stage.backbone, stage.dino, 0, device, precision)
     best = {"bare": 0.0, "training": 0.0}
     with stage.source(0, 1, None) as source:
         batch = torch.from_numpy(next(source).copy()).to(device)
         views = stage.views(batch, torch.Generator(device).manual_seed(0))
-        trainer.step(0, [views])
+        with FlopCounterMode(display=False) as counter:
+            trainer.step(0, [views])
         waited, spent = source.waited_s, 0.0
         for turn in range(ROUNDS):
             start = time.monotonic()
@@ -71,7 +123,9 @@ def rates(stage: Stage, steps: int, device: torch.device) -> tuple[float, float,
             best["bare"] = max(best["bare"], items / bare)
             best["training"] = max(best["training"], items / training)
         waited = source.waited_s - waited
-    return best["bare"], best["training"], waited / spent
+    flops_per_s = counter.get_total_flops() / stage.dino.batch * best["bare"]
+    of_peak = flops_per_s / peak(device, precision)
+    return Rates(best["bare"], best["training"], waited / spent, of_peak)
 
 
 def usual(stage: Stage, threads: int) -> float:
@@ -95,6 +149,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -106,20 +161,21 @@ def main() -> None:
         cohort.run("segment", "tile")
         told = settings("pretrain", cohort.config)
         first = stage_of("patches", told, cohort.results, args.threads)
-        print("| stage | bare step, items/s | training | ratio | waiting | usual views alone |")
-        print("|---|---|---|---|---|---|")
-        bare, training, waiting = rates(first, args.steps, device)
-        cells = f"{bare:.2f} | {training:.2f} | {training / bare:.3f} | {waiting:.0%}"
+        print("| stage | bare, items/s | training | ratio | waiting | peak | usual views alone |")
+        print("|---|---|---|---|---|---|---|")
+        cells = rates(first, args.steps, device).cells()
         print(f"| 1 | {cells} | {usual(first, args.threads):.1f} |", flush=True)
+        if args.compile:
+            print(f"stage 1 through torch.compile: {compiled(first, args.steps, device):.2f}")
         quick = {"patches": {"random": 1, "shape": small}, "regions": {"random": 1}}
         cohort.config = cohort.config.model_validate(
             {**cohort.config.model_dump(), "embed": {"precision": "auto", **quick}}
         )
         cohort.run("embed_patches", threads=args.threads)
         second = stage_of("regions", settings("pretrain", cohort.config), cohort.results, 1)
-        bare, training, waiting = rates(second, 4 * args.steps, device)
-        cells = f"{bare:.2f} | {training:.2f} | {training / bare:.3f} | {waiting:.0%}"
-        print(f"| 2 | {cells} | |", flush=True)
+        print(f"| 2 | {rates(second, 4 * args.steps, device).cells()} | |", flush=True)
+        if args.compile:
+            print(f"stage 2 through torch.compile: {compiled(second, args.steps, device):.2f}")
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ class ProbeConfig(Section):
     labels: str | None = None
     """Folder of `<slide_id>.png`: maps of whole slides, grey value = class, 0 = unlabelled."""
     column: str | None = None
-    """Label column of the sheet, or `site`, that regions are asked for."""
+    """Label column of the sheet, or `site`, that regions are asked for too."""
     k: Annotated[int, Field(ge=1, le=1000)] = 20
     """How many neighbours vote."""
     most_patches: Annotated[int, Field(ge=10, le=100_000)] = 3000

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.core.knn import drawn_evenly
-from hipt.core.label_map import UNLABELLED, square_classes
+from hipt.core.label_map import UNLABELLED, Counts, class_counts, main_classes, segregation
 from hipt.errors import HiptError
 from hipt.io.images import read_labels
 from hipt.io.results import Results
@@ -85,6 +85,35 @@ def labelled_patches(
     return _joined(slides, kinds, UNLABELLED, names)
 
 
+def arranged_regions(
+    slides: Sequence[Row], maps: Mapping[str, Path], results: Results, patches: int
+) -> Items:
+    """The regions on label maps, by whether their classes lie apart (1) or mixed (0).
+
+    A region whose segregation is above that of half of them is apart. What has no class counts as
+    one more.
+
+    Args:
+        slides: the slides in order.
+        maps: label maps by slide_id.
+        results: where the manifests lie.
+        patches: patches in a region.
+
+    Raises:
+        HiptError: if a map is damaged, or not of the whole slide.
+    """
+    none = np.zeros(0)
+    values = [
+        segregation(_counts(row, maps[row["slide_id"]], results).reshape(-1, patches, 256))
+        if row["slide_id"] in maps
+        else none
+        for row in slides
+    ]
+    middle = np.median(np.concatenate([none, *values])) if any(map(len, values)) else 0.0
+    kinds = [(value > middle).astype(np.int64) for value in values]
+    return _joined(slides, kinds, -1, {0: "mixed", 1: "apart"})
+
+
 def labelled_regions(slides: Sequence[Row], value_of: Mapping[str, str]) -> Items:
     """The regions of the slides that have a value."""
     values = sorted(set(value_of.values()))
@@ -114,6 +143,15 @@ def _joined(
 
 def _patch_classes(row: Row, path: Path, results: Results) -> Ints:
     """(P,) class of every patch of a slide; none where it could not be read."""
+    kinds = main_classes(_counts(row, path, results), LEAST_SHARE)
+    vectors = PatchEmbeddings(results.shard("embed_patches", row["slide_id"]))
+    flags = [vectors.region(i)["readable"] for i in range(len(vectors))]
+    readable = np.concatenate([flag.to_numpy(zero_copy_only=False) for flag in flags])
+    return np.where(readable, kinds, UNLABELLED)
+
+
+def _counts(row: Row, path: Path, results: Results) -> Counts:
+    """(P, 256) pixels of each class on every patch of a slide."""
     labels = read_labels(path)
     height, width = labels.shape
     across, down = row["width_px"] / width, row["height_px"] / height
@@ -125,8 +163,4 @@ def _patch_classes(row: Row, path: Path, results: Results) -> Ints:
     manifest = read_table(results.shard("tile", row["slide_id"]), MANIFEST)
     side_px = manifest["read_px"][0].as_py()
     corners = np.stack([manifest["x"].to_numpy() / across, manifest["y"].to_numpy() / down], 1)
-    kinds = square_classes(labels, corners, (side_px / across, side_px / down), LEAST_SHARE)
-    vectors = PatchEmbeddings(results.shard("embed_patches", row["slide_id"]))
-    flags = [vectors.region(i)["readable"] for i in range(len(vectors))]
-    readable = np.concatenate([flag.to_numpy(zero_copy_only=False) for flag in flags])
-    return np.where(readable, kinds, UNLABELLED)
+    return class_counts(labels, corners, (side_px / across, side_px / down))

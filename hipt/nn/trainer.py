@@ -166,5 +166,9 @@ def step_seed(seed: int, iteration: int, rank: int, use: int = 0) -> int:
 
 
 def _mean(values: Iterable[Tensor]) -> float:
-    """Mean of scalars."""
-    return float(torch.stack(list(values)).mean())
+    """Mean of scalars, over all processes."""
+    mean = torch.stack(list(values)).mean()
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(mean)
+        mean /= dist.get_world_size()
+    return float(mean)

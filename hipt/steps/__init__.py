@@ -7,7 +7,7 @@ VERSION = {
     "embed_regions": 1,
     "pretrain": 1,
     "slides": 1,
-    "probe": 1,
+    "probe": 2,
     "report": 2,
 }
 """Raised by one when a step's results change: everything that it made is then made again."""

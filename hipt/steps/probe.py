@@ -19,7 +19,13 @@ from hipt.errors import HiptError
 from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
 from hipt.io.headers import read_plan
 from hipt.io.labels import class_names, label_maps, slide_labels
-from hipt.io.probe_items import Items, labelled_patches, labelled_regions, slides_in_order
+from hipt.io.probe_items import (
+    Items,
+    arranged_regions,
+    labelled_patches,
+    labelled_regions,
+    slides_in_order,
+)
 from hipt.io.progress import Progress
 from hipt.io.regions import RegionReader, SlideJob
 from hipt.io.results import Results
@@ -82,20 +88,36 @@ def _patch_lines(slides: Path, results: Results, cfg: ProbeSettings, threads: in
 
 
 def _region_lines(slides: Path, results: Results, cfg: ProbeSettings) -> Iterator[Row]:
-    """The lines of the region level; none if no column is named."""
-    if not cfg.probe.column:
-        return
+    """The lines of the region level: arrangement on the maps, then the column; as far as named."""
     sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
-    found = labelled_regions(slides_in_order(slides), slide_labels(sheet, cfg.probe.column))
+    rows = slides_in_order(slides)
+    if cfg.probe.labels:
+        maps = label_maps(sheet, cfg.probe.labels)
+        found = arranged_regions(rows, maps, results, cfg.tile.grid**2)
+        what = f"probe.labels: regions on the maps of {cfg.probe.labels}"
+        if len(np.unique(found.label)) > 1:
+            yield from _of_regions("arrangement on the label map", what, found, results, cfg)
+        else:
+            log.info("%s are all arranged alike: nothing to ask", what)
+    if cfg.probe.column:
+        found = labelled_regions(rows, slide_labels(sheet, cfg.probe.column))
+        what = f"probe.column: regions with a value in column '{cfg.probe.column}'"
+        yield from _of_regions(cfg.probe.column, what, found, results, cfg)
+
+
+def _of_regions(
+    task: str, what: str, found: Items, results: Results, cfg: ProbeSettings
+) -> Iterator[Row]:
+    """The lines of one task."""
     items = found.drawn(cfg.probe.most_patches, cfg.probe.seed)
-    _look_at(items, f"probe.column: regions with a value in column '{cfg.probe.column}'")
+    _look_at(items, what)
     network, means = _of_grids(items, results, cfg)
     features = {
         "trained": _embedded(items, partial(_region_vectors, results)),
         "random network": network,
         "mean of patches": means,
     }
-    yield from _scored("region", cfg.probe.column, items, features, cfg.probe.k)
+    yield from _scored("region", task, items, features, cfg.probe.k)
 
 
 def _look_at(items: Items, what: str) -> None:

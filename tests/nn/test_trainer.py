@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 
 from hipt.config import ViTShape
 from hipt.nn.schedule import cosine
@@ -157,3 +160,33 @@ def test_seeds_of_steps_are_all_different():
     assert len(seeds) == len(places)
     assert all(0 <= seed < 1 << 63 for seed in seeds)
     assert 0 <= step_seed(1 << 70, 399_999, 4098) < 1 << 63
+
+
+STEPS = 12
+
+
+def rank_trains(rank: int, ranks: int, folder: str) -> None:
+    """One process's part of every minibatch; the first one writes what it saw."""
+    torch.set_num_threads(1)
+    meeting = f"file://{folder}/meeting"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=ranks)
+    made = trainer(frozen=2, clip=0.5)
+    steps = [
+        made.step(i, [[view.chunk(ranks)[rank] for view in views_of(i, 8)]]) for i in range(STEPS)
+    ]
+    if rank == 0:
+        torch.save({"steps": [tuple(s) for s in steps], **made.state_dict()}, f"{folder}/seen.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_have_the_loss_curve_and_weights_of_one(tmp_path: Path):
+    alone = trainer(frozen=2, clip=0.5)
+    steps = [alone.step(i, [views_of(i, 8)]) for i in range(STEPS)]
+    mp.spawn(rank_trains, (2, str(tmp_path)), nprocs=2)
+    seen = torch.load(tmp_path / "seen.pt")
+    assert len({round(step.loss, 3) for step in steps}) > STEPS // 2  # a curve, not a line
+    for one, two in zip(steps, seen["steps"], strict=True):
+        assert two == pytest.approx(tuple(one), rel=1e-4, abs=1e-6)
+    torch.testing.assert_close(seen["centre"], alone.state_dict()["centre"], rtol=1e-4, atol=1e-6)
+    for name, value in alone.teacher.state_dict().items():
+        torch.testing.assert_close(seen["teacher"][name], value, rtol=1e-3, atol=1e-5)

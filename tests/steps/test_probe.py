@@ -59,14 +59,15 @@ def test_a_colour_is_found_by_its_mean(chain: Chain, caplog: pytest.LogCaptureFi
         lines = probed(chain, labels=str(maps), column="kind", most_patches=60)
     assert [(line["level"], line["features"]) for line in lines] == [
         *(("patch", name) for name in ("trained", "random network", "mean colour")),
-        *(("region", name) for name in ("trained", "random network", "mean of patches")),
+        *[("region", name) for name in ("trained", "random network", "mean of patches")] * 2,
     ]
-    assert [line["task"] for line in lines] == ["class of the label map"] * 3 + ["kind"] * 3
+    tasks = ("class of the label map", "arrangement on the label map", "kind")
+    assert [line["task"] for line in lines] == [task for task in tasks for _ in range(3)]
     assert lines[2]["balanced_accuracy"] == 1
     assert all(line["chance"] == 0.5 for line in lines)
     assert all((line["classes"], line["cases"]) == (2, 4) for line in lines)
     regions = sum(row["regions"] for row in chain.table().values())
-    assert [line["items"] for line in lines] == [60] * 3 + [regions] * 3
+    assert [line["items"] for line in lines] == [60] * 3 + [regions] * 6
     assert all(0 <= line["balanced_accuracy"] <= 1 for line in lines)
     assert "class left: " in caplog.text
     assert "patch, class of the label map, mean colour: 1.000 (chance 0.500)" in caplog.text
