@@ -11,6 +11,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/slides.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/embed.smk"
+include: "workflow/rules/tasks.smk"
 include: "workflow/rules/views.smk"
 
 

@@ -70,11 +70,13 @@ def _sections(schema: Json) -> Iterator[tuple[str, Json]]:
 
 def _inner(prefix: str, section: Json, kinds: Json) -> list[tuple[str, Json]]:
     """The sections right inside a section."""
-    return [
-        (prefix + key, kinds[_target(value)])
-        for key, value in section["properties"].items()
-        if "$ref" in value
-    ]
+    found = []
+    for key, value in section["properties"].items():
+        if "$ref" in value:
+            found.append((prefix + key, kinds[_target(value)]))
+        elif "$ref" in value.get("additionalProperties", {}):
+            found.append((f"{prefix}{key}.<name>", kinds[_target(value["additionalProperties"])]))
+    return found
 
 
 def _table(name: str, section: Json, kinds: Json) -> str:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from hipt.recipe import PretrainConfig
 from hipt.section import Section
+from hipt.task_config import FitConfig, TaskConfig
 
 PRETRAIN = "pretrain"
 """In place of a weights file: the one that the workflow trains from the slides."""
@@ -209,6 +210,10 @@ class ReportConfig(Section):
     """Most slide pictures that are put into the page; the table always has every slide."""
 
 
+TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+"""Letters, digits, - and _: it names a folder."""
+
+
 class Config(Section):
     """The whole of `config/config.yaml`."""
 
@@ -222,6 +227,8 @@ class Config(Section):
     embed: EmbedConfig = EmbedConfig()
     pretrain: PretrainConfig = PretrainConfig()
     probe: ProbeConfig = ProbeConfig()
+    tasks: dict[TaskName, TaskConfig] = Field(default_factory=dict)
+    """Prediction tasks by name; see below."""
     report: ReportConfig = ReportConfig()
 
 
@@ -296,6 +303,39 @@ class ProbeSettings(Section):
     probe: ProbeConfig
 
 
+class SplitSettings(Section):
+    """What the split step is told of one task."""
+
+    name: str
+    sheet: str
+    root: str | None
+    case_from: Literal["column", "tcga"]
+    weights: tuple[str, ...]
+    task: TaskConfig
+
+
+class FitSettings(Section):
+    """What the fit step is told of one task."""
+
+    name: str
+    kind: Literal["classification", "survival"]
+    features: str | None
+    split: Literal["grouped", "site", "files"]
+    seed: int
+    tile: TileConfig
+    regions: RegionEncoderConfig
+    fit: FitConfig
+
+
+class EvaluateSettings(Section):
+    """What the evaluate step is told of one task."""
+
+    name: str
+    kind: Literal["classification", "survival"]
+    seed: int
+    resamples: int
+
+
 class ReportSettings(Section):
     """What the report is told: the whole config, since it shows it."""
 
@@ -313,6 +353,12 @@ _TOLD: dict[str, type[Section]] = {
     "report": ReportSettings,
 }
 
+_TOLD_OF_TASK: dict[str, type[Section]] = {
+    "split": SplitSettings,
+    "fit": FitSettings,
+    "evaluate": EvaluateSettings,
+}
+
 
 def settings(step: str, config: Config) -> Section:
     """What one step is told: those settings that can change what it makes, and no others.
@@ -323,3 +369,24 @@ def settings(step: str, config: Config) -> Section:
     cls = _TOLD[step]
     known = {**dict(config.slides), **dict(config.embed), **dict(config), "config": config}
     return cls(**{name: known[name] for name in cls.model_fields})
+
+
+def task_settings(step: str, config: Config, name: str) -> Section:
+    """What `split`, `fit` or `evaluate` is told of one task.
+
+    Raises:
+        KeyError: if there is no such task, or no such step of one.
+    """
+    task = config.tasks[name]
+    cls = _TOLD_OF_TASK[step]
+    files = (config.embed.patches.weights, config.embed.regions.weights)
+    known: dict[str, object] = {
+        **dict(config.slides),
+        **dict(config.embed),
+        "tile": config.tile,
+        **dict(task),
+        "task": task,
+        "name": name,
+        "weights": tuple(path for path in files if path is not None),
+    }
+    return cls(**{field: known[field] for field in cls.model_fields})

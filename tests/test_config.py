@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hipt.config import Config, ViTShape, settings
+from hipt.config import Config, ViTShape, settings, task_settings
 from hipt.errors import HiptError
 from hipt.section import Section, parse
 from hipt.steps import VERSION
@@ -56,7 +56,7 @@ def test_nothing_given_is_the_defaults():
     assert parse(Config, None, "x") == parse(Config, {}, "x") == Config()
 
 
-SECTIONS = "embed, mpp, pretrain, probe, report, results, segment, slides, tile"
+SECTIONS = "embed, mpp, pretrain, probe, report, results, segment, slides, tasks, tile"
 SENTENCES = {
     "tile: {min_tisue: 0.1}": "unknown key 'tile.min_tisue'; did you mean 'min_tissue'?",
     "tiles: {}": "unknown key 'tiles'; did you mean 'tile'?",
@@ -168,7 +168,8 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
     if isinstance(value, tuple):
         numbers = [[number / 2 for number in value]]
     shape = {"depth": 1, "dim": 8, "heads": 2}
-    for other in [*numbers, *words, shape, 1.5, 7, "another"]:
+    task = {"t": {"kind": "classification", "label": "x"}}
+    for other in [*numbers, *words, shape, task, 1.5, 7, "another"]:
         try:
             changed = parse(Config, nested(key, other), "x")
         except HiptError:
@@ -178,6 +179,8 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
     raise AssertionError(f"no other value is known for {key}")
 
 
+OF_TASK = ("split", "fit", "evaluate")
+STEPS = [step for step in VERSION if step not in OF_TASK]
 TOLD = {
     "slides.sheet": {"segment", "embed_patches", "pretrain", "slides", "probe"},
     "slides.root": {"segment", "embed_patches", "pretrain", "slides", "probe"},
@@ -195,6 +198,7 @@ TOLD = {
     "embed.regions": {"embed_regions", "pretrain", "probe"},
     "pretrain": {"pretrain"},
     "probe": {"probe"},
+    "tasks": set(),
     "report": set(),
 }
 """Which steps hear of a change of a key, or of any key of a section; the report always does."""
@@ -203,12 +207,12 @@ TOLD = {
 @pytest.mark.parametrize(("key", "value", "kind"), LEAVES, ids=NAMES)
 def test_a_changed_key_is_told_to_the_steps_that_use_it(key: Key, value: Any, kind: Any):
     changed = with_another_value(key, value, kind)
-    told = {s for s in VERSION if settings(s, changed) != settings(s, Config())}
+    told = {s for s in STEPS if settings(s, changed) != settings(s, Config())}
     longest = max((n for n in TOLD if f"{'.'.join(key)}.".startswith(f"{n}.")), key=len)
     assert told == TOLD[longest] | {"report"}
 
 
-@pytest.mark.parametrize("step", VERSION)
+@pytest.mark.parametrize("step", STEPS)
 def test_what_a_step_is_told_survives_its_command_line(step: str):
     told = settings(step, Config())
     assert parse(type(told), json.loads(told.model_dump_json()), "x") == told
@@ -264,3 +268,59 @@ def test_values_that_contain_themselves():
     loop: list[Any] = []
     loop.append(loop)
     assert sentence({"mpp": loop}) == "mpp: must be a number, got [[[[[[[...]]]]]]]"
+
+
+TASK = {"kind": "classification", "label": "grade"}
+TOLD_OF_TASK = {
+    **{"classes": ("a", "b"), "unit": "case", "folds": 3, "validation": 0.2, "labels": "x.csv"},
+    **{"split": "site", "seed": 9, "features": "x.parquet", "resamples": 500},
+    **{"fit": {"epochs": 3}, "models": ["linear"], "train_fractions": [0.5]},
+}
+HEARD = {
+    **dict.fromkeys(TOLD_OF_TASK, {"split"}),
+    **{"split": {"split", "fit"}, "seed": {"split", "fit", "evaluate"}},
+    **{"features": {"split", "fit"}, "fit": {"split", "fit"}},
+    "resamples": {"split", "evaluate"},
+}
+
+
+@pytest.mark.parametrize("key", TOLD_OF_TASK)
+def test_a_changed_key_of_a_task_is_told_to_its_steps(key: str):
+    def told(**changed: Any) -> dict[str, Any]:
+        config = parse(Config, {"tasks": {"t": TASK | changed}}, "x")
+        return {step: task_settings(step, config, "t") for step in OF_TASK}
+
+    before, after = told(), told(**{key: TOLD_OF_TASK[key]})
+    assert {step for step in OF_TASK if before[step] != after[step]} == HEARD[key]
+
+
+TASK_SENTENCES = {
+    "{kind: survival}": "tasks.t: a survival task needs time, and no label or classes",
+    "{kind: classification}": (
+        "tasks.t: a classification needs label, and no time, event or censorship"
+    ),
+    "{kind: survival, time: a}": "tasks.t: a survival task needs either event or censorship",
+    "{kind: survival, time: a, event: b, fit: {loss: cox}}": (
+        "tasks.t: fit.loss: cox compares cases with each other; set fit.batch above 1"
+    ),
+    "{kind: classification, label: a, split: files}": (
+        "tasks.t: split_files and split: files go together"
+    ),
+    "{kind: classification, label: a, models: []}": (
+        "tasks.t: models must have at least one entry, each once"
+    ),
+    "{kind: classification, label: a, classes: [b]}": (
+        "tasks.t: classes must be at least two, each named once"
+    ),
+    "{kind: classification, label: a, features: f, models: [hipt_n]}": (
+        "tasks.t: hipt_n takes patches, which a file of features does not hold"
+    ),
+    "{kind: classification, label: a, model: [abmil]}": (
+        "unknown key 'tasks.t.model'; did you mean 'models'?"
+    ),
+}
+
+
+@pytest.mark.parametrize("task", TASK_SENTENCES)
+def test_a_wrong_task_is_said_in_a_sentence(task: str):
+    assert sentence(yaml.safe_load(f"tasks: {{t: {task}}}")) == TASK_SENTENCES[task]

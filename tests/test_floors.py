@@ -14,6 +14,7 @@ FLOOR = {
     "errors": 0,
     "section": 1,
     "recipe": 1,
+    "task_config": 1,
     "config": 1,
     "core": 2,
     "nn": 2,

@@ -85,6 +85,18 @@ def region_grid(tissue: TissueMask, slide: Box, plan: ReadPlan, cfg: TileConfig)
     return Grid(_columns(kept, tissue, slide, plan, cfg), len(kept), min(1.0, inside))
 
 
+def places(corners: npt.NDArray[np.number[Any]]) -> npt.NDArray[np.float32]:
+    """(R, 2) places of regions of one grid, counted in its steps from the first column and row.
+
+    Args:
+        corners: (R, 2) x, y of top-left corners, pixels. The step is the least distance of two
+            columns or rows, so that sparse regions may seem nearer than they are.
+    """
+    away = np.asarray(corners, np.float64) - np.min(corners, axis=0)
+    steps = np.concatenate([np.diff(np.unique(axis)) for axis in away.T])
+    return np.asarray(away / steps.min(initial=np.inf) if steps.size else away, np.float32)
+
+
 def _clipped(box: Box, slide: Box) -> Box:
     """The part of a box that lies on the slide."""
     left, top = max(box[0], slide[0]), max(box[1], slide[1])

@@ -43,6 +43,14 @@ class Results:
         """What the features know of the labels."""
         return self.root / "probe.parquet"
 
+    def task(self, task: str, name: str) -> Path:
+        """A file of a task: folds.parquet, leaks.parquet, scores.parquet, ..."""
+        return self.root / "tasks" / task / name
+
+    def fit(self, task: str, model: str, fraction: str, name: str) -> Path:
+        """A file of a model fitted with a share of the training part, e.g. predictions.parquet."""
+        return self.root / "tasks" / task / model / fraction / name
+
     @property
     def report(self) -> Path:
         """The report page."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import yaml
 
-from hipt.config import Config, settings
+from hipt.config import Config, settings, task_settings
 from hipt.errors import HiptError
 from hipt.io.models import resolved
 from hipt.section import Section, parse
@@ -43,6 +43,29 @@ def read_settings(step: str, cls: type[S], text: str) -> S:
             raise HiptError(f"settings of {step}: not readable as JSON: {error}") from None
         return parse(cls, values, f"settings of {step}")
     told = settings(step, resolved(read_config(Path(text))))
+    assert isinstance(told, cls)
+    return told
+
+
+def read_task_settings(step: str, cls: type[S], text: str, task: str | None) -> S:
+    """The settings of a step of a task.
+
+    Args:
+        step: the step's name.
+        cls: the class of its settings.
+        text: a JSON object, or the path of a config file.
+        task: the task's name, needed with a config file.
+
+    Raises:
+        HiptError: as `read_settings`, or if the config has no such task.
+    """
+    if text.lstrip().startswith("{"):
+        return read_settings(step, cls, text)
+    config = resolved(read_config(Path(text)))
+    if task not in config.tasks:
+        known = ", ".join(config.tasks) or "none"
+        raise HiptError(f"--task: {text} has no task '{task}' (found: {known})")
+    told = task_settings(step, config, task)
     assert isinstance(told, cls)
     return told
 

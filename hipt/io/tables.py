@@ -22,7 +22,7 @@ from hipt.io.shards import KEY, Provenance, whole
 TEXT, INT, REAL = pa.string(), pa.int64(), pa.float64()
 
 
-def _schema(**columns: pa.DataType) -> pa.Schema:
+def schema_of(**columns: pa.DataType) -> pa.Schema:
     """A schema of columns that are never null."""
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
 
@@ -34,7 +34,7 @@ def _index(**facts: pa.DataType) -> pa.Schema:
     return pa.schema(head + rest)
 
 
-MANIFEST = _schema(
+MANIFEST = schema_of(
     slide_id=TEXT,
     region=pa.int32(),
     patch=pa.int16(),
@@ -106,7 +106,7 @@ SLIDES = pa.schema(
 """results/slides.parquet: one row per slide of the sheet."""
 
 
-METRICS = _schema(
+METRICS = schema_of(
     iteration=INT,
     loss=REAL,
     teacher_entropy=REAL,
@@ -118,7 +118,7 @@ METRICS = _schema(
 """results/models/<name>.metrics.parquet: one row per step of training."""
 
 
-PROBE = _schema(
+PROBE = schema_of(
     level=TEXT,
     task=TEXT,
     features=TEXT,
@@ -133,7 +133,7 @@ PROBE = _schema(
 
 def patch_embeddings_schema(dim: int) -> pa.Schema:
     """results/embed_patches/<slide>.arrow for vectors of `dim` numbers."""
-    return _schema(
+    return schema_of(
         slide_id=TEXT,
         region=pa.int32(),
         patch=pa.int16(),
@@ -147,7 +147,7 @@ def patch_embeddings_schema(dim: int) -> pa.Schema:
 
 def region_embeddings_schema(dim: int) -> pa.Schema:
     """results/embed_regions/<slide>.parquet for vectors of `dim` numbers."""
-    return _schema(
+    return schema_of(
         slide_id=TEXT,
         region=pa.int32(),
         x=INT,

@@ -29,6 +29,7 @@ from hipt.io.neighbours_page import neighbours
 from hipt.io.results import SHARD_SUFFIX, Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.tables import PROBE, SLIDES, read_table
+from hipt.io.tasks_page import tasks
 from hipt.io.training_page import trainings
 from hipt.steps import VERSION
 
@@ -121,6 +122,7 @@ def run(slides: Path, out: Path, cfg: ReportSettings) -> None:
         "trainings": list(trainings(config, results)),
         "neighbours": list(neighbours(_in_order(table), results, config.tile)),
         "probes": list(_probes(results, config)),
+        "tasks": list(tasks(config, results)),
         "encoders": list(_encoders(table, results, config)),
         "software": _software(),
         "steps": VERSION,

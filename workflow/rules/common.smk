@@ -22,6 +22,9 @@ from hipt.steps import VERSION
 
 wildcard_constraints:
     batch=r"b\d+",
+    task=r"[A-Za-z0-9][A-Za-z0-9_-]*",
+    model=r"[a-z0-9_]+",
+    fraction=r"[0-9.e-]+",
 
 
 # Jobs use this checkout's hipt, wherever they are started; and, unless Snakemake deploys software
@@ -141,3 +144,53 @@ def index(step):
 def indices(step):
     """A step's indices of all live batches."""
     return expand(index(step), batch=BATCHES)
+
+
+def told_of_task(step):
+    """The settings of a step of a task, as one JSON text."""
+
+    def told(wildcards):
+        return hipt_config.task_settings(step, CONFIG, wildcards.task).model_dump_json()
+
+    return told
+
+
+def slides_of_task(wildcards):
+    """The slide table, where a task takes the workflow's own embeddings."""
+    return RESULTS.slides if CONFIG.tasks[wildcards.task].features is None else []
+
+
+def task_files(wildcards):
+    """What a task names from outside: labels, features."""
+    task = CONFIG.tasks[wildcards.task]
+    return [path for path in (task.labels, task.features) if path is not None]
+
+
+def task_rows(wildcards):
+    """What else reruns the split: its version, cases, sites and the sheet's labels of the task."""
+    columns = CONFIG.tasks[wildcards.task].columns
+    rows = [
+        [row.slide_id, row.case_id, row.site, row.exclude, [row.labels.get(c) for c in columns]]
+        for row in SHEET
+    ]
+    return {"version": VERSION["split"], "rows": rows}
+
+
+def folds_of_task(wildcards):
+    """The folds, once they are known: what is the same as before reruns nothing."""
+    return checkpoints.split.get(task=wildcards.task).output.folds
+
+
+def predictions_of_task(wildcards):
+    """All fits of a task, in the order of its models."""
+    task = CONFIG.tasks[wildcards.task]
+    return [
+        str(RESULTS.fit(wildcards.task, model, f"{fraction:g}", "predictions.parquet"))
+        for fraction in task.train_fractions
+        for model in task.models
+    ]
+
+
+def scores():
+    """The scores of all tasks."""
+    return [str(RESULTS.task(task, "scores.parquet")) for task in CONFIG.tasks]

@@ -31,6 +31,7 @@ rule report:
     input:
         slides=RESULTS.slides,
         probe=[RESULTS.probe] if PROBED else [],
+        scores=scores(),
     output:
         page=RESULTS.report,
     log:

@@ -1,0 +1,141 @@
+"""How good predictions are: all scores of a task, in a fold and over all folds.
+
+N predictions, K classes. A prediction is of one unit (slide or case) in one fold's test part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hipt.core.knn import balanced_accuracy
+from hipt.core.metrics import accuracy, auc, brier, quadratic_kappa
+from hipt.core.survival import harrell_c, uno_c
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Events = npt.NDArray[np.bool_]
+
+METRICS = {
+    "classification": ("auc", "balanced_accuracy", "kappa", "brier", "accuracy"),
+    "survival": ("c_index", "uno_c"),
+}
+"""What is scored, per kind of task; of each the first is what models are compared by."""
+
+
+class Classified(NamedTuple):
+    """Predictions of a class."""
+
+    y: Ints
+    """(N,) true class, 0 to K - 1."""
+    p: Floats
+    """[N, K] probabilities."""
+
+    def take(self, rows: npt.NDArray[Any]) -> Classified:
+        """Some of them, by index or mask."""
+        return Classified(self.y[rows], self.p[rows])
+
+
+class Followed(NamedTuple):
+    """Predictions of survival."""
+
+    time: Floats
+    """(N,) months."""
+    event: Events
+    """(N,) it happened then; else the follow-up ended."""
+    risk: Floats
+    """(N,) high where the event comes early."""
+    everyone: tuple[Floats, Events]
+    """(M,) months and events of all units of the task, each once: they tell of censoring."""
+
+    def take(self, rows: npt.NDArray[Any]) -> Followed:
+        """Some of them, by index or mask; censoring is still learnt from everyone."""
+        return Followed(self.time[rows], self.event[rows], self.risk[rows], self.everyone)
+
+
+Found = Classified | Followed
+
+
+def metrics_of(found: Found) -> tuple[str, ...]:
+    """The names of its scores, the main one first."""
+    return METRICS["classification" if isinstance(found, Classified) else "survival"]
+
+
+def scores(found: Found) -> dict[str, float]:
+    """All scores of predictions, by the names in `METRICS`.
+
+    A score that cannot be told is NaN: an AUC where a class is missing, a concordance without a
+    pair to compare. `kappa` is quadratic, of two classes the usual one. `uno_c` counts the events
+    before the last time of `everyone`: until then some are followed, so that it never raises.
+
+    Args:
+        found: N predictions; risks have to be of one model, see `pooled`.
+
+    Raises:
+        ValueError: if a prediction is not a number.
+
+    Differs: `uno_c` learns censoring from all tested units, the same for all folds and models, and
+    not from a fold's training part, which a file of predictions does not hold.
+    """
+    if isinstance(found, Followed):
+        concordance = harrell_c(found.time, found.event, found.risk).value
+        tau = float(found.everyone[0].max())
+        uno = uno_c(*found.everyone, found.time, found.event, found.risk, tau)
+        values = [concordance, uno]
+    else:
+        y, p = found
+        best = p.argmax(1)
+        kappa = quadratic_kappa(y, best, p.shape[1])
+        values = [auc(y, p), balanced_accuracy(y, best), kappa, brier(y, p), accuracy(y, best)]
+    return dict(zip(metrics_of(found), values, strict=True))
+
+
+def pooled(found: Found, fold: Ints) -> Found:
+    """Predictions of all folds together, made comparable.
+
+    Probabilities stay. Risks have another scale in each fold, since each has its own model: they
+    become their rank in the fold, from 0 to 1. Of a unit that several folds test every prediction
+    counts; it is never compared with itself.
+
+    Args:
+        found: N predictions.
+        fold: (N,).
+    """
+    if isinstance(found, Classified):
+        return found
+    return found._replace(risk=fold_ranks(found.risk, fold))
+
+
+def fold_ranks(risk: Floats, fold: Ints) -> Floats:
+    """(N,) share of the fold's risks that are below each, equal ones counting half.
+
+    Args:
+        risk: (N,).
+        fold: (N,).
+    """
+    ranks = np.zeros(len(risk))
+    for one in np.unique(fold):
+        here = fold == one
+        _, place, equal = np.unique(risk[here], return_inverse=True, return_counts=True)
+        ranks[here] = (np.cumsum(equal) - equal / 2)[place] / here.sum()
+    return ranks
+
+
+def over_folds(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """`<metric>_mean` and `<metric>_sd` of the folds in which the score is a number.
+
+    The deviation is that of a sample (one less than the folds); NaN where they are too few.
+
+    Args:
+        folds: scores of each fold.
+    """
+    summary = {}
+    for metric in folds[0] if folds else ():
+        values = np.array([fold[metric] for fold in folds])
+        known = values[~np.isnan(values)]
+        summary[f"{metric}_mean"] = float(known.mean()) if len(known) else np.nan
+        summary[f"{metric}_sd"] = float(known.std(ddof=1)) if len(known) > 1 else np.nan
+    return summary

@@ -1,0 +1,164 @@
+"""The scores of `evaluation` in all bootstrap resamples at once, and what they tell.
+
+A resample is not drawn as a list of items but as how often each counts: its scores are then sums
+over weights, and a thousand of them one matrix product. N items, K classes, R resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hipt.core.evaluation import Classified, Events, Floats, Followed, Found, Ints, metrics_of
+from hipt.core.intervals import Difference, Interval
+from hipt.core.kaplan_meier import censoring_survival
+
+CHUNK = 512
+"""Resamples, or events, that are worked on at once."""
+
+TIED_RISK = 1e-8
+"""Risks that differ by no more are equal, as in `survival`."""
+
+
+def bootstrap_scores(found: Found, groups: Ints, n_resamples: int, seed: int) -> dict[str, Floats]:
+    """(R,) each score of predictions in every resample of their cases; NaN where it cannot be told.
+
+    What is known of censoring is not drawn anew.
+
+    Args:
+        found: N predictions, comparable with each other.
+        groups: (N,) case of each; a case is drawn with all of its items.
+        n_resamples: R.
+        seed: same seed and cases, same draws.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993.
+    """
+    parts = [_weighted(found, w) for w in case_weights(groups, n_resamples, seed)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in metrics_of(found)}
+
+
+def case_weights(groups: Ints, n_resamples: int, seed: int) -> Iterator[Floats]:
+    """[r, N] how often each item counts in the next resamples; draws as `intervals.resamples`.
+
+    Args:
+        groups: (N,) case of each item.
+        n_resamples: R, in parts of at most `CHUNK`.
+        seed: same seed, same draws.
+    """
+    _, place = np.unique(groups, return_inverse=True)
+    cases = int(place.max()) + 1
+    rng = np.random.default_rng(seed)
+    for start in range(0, n_resamples, CHUNK):
+        rows = min(CHUNK, n_resamples - start)
+        drawn = [np.bincount(rng.integers(cases, size=cases), minlength=cases) for _ in range(rows)]
+        yield np.array(drawn, np.float64)[:, place]
+
+
+def interval(resampled: Floats, level: float = 0.95) -> Interval:
+    """Percentile interval of a score.
+
+    Args:
+        resampled: (R,) the score in each resample; NaN is dropped.
+        level: share of the resamples inside, 0 to 1.
+    """
+    known = resampled[~np.isnan(resampled)]
+    if not len(known):
+        return Interval(np.nan, np.nan, 0)
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high), len(known))
+
+
+def difference(value: float, one: Floats, other: Floats, level: float = 0.95) -> Difference:
+    """Difference of the scores of two models, as `intervals.paired_difference`.
+
+    Args:
+        value: the difference on all items.
+        one: (R,) score of the first model in each resample.
+        other: (R,) score of the second, in the same resamples.
+        level: share of the resamples inside the interval, 0 to 1.
+
+    Source: Davison and Hinkley, Bootstrap Methods and their Application, 1997 (adding one).
+    """
+    low, high, used = interval(one - other, level)
+    fewest = min(np.sum(one <= other), np.sum(one >= other))
+    p = min(1.0, 2 * float(fewest + 1) / (used + 1)) if used else np.nan
+    return Difference(value, low, high, p, used)
+
+
+def _weighted(found: Found, weight: Floats) -> dict[str, Floats]:
+    """Scores under [r, N] weights."""
+    if isinstance(found, Classified):
+        return _classified(found, weight)
+    return _followed(found, weight)
+
+
+def _classified(found: Classified, weight: Floats) -> dict[str, Floats]:
+    """Scores of classes under [r, N] weights."""
+    y, p = found
+    kinds = np.eye(p.shape[1])
+    best = p.argmax(1)
+    hit = np.asarray(y == best, np.float64)
+    total = weight.sum(1)
+    truth, answers = weight @ kinds[y], weight @ kinds[best]  # [r, K]
+    recall = _share(weight @ (kinds[y] * hit[:, None]), truth)
+    index = np.arange(len(kinds))
+    apart = (index[:, None] - index) ** 2.0
+    by_chance = ((truth @ apart) * answers).sum(1) / total
+    squares = (p - kinds[y]) ** 2
+    return {
+        "auc": _auc(y, p, weight),
+        "balanced_accuracy": np.nansum(recall, 1) / (truth > 0).sum(1),
+        "kappa": 1 - _share(weight @ apart[y, best], by_chance),
+        "brier": weight @ (squares.sum(1) if len(kinds) > 2 else squares[:, 1]) / total,
+        "accuracy": weight @ hit / total,
+    }
+
+
+def _auc(y: Ints, p: Floats, weight: Floats) -> Floats:
+    """(r,) AUC; of more than two classes the mean of each against the rest."""
+    kinds = range(p.shape[1]) if p.shape[1] > 2 else [1]
+    return np.asarray(np.mean([_area(y == kind, p[:, kind], weight) for kind in kinds], axis=0))
+
+
+def _area(positive: Events, score: Floats, weight: Floats) -> Floats:
+    """(r,) weighted share of pairs in which the positive has the higher score; equal count half."""
+    order = np.argsort(score, kind="stable")
+    first = np.flatnonzero(np.diff(score[order], prepend=-np.inf))  # (S,) of each distinct score
+    inside = weight[:, order]
+    true, false = (
+        np.add.reduceat(inside * side[order], first, axis=1) for side in (positive, ~positive)
+    )  # [r, S]
+    below = np.cumsum(false, axis=1) - false / 2
+    return _share((true * below).sum(1), true.sum(1) * false.sum(1))
+
+
+def _followed(found: Followed, weight: Floats) -> dict[str, Floats]:
+    """Concordances under [r, N] weights: pairs in the right order by pairs, for each event."""
+    time, risk = found.time, found.risk
+    inverse = _inverse_censoring(found)
+    right, all_pairs = np.zeros((2, len(weight))), np.zeros((2, len(weight)))
+    events = np.flatnonzero(found.event)
+    for rows in np.array_split(events, len(events) // CHUNK + 1):
+        later = (time[rows, None] < time) | ((time[rows, None] == time) & ~found.event)  # [e, N]
+        gap = risk[rows, None] - risk
+        better = later * np.where(np.abs(gap) <= TIED_RISK, 0.5, gap > 0)
+        for counts, pairs in ((right, better), (all_pairs, later.astype(np.float64))):
+            per_event = (weight @ pairs.T) * weight[:, rows]  # [r, e]
+            counts += per_event.sum(1), per_event @ inverse[rows]
+    return dict(zip(metrics_of(found), _share(right, all_pairs), strict=True))
+
+
+def _inverse_censoring(found: Followed) -> Floats:
+    """(N,) 1 / G(t)^2 of each event that `uno_c` counts, 0 of all others."""
+    counted = found.event & (found.time < found.everyone[0].max())
+    weight = np.zeros(len(found.time))
+    weight[counted] = censoring_survival(*found.everyone, found.time[counted]) ** -2
+    return weight
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    """Part by whole, NaN where there is no whole."""
+    share = np.full(part.shape, np.nan)
+    np.divide(part, whole, out=share, where=whole > 0)
+    return share

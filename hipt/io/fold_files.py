@@ -1,0 +1,80 @@
+"""What a fold's fit leaves: its weights, and what it says of the units that it never saw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hipt.errors import HiptError
+from hipt.io.checkpoints import read_weights, write_weights
+
+_WEIGHT, _CURVE, _LOGITS, _ATTENTION = "weights.", "curve", "logits", "attention"
+
+
+@dataclass(frozen=True)
+class FoldFit:
+    """One fold of one model."""
+
+    units: tuple[str, ...]
+    """The test units, rising."""
+    logits: Tensor
+    """(n, K) of the test units."""
+    attention: tuple[Tensor, ...]
+    """Per test unit (m,), over its regions in order; nothing for models without."""
+    chosen: int
+    """The row of `curve` whose weights these are."""
+    curve: Tensor
+    """(E, 2) training and validation loss; per epoch, or per penalty (training: the penalty)."""
+    weights: Mapping[str, Tensor]
+
+
+def write_fold(path: Path, fit: FoldFit, fingerprint: str) -> None:
+    """Write a fold's fit, whole or not at all."""
+    tensors = {f"{_WEIGHT}{name}": value for name, value in fit.weights.items()}
+    tensors |= {_CURVE: fit.curve, _LOGITS: fit.logits}
+    if fit.attention:
+        tensors[_ATTENTION] = torch.cat(fit.attention)
+    facts = {
+        "fingerprint": fingerprint,
+        "units": list(fit.units),
+        "regions": [len(one) for one in fit.attention],
+        "chosen": fit.chosen,
+    }
+    write_weights(path, tensors, {"fold": json.dumps(facts)})
+
+
+def read_fold(path: Path, fingerprint: str | None = None) -> FoldFit | None:
+    """A fold's fit; None if it is absent, or not the one of that fingerprint.
+
+    Raises:
+        HiptError: if the file is there and no fold's fit.
+    """
+    if not path.exists():
+        return None
+    found = read_weights(path)
+    try:
+        facts = json.loads(found.metadata["fold"])
+        if fingerprint is not None and facts["fingerprint"] != fingerprint:
+            return None
+        parts: Sequence[Tensor] = ()
+        if _ATTENTION in found.state:
+            parts = torch.split(found.state[_ATTENTION], facts["regions"])
+        return FoldFit(
+            units=tuple(facts["units"]),
+            logits=found.state[_LOGITS],
+            attention=tuple(parts),
+            chosen=int(facts["chosen"]),
+            curve=found.state[_CURVE],
+            weights={
+                name.removeprefix(_WEIGHT): value
+                for name, value in found.state.items()
+                if name.startswith(_WEIGHT)
+            },
+        )
+    except (KeyError, ValueError, TypeError, RuntimeError):
+        raise HiptError(f"{path}: is no fold of a fit; delete it, and it is made again") from None

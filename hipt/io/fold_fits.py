@@ -1,0 +1,228 @@
+"""One fold of one model: its data cut from the task's, its fit, its answers for the test part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hipt.config import FitSettings
+from hipt.core.linear import Linear, fit_classes, fit_hazard
+from hipt.core.phenotypes import phenotype_centres, phenotypes
+from hipt.core.splits import subsample
+from hipt.core.survival import bin_of, time_bins
+from hipt.io.checkpoints import load_region_encoder
+from hipt.io.fold_files import FoldFit
+from hipt.io.results import Results
+from hipt.io.tables import PatchEmbeddings
+from hipt.io.task_features import bag, features_of
+from hipt.io.task_units import TEST, TRAIN, VALIDATION, Units
+from hipt.nn.encoders import build_region_encoder
+from hipt.nn.fitting import BagData, answers, fit
+from hipt.nn.mil import CLUSTERS, MODELS, BagModel, build
+from hipt.nn.vit import initialise
+
+LINEAR = "linear"
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """Everything that the folds of a task share; read once."""
+
+    units: Units
+    bags: Sequence[Tensor]
+    """Per unit (m, D) regions, or (m, T, C) grids of patches."""
+    positions: Sequence[Tensor] | None
+
+    @property
+    def width(self) -> int:
+        """D, or C."""
+        return int(self.bags[0].shape[-1])
+
+
+class GridBags(Sequence[Tensor]):
+    """Grids of patch vectors, read when asked for: a cohort's would fill the memory."""
+
+    def __init__(self, units: Units, results: Results) -> None:
+        self._units, self._results = units, results
+
+    def __len__(self) -> int:
+        return len(self._units.slides)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN204
+        """(m, T, C) float32 of one unit."""
+        shards = [
+            PatchEmbeddings(self._results.shard("embed_patches", slide_id))
+            for slide_id in self._units.slides[index]
+        ]
+        grids = [shard.grid(i) for shard in shards for i in range(len(shard))]
+        return torch.from_numpy(np.stack(grids).astype(np.float32))
+
+
+def read_task_data(units: Units, model: str, features: str | None, slides: Path) -> TaskData:
+    """The bags of a task's units, as a model takes them.
+
+    Raises:
+        HiptError: if they cannot be read.
+    """
+    if model != LINEAR and MODELS[model].grids:
+        return TaskData(units, GridBags(units, Results(slides.parent)), None)
+    source = features_of(features, slides)
+    found = [bag(source, names) for names in units.slides]
+    placed = [torch.from_numpy(one.positions) for one in found if one.positions is not None]
+    return TaskData(
+        units,
+        [torch.from_numpy(one.vectors) for one in found],
+        placed if len(placed) == len(found) else None,
+    )
+
+
+class FoldFitter:
+    """Fits one model in any fold; a fold's numbers depend on that fold alone."""
+
+    def __init__(
+        self, data: TaskData, cfg: FitSettings, model: str, fraction: float, device: torch.device
+    ) -> None:
+        self._data, self._cfg, self._model, self._fraction = data, cfg, model, fraction
+        self._device = device
+
+    def fit(self, fold: int) -> FoldFit:
+        """Fit one fold.
+
+        Raises:
+            ValueError: if the fit does not come to numbers, or a part is too small.
+        """
+        train, validation = self._training(fold), self._data.units.of(fold, VALIDATION)
+        test = self._data.units.of(fold, TEST)
+        seed = self._cfg.fit.seed + fold
+        if self._model == LINEAR:
+            return self._linear(train, validation, test)
+        return self._bags(train, validation, test, seed)
+
+    def _training(self, fold: int) -> Ints:
+        """The training part, or the share of it that is asked for."""
+        units = self._data.units
+        if self._fraction == 1:
+            return units.of(fold, TRAIN)
+        survival = self._cfg.kind == "survival"
+        strata = units.event.astype(int) if survival else units.y
+        # In foreign splits a case may be on two sides; there every unit is drawn for itself.
+        groups = units.names if self._cfg.split == "files" else units.cases
+        chosen = subsample(
+            np.array(groups),
+            _joined(groups, strata),
+            units.parts[:, fold] == TRAIN,
+            self._fraction,
+            (self._cfg.seed, fold),
+        )
+        return np.flatnonzero(chosen)
+
+    def _linear(self, train: Ints, validation: Ints, test: Ints) -> FoldFit:
+        """The baseline on mean vectors."""
+        units, cfg = self._data.units, self._cfg.fit
+        means = np.stack([one.double().mean(0).numpy() for one in self._data.bags])
+        parts = (train, validation)
+        found: Linear = (
+            fit_hazard(means, units.time, units.event, parts, cfg.ridges)
+            if self._cfg.kind == "survival"
+            else fit_classes(
+                means, units.y, self._classes(), parts, cfg.ridges, balanced=cfg.balanced
+            )
+        )
+        return FoldFit(
+            units=tuple(units.names[i] for i in test),
+            logits=torch.from_numpy(found(means[test])),
+            attention=(),
+            chosen=cfg.ridges.index(found.ridge),
+            curve=torch.tensor(list(zip(cfg.ridges, found.losses, strict=True))),
+            weights={
+                "weights": torch.from_numpy(found.weights),
+                "bias": torch.from_numpy(found.bias),
+                "mean": torch.from_numpy(found.scale.mean),
+                "factor": torch.from_numpy(found.scale.factor),
+            },
+        )
+
+    def _bags(self, train: Ints, validation: Ints, test: Ints, seed: int) -> FoldFit:
+        """A bag model."""
+        data = self._bag_data(train, seed)
+        make = self._maker(seed)
+        parts = (train.tolist(), validation.tolist())
+        fitted = fit(make, data, parts, self._cfg.fit, seed, self._device)
+        model = make().to(self._device)
+        model.load_state_dict(fitted.state)
+        told = answers(model, data, test.tolist(), self._device)
+        return FoldFit(
+            units=tuple(self._data.units.names[i] for i in test),
+            logits=told.logits.cpu(),
+            attention=tuple(one.cpu() for one in told.attention),
+            chosen=fitted.epoch,
+            curve=torch.tensor([list(epoch) for epoch in fitted.curve], dtype=torch.float64),
+            weights=fitted.state,
+        )
+
+    def _bag_data(self, train: Ints, seed: int) -> BagData:
+        """Bags with their targets; phenotypes and time bins are those of the training part."""
+        units, cfg = self._data.units, self._cfg
+        clusters = None
+        if MODELS[self._model].clustered:
+            seen = torch.cat([self._data.bags[i] for i in train]).numpy()
+            centres = phenotype_centres(seen, CLUSTERS, seed)
+            clusters = [
+                torch.from_numpy(phenotypes(one.numpy(), centres)) for one in self._data.bags
+            ]
+        positions = self._data.positions if MODELS[self._model].placed else None
+        if cfg.kind == "classification":
+            target = torch.from_numpy(units.y)
+            return BagData(self._data.bags, positions, clusters, target, None, None)
+        time, event = units.time, units.event
+        edges = time_bins(time[train], event[train], cfg.fit.bins)
+        return BagData(
+            self._data.bags,
+            positions,
+            clusters,
+            torch.from_numpy(np.asarray(bin_of(time, edges), np.int64)),
+            torch.from_numpy(event),
+            torch.from_numpy(time).float(),
+        )
+
+    def _maker(self, seed: int) -> Callable[[], BagModel]:
+        """What builds the model with its first weights."""
+        outputs, cfg = self._outputs(), self._cfg
+
+        def make() -> BagModel:
+            stage2 = None
+            if self._model == "hipt_finetuned":
+                stage2 = load_region_encoder(cfg.regions, self._data.width)
+            elif self._model == "hipt_scratch":
+                stage2 = build_region_encoder(cfg.regions, self._data.width)
+                initialise(stage2, seed)
+            return build(
+                self._model, self._data.width, outputs, dropout=cfg.fit.dropout, stage2=stage2
+            )
+
+        return make
+
+    def _classes(self) -> int:
+        return int(self._data.units.y.max()) + 1
+
+    def _outputs(self) -> int:
+        """Classes, time bins, or one log hazard."""
+        if self._cfg.kind == "classification":
+            return self._classes()
+        return 1 if self._cfg.fit.loss == "cox" else self._cfg.fit.bins
+
+
+def _joined(groups: Sequence[str], strata: Ints) -> npt.NDArray[np.str_]:
+    """(N,) per unit all strata of its group, as one text."""
+    of_group: dict[str, set[str]] = {}
+    for group, stratum in zip(groups, strata.tolist(), strict=True):
+        of_group.setdefault(group, set()).add(str(stratum))
+    return np.array(["|".join(sorted(of_group[group])) for group in groups])

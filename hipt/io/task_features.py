@@ -1,0 +1,161 @@
+"""The vectors that a task's models see: the workflow's regions, or those of a file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from hipt.core.grid import places
+from hipt.errors import HiptError
+from hipt.io.results import Results
+from hipt.io.tables import SLIDES, matrix, read_provenance, read_table
+
+APART = 1000.0
+"""Region sides between the slides of one case: none is another's neighbour."""
+
+Vectors = npt.NDArray[np.float32]  # [M, D]
+
+
+class SlideRegions(NamedTuple):
+    """The regions of one slide."""
+
+    vectors: Vectors
+    positions: npt.NDArray[np.float32] | None
+    """(M, 2) x, y in sides of a region; None if the source does not say."""
+
+
+class Features(Protocol):
+    """Where the regions of slides come from."""
+
+    def slides(self) -> Sequence[str]:
+        """The slides that have regions, rising."""
+
+    def source(self, slide_id: str) -> str:
+        """A name of the slide's content: another content, another name."""
+
+    def regions(self, slide_id: str) -> SlideRegions:
+        """A slide's regions."""
+
+
+class OwnFeatures:
+    """What embed_regions made of the slides of the slide table."""
+
+    def __init__(self, slides: Path) -> None:
+        """Look at the slide table.
+
+        Raises:
+            HiptError: if it is absent, damaged, or of another version.
+        """
+        table = read_table(slides, SLIDES).select(["slide_id", "status", "regions"]).to_pylist()
+        self._results = Results(slides.parent)
+        self._slides = sorted(row["slide_id"] for row in table if row["status"] == "ok")
+
+    def slides(self) -> Sequence[str]:
+        """The slides that went through every step, rising."""
+        return self._slides
+
+    def source(self, slide_id: str) -> str:
+        """The fingerprint of the slide's file."""
+        return read_provenance(self._results.shard("embed_regions", slide_id)).fingerprint
+
+    def regions(self, slide_id: str) -> SlideRegions:
+        """A slide's regions, in the order of its file."""
+        table = read_table(self._results.shard("embed_regions", slide_id))
+        corners = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], 1)
+        return SlideRegions(np.array(matrix(table["embedding"])), places(corners))
+
+
+class FileFeatures:
+    """A Parquet file with slide_id and embedding, and x and y if they are known."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file whole; its vectors stay in memory.
+
+        Raises:
+            HiptError: if it is absent, damaged, or a column or a number is missing.
+        """
+        table = read_table(path)
+        for name in ("slide_id", "embedding"):
+            if name not in table.column_names:
+                found = ", ".join(table.column_names)
+                raise HiptError(f"{path}: has no column '{name}' (found: {found})")
+        self._vectors = _vectors(path, table["embedding"])
+        ids = pl.from_arrow(table["slide_id"]).cast(pl.String)
+        if ids.null_count():
+            raise HiptError(f"{path}, column 'slide_id': empty in {ids.null_count()} rows")
+        rows = pl.DataFrame({"slide_id": ids}).with_row_index("row")
+        groups = rows.group_by("slide_id").agg(pl.col("row").sort()).sort("slide_id")
+        self._rows = dict(zip(groups["slide_id"].to_list(), groups["row"].to_list(), strict=True))
+        placed = {"x", "y"} <= set(table.column_names)
+        columns = [table[name].to_numpy() for name in ("x", "y")] if placed else []
+        self._corners = np.stack(columns, 1) if placed else None
+
+    def slides(self) -> Sequence[str]:
+        """The slides in the file, rising."""
+        return list(self._rows)
+
+    def source(self, slide_id: str) -> str:
+        """sha256 of the slide's vectors."""
+        return hashlib.sha256(self.regions(slide_id).vectors.tobytes()).hexdigest()
+
+    def regions(self, slide_id: str) -> SlideRegions:
+        """A slide's regions, in the order of the file."""
+        rows = self._rows[slide_id]
+        corners = None if self._corners is None else places(self._corners[rows])
+        return SlideRegions(self._vectors[rows], corners)
+
+
+def features_of(file: str | None, slides: Path) -> Features:
+    """The features of a task: those of a file, else the workflow's own.
+
+    Raises:
+        HiptError: if they cannot be read.
+    """
+    return OwnFeatures(slides) if file is None else FileFeatures(Path(file))
+
+
+def bag(features: Features, slides: Sequence[str]) -> SlideRegions:
+    """The regions of some slides together, e.g. of a case; their slides lie far apart."""
+    parts = [features.regions(slide_id) for slide_id in slides]
+    vectors = np.concatenate([part.vectors for part in parts])
+    placed = list(_apart(parts))
+    return SlideRegions(vectors, np.concatenate(placed) if len(placed) == len(parts) else None)
+
+
+def _apart(parts: Sequence[SlideRegions]) -> Iterator[npt.NDArray[np.float32]]:
+    """The positions of each part that has some, moved by its number."""
+    for number, part in enumerate(parts):
+        if part.positions is not None:
+            yield part.positions + np.float32(number * APART)
+
+
+def _vectors(path: Path, column: pa.ChunkedArray) -> Vectors:
+    """(N, D) numbers of lists of one length.
+
+    Raises:
+        HiptError: if they are no lists of numbers of one length, or a number is not finite.
+    """
+    flat = column.combine_chunks()
+    lengths = pl.from_arrow(flat).list.len() if pa.types.is_list(flat.type) else None  # type: ignore[union-attr]
+    if lengths is not None and lengths.n_unique() == 1 and not flat.null_count:
+        flat = flat.cast(pa.list_(flat.type.value_type, int(lengths[0])))
+    if not pa.types.is_fixed_size_list(flat.type) or flat.null_count:
+        raise HiptError(
+            f"{path}, column 'embedding': holds {column.type}; needed are lists of numbers, all of "
+            "one length, one per region"
+        )
+    values = np.asarray(matrix(flat), np.float32)
+    wrong = np.flatnonzero(~np.isfinite(values).all(1))
+    if wrong.size:
+        raise HiptError(
+            f"{path}, row {wrong[0] + 1}, column 'embedding': holds a number that is not finite; "
+            "make these features again"
+        )
+    return values

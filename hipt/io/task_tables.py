@@ -1,0 +1,74 @@
+"""Schemas of what a task makes: folds, audit, predictions, scores."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from hipt.io.tables import INT, REAL, TEXT, schema_of
+
+FOLDS = pa.schema(
+    [
+        *(pa.field(c, TEXT, nullable=False) for c in ("slide_id", "case_id", "site", "unit")),
+        pa.field("label", TEXT),
+        pa.field("y", INT),
+        pa.field("time", REAL),
+        pa.field("event", pa.bool_()),
+        pa.field("source", TEXT, nullable=False),
+        pa.field("parts", pa.list_(pa.int8()), nullable=False),
+    ]
+)
+"""results/tasks/<task>/folds.parquet: one row per slide of the task. `unit` is the slide or case
+that gets a prediction; `source` names the content of the slide's embeddings; `parts` has one number
+per fold: 0 training, 1 validation, 2 test, -1 not used."""
+
+LEAKS = schema_of(fold=INT, kind=TEXT, value=TEXT, sides=TEXT, slides=INT)
+"""results/tasks/<task>/leaks.parquet: cases and sites on two sides of a fold, and test slides that
+were in the pretraining corpus; one row each."""
+
+EPOCHS = schema_of(fold=INT, epoch=INT, train_loss=REAL, validation_loss=REAL, chosen=pa.bool_())
+"""results/tasks/<task>/<model>/<fraction>/epochs.parquet: one row per fold and epoch."""
+
+SCORES = pa.schema(
+    [
+        *(pa.field(c, TEXT, nullable=False) for c in ("task", "model")),
+        pa.field("fraction", REAL, nullable=False),
+        pa.field("fold", INT),
+        pa.field("metric", TEXT, nullable=False),
+        pa.field("value", REAL, nullable=False),
+        pa.field("low", REAL),
+        pa.field("high", REAL),
+        pa.field("units", INT, nullable=False),
+    ]
+)
+"""results/tasks/<task>/scores.parquet: one row per model, fraction, fold and metric; without fold:
+over all folds' test parts together, with a 95 % interval over cases."""
+
+DIFFERENCES = schema_of(
+    task=TEXT,
+    model=TEXT,
+    other=TEXT,
+    fraction=REAL,
+    metric=TEXT,
+    difference=REAL,
+    low=REAL,
+    high=REAL,
+    p=REAL,
+    p_holm=REAL,
+)
+"""results/tasks/<task>/differences.parquet: every pair of models on the same units; `difference` is
+model minus other, p from the bootstrap over cases, p_holm corrected for all pairs of the table."""
+
+
+def predictions_schema(kind: str, outputs: int) -> pa.Schema:
+    """results/tasks/<task>/<model>/<fraction>/predictions.parquet: one row per fold and test unit.
+
+    Args:
+        kind: `classification` (p_0 ... are the classes' probabilities) or `survival` (`risk` is
+            high where the event comes early; hazard_0 ... are those of the time bins, if any).
+        outputs: classes, or time bins.
+    """
+    common = {"fold": INT, "unit": TEXT, "case_id": TEXT}
+    if kind == "classification":
+        return schema_of(**common, y=INT, **{f"p_{k}": REAL for k in range(outputs)})
+    hazards = {f"hazard_{k}": REAL for k in range(outputs)}
+    return schema_of(**common, time=REAL, event=pa.bool_(), risk=REAL, **hazards)

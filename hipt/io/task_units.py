@@ -1,0 +1,86 @@
+"""A task's table of slides: who belongs, with which target, in which part of each fold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from hipt.io.tables import read_table
+from hipt.io.task_tables import FOLDS
+
+TRAIN, VALIDATION, TEST, UNUSED = 0, 1, 2, -1
+"""The numbers in `parts`."""
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Units:
+    """What gets a prediction: slides, or cases with all their slides; N of them, rising by name."""
+
+    names: tuple[str, ...]
+    cases: tuple[str, ...]
+    sites: tuple[str, ...]
+    """Of the unit's first slide."""
+    slides: tuple[tuple[str, ...], ...]
+    """The slides of each, rising."""
+    sources: tuple[str, ...]
+    """What names the content of each one's slides."""
+    parts: Ints
+    """(N, folds): see TRAIN, VALIDATION, TEST, UNUSED."""
+    y: Ints
+    """(N,) class; 0 for survival."""
+    time: npt.NDArray[np.float64]
+    """(N,) months; 0 for classification."""
+    event: npt.NDArray[np.bool_]
+    """(N,)"""
+
+    @property
+    def folds(self) -> int:
+        """Number of folds."""
+        return int(self.parts.shape[1])
+
+    def of(self, fold: int, part: int) -> Ints:
+        """Indices, rising, of the units of a fold's part."""
+        return np.flatnonzero(self.parts[:, fold] == part)
+
+
+def read_units(path: Path) -> Units:
+    """The units of `folds.parquet`.
+
+    Raises:
+        HiptError: if it is absent, damaged, or of another version.
+    """
+    frame = pl.from_arrow(read_table(path, FOLDS))
+    assert isinstance(frame, pl.DataFrame)
+    groups = list(_by_unit(frame.sort("unit", "slide_id").to_dicts()))
+    first = [rows[0] for rows in groups]
+    return Units(
+        names=tuple(row["unit"] for row in first),
+        cases=tuple(row["case_id"] for row in first),
+        sites=tuple(row["site"] for row in first),
+        slides=tuple(tuple(row["slide_id"] for row in rows) for rows in groups),
+        sources=tuple(" ".join(row["source"] for row in rows) for rows in groups),
+        parts=np.array([row["parts"] for row in first], np.int64),
+        y=np.array([row["y"] or 0 for row in first], np.int64),
+        time=np.array([row["time"] or 0.0 for row in first], np.float64),
+        event=np.array([bool(row["event"]) for row in first]),
+    )
+
+
+def _by_unit(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Sorted rows, unit by unit."""
+    group: list[dict[str, Any]] = []
+    for row in rows:
+        if group and row["unit"] != group[0]["unit"]:
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group

@@ -1,0 +1,213 @@
+"""Fits a bag model to the training part of a fold, and asks it about other units.
+
+Legend: N units, m instances of a unit, D width of a vector, K outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hipt.nn.mil import BagModel, Bags, pad
+from hipt.nn.slide_losses import cox, nll
+from hipt.task_config import FitConfig
+
+ASKED = 16
+"""Units that are asked about at once."""
+
+
+@dataclass(frozen=True)
+class BagData:
+    """Units with their targets; every part of a fold is cut from it by index."""
+
+    bags: Sequence[Tensor]
+    """N times (m, D), or (m, T, C)."""
+    positions: Sequence[Tensor] | None
+    """N times (m, 2)."""
+    clusters: Sequence[Tensor] | None
+    """N times (m,) long."""
+    target: Tensor
+    """(N,) long: class, or time bin."""
+    event: Tensor | None
+    """(N,) bool; None: classification."""
+    time: Tensor | None
+    """(N,) months; None: classification."""
+
+    def take(self, which: Sequence[int], device: torch.device) -> Bags:
+        """Some units, padded to one length."""
+        return pad(
+            [self.bags[i] for i in which],
+            None if self.positions is None else [self.positions[i] for i in which],
+            None if self.clusters is None else [self.clusters[i] for i in which],
+        ).to(device)
+
+
+class Epoch(NamedTuple):
+    """Mean losses, nats per unit; NaN where there is no validation part."""
+
+    train_loss: float
+    validation_loss: float
+
+
+class Fitted(NamedTuple):
+    """A model's weights, and how they came about."""
+
+    state: dict[str, Tensor]
+    epoch: int
+    """The epoch whose weights these are, from 0."""
+    curve: tuple[Epoch, ...]
+
+
+class Answers(NamedTuple):
+    """What a model says of n units, in the order in which they were asked about."""
+
+    logits: Tensor
+    """(n, K)"""
+    attention: list[Tensor]
+    """n times (m,)."""
+
+
+def fit(
+    build: Callable[[], BagModel],
+    data: BagData,
+    parts: tuple[Sequence[int], Sequence[int]],
+    cfg: FitConfig,
+    seed: int,
+    device: torch.device,
+) -> Fitted:
+    """Train a model; the validation part chooses the epoch and nothing else.
+
+    Equal arguments give equal numbers, bit for bit on one CPU thread, whatever ran before.
+
+    Args:
+        build: makes the model; its weights follow from torch's random state.
+        data: all units.
+        parts: indices of the training and of the validation part.
+        cfg: the recipe.
+        seed: decides weights, draws and dropout.
+        device: where to compute.
+
+    Raises:
+        ValueError: if the training part is empty, a loss is not finite, or the best epoch is asked
+            for without a validation part.
+    """
+    train, validation = parts
+    if not train or (cfg.epoch == "best" and not validation):
+        raise ValueError(f"{len(train)} units to train with, {len(validation)} to validate with")
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        model = build().to(device)
+        draws = torch.Generator().manual_seed(seed)
+        optimiser = torch.optim.Adam(
+            model.parameters(), lr=cfg.lr, weight_decay=cfg.weight_decay, fused=True
+        )
+        curve: list[Epoch] = []
+        best, chosen = {}, 0
+        for number in range(cfg.epochs):
+            order = _drawn(data, train, cfg, draws)
+            loss = _train(model, optimiser, data, order, cfg, device)
+            curve.append(Epoch(loss, _loss_on(model, data, validation, cfg, device)))
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"the loss is {loss} in epoch {number}; lower fit.lr, or look at the features"
+                )
+            if cfg.epoch == "last" or _best(curve) == number:
+                chosen = number
+                best = {name: value.cpu().clone() for name, value in model.state_dict().items()}
+    return Fitted(best, chosen, tuple(curve))
+
+
+@torch.no_grad()
+def answers(model: BagModel, data: BagData, which: Sequence[int], device: torch.device) -> Answers:
+    """What a model says of some units, without dropout."""
+    model.eval()
+    by_length = sorted(range(len(which)), key=lambda i: len(data.bags[which[i]]))
+    logits: dict[int, Tensor] = {}
+    attention: dict[int, Tensor] = {}
+    for places in _parts(by_length, ASKED):
+        bags = data.take([which[i] for i in places], device)
+        told = model(bags)
+        for row, place in enumerate(places):
+            logits[place] = told.logits[row].cpu()
+            attention[place] = told.attention[row][bags.mask[row]].cpu()
+    inside = range(len(which))
+    return Answers(torch.stack([logits[i] for i in inside]), [attention[i] for i in inside])
+
+
+def _best(curve: Sequence[Epoch]) -> int:
+    """The epoch with the lowest validation loss; of equal ones the first."""
+    losses = [epoch.validation_loss for epoch in curve]
+    return losses.index(min(losses))
+
+
+def _train(
+    model: BagModel,
+    optimiser: torch.optim.Optimizer,
+    data: BagData,
+    order: Sequence[int],
+    cfg: FitConfig,
+    device: torch.device,
+) -> float:
+    """One epoch; its mean loss."""
+    model.train()
+    whole = torch.zeros((), device=device)
+    for which in _parts(order, cfg.batch):
+        target = data.target[list(which)].to(device)
+        told = model(data.take(which, device), target if data.event is None else None)
+        loss = _loss(told.logits, data, which, cfg, device)
+        optimiser.zero_grad(set_to_none=True)
+        (model.bag_weight * loss + told.loss).backward()
+        optimiser.step()
+        whole += loss.detach() * len(which)
+    return float(whole) / len(order)
+
+
+def _loss_on(
+    model: BagModel, data: BagData, which: Sequence[int], cfg: FitConfig, device: torch.device
+) -> float:
+    """Mean loss of a part, without dropout; NaN of none."""
+    if not which:
+        return math.nan
+    logits = answers(model, data, which, device).logits.to(device)
+    return float(_loss(logits, data, which, cfg, device))
+
+
+def _loss(
+    logits: Tensor, data: BagData, which: Sequence[int], cfg: FitConfig, device: torch.device
+) -> Tensor:
+    """Mean loss of some units' logits."""
+    rows = list(which)
+    target = data.target[rows].to(device)
+    if data.event is None or data.time is None:
+        return F.cross_entropy(logits, target)
+    event = data.event[rows].to(device)
+    if cfg.loss == "cox":
+        return cox(logits[:, 0], data.time[rows].to(device), event)
+    return nll(logits, target, event).mean()
+
+
+def _drawn(
+    data: BagData, train: Sequence[int], cfg: FitConfig, draws: torch.Generator
+) -> list[int]:
+    """The units of an epoch: as many as there are, in a new order, or every kind equally often."""
+    rows = torch.tensor(train)
+    if not cfg.balanced:
+        return [int(i) for i in rows[torch.randperm(len(rows), generator=draws)]]
+    kind = data.target[rows]
+    if data.event is not None:
+        kind = 2 * kind + data.event[rows].long()
+    _, place, counts = torch.unique(kind, return_inverse=True, return_counts=True)
+    weights = 1 / counts[place].double()
+    drawn = torch.multinomial(weights, len(rows), replacement=True, generator=draws)
+    return [int(i) for i in rows[drawn]]
+
+
+def _parts(items: Sequence[int], size: int) -> list[Sequence[int]]:
+    """Consecutive pieces of at most so many items."""
+    return [items[start : start + size] for start in range(0, len(items), size)]

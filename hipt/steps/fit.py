@@ -1,0 +1,173 @@
+"""One model of a task, fitted in every fold, and what it predicts of the units it never saw."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hipt.config import FitSettings
+from hipt.errors import HiptError
+from hipt.io.devices import compute_device
+from hipt.io.fold_files import FoldFit, read_fold, write_fold
+from hipt.io.fold_fits import LINEAR, FoldFitter, read_task_data
+from hipt.io.progress import Progress
+from hipt.io.settings import read_task_settings, step_parser
+from hipt.io.shards import fingerprint
+from hipt.io.tables import write_rows
+from hipt.io.task_tables import EPOCHS, predictions_schema
+from hipt.io.task_units import Units, read_units
+from hipt.nn.slide_losses import hazards, risk_of
+from hipt.steps import VERSION
+
+log = logging.getLogger(__name__)
+
+STEP = "fit"
+
+Row = dict[str, Any]
+
+_fitter: FoldFitter
+"""What a worker process fits with; set before it is forked, so that bags are in memory once."""
+
+
+def run(folds: Path, slides: Path, out: Path, cfg: FitSettings, threads: int) -> None:
+    """Fit a model in all folds of a task, and write its predictions of their test parts.
+
+    A fold that is there already, from an interrupted run, is kept.
+
+    Args:
+        folds: the task's table of folds.
+        slides: the slide table.
+        out: `.../<model>/<fraction>/predictions.parquet`; fits and curves go beside it.
+        cfg: the settings.
+        threads: folds that are fitted at once on CPUs, one core each.
+
+    Raises:
+        HiptError: if the task's slides cannot be read, or a fold cannot be fitted.
+    """
+    model, fraction = out.parent.parent.name, float(out.parent.name)
+    units = read_units(folds)
+    names = [_name(units, fold, model, fraction, cfg) for fold in range(units.folds)]
+    files = [out.with_name(f"fold_{fold}.safetensors") for fold in range(units.folds)]
+    missing = [k for k in range(units.folds) if read_fold(files[k], names[k]) is None]
+    log.info("%s, %s: %d of %d folds to fit", cfg.name, model, len(missing), units.folds)
+    if missing:
+        _fit(units, slides, (model, fraction), cfg, missing, (files, names, threads))
+    fits = [fit for k in range(units.folds) if (fit := read_fold(files[k], names[k])) is not None]
+    write_rows(out.with_name("epochs.parquet"), list(_epochs(fits)), EPOCHS)
+    rows = [row for k, fit in enumerate(fits) for row in _predictions(units, k, fit, cfg, model)]
+    outputs = sum(name.startswith(("p_", "hazard_")) for name in rows[0])
+    write_rows(out, rows, predictions_schema(cfg.kind, outputs))
+
+
+def _name(units: Units, fold: int, model: str, fraction: float, cfg: FitSettings) -> str:
+    """The fingerprint of a fold: everything that decides its numbers."""
+    used = units.parts[:, fold] >= 0
+    columns = (units.parts[used, fold], units.y[used], units.time[used], units.event[used])
+    rows = [
+        [units.names[i], units.sources[i], *values]
+        for i, *values in zip(np.flatnonzero(used), *(c.tolist() for c in columns), strict=True)
+    ]
+    told = cfg.model_dump(mode="json", exclude={"name", "features"})
+    return fingerprint(
+        step=VERSION[STEP], model=model, fraction=fraction, fold=fold, cfg=told, units=rows
+    )
+
+
+def _fit(
+    units: Units,
+    slides: Path,
+    what: tuple[str, float],
+    cfg: FitSettings,
+    missing: Sequence[int],
+    where: tuple[Sequence[Path], Sequence[str], int],
+) -> None:
+    """Fit the missing folds, and write each as soon as it is done."""
+    model, fraction = what
+    files, names, threads = where
+    torch.set_num_threads(1)
+    data = read_task_data(units, model, cfg.features, slides)
+    progress = Progress(len(missing), "folds")
+    with compute_device() as device:
+        fitter = FoldFitter(data, cfg, model, fraction, device)
+        for fold, fit in _fitted(fitter, missing, threads if device.type == "cpu" else 1, cfg):
+            write_fold(files[fold], fit, names[fold])
+            best = float(fit.curve[fit.chosen, 1])
+            log.info("fold %d: validation loss %.4f, row %d of the curve", fold, best, fit.chosen)
+            progress.add(1, f"fold {fold}", 0.0)
+
+
+def _fitted(
+    fitter: FoldFitter, missing: Sequence[int], workers: int, cfg: FitSettings
+) -> Iterator[tuple[int, FoldFit]]:
+    """Folds in order, several at once where there are cores; each computes on one core alone."""
+    global _fitter
+    _fitter = fitter
+    try:
+        if workers == 1 or len(missing) == 1:
+            for fold in missing:
+                yield fold, fitter.fit(fold)
+            return
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(min(workers, len(missing)), mp_context=context) as pool:
+            yield from zip(missing, pool.map(_fit_one, missing), strict=True)
+    except ValueError as error:
+        raise HiptError(f"tasks.{cfg.name}: {error}") from None
+
+
+def _fit_one(fold: int) -> FoldFit:
+    """In a worker process."""
+    torch.set_num_threads(1)
+    return _fitter.fit(fold)
+
+
+def _epochs(fits: Sequence[FoldFit]) -> Iterator[Row]:
+    """The curves of all folds."""
+    for fold, fit in enumerate(fits):
+        for epoch, (train, validation) in enumerate(fit.curve.tolist()):
+            yield {
+                "fold": fold,
+                "epoch": epoch,
+                "train_loss": train,
+                "validation_loss": validation,
+                "chosen": epoch == fit.chosen,
+            }
+
+
+def _predictions(
+    units: Units, fold: int, fit: FoldFit, cfg: FitSettings, model: str
+) -> Iterator[Row]:
+    """What a fold's model says of its test units."""
+    place = {name: i for i, name in enumerate(units.names)}
+    logits = fit.logits.double()
+    hazard_model = cfg.kind == "survival" and (model == LINEAR or cfg.fit.loss == "cox")
+    for name, row in zip(fit.units, logits, strict=True):
+        i = place[name]
+        told: Row = {"fold": fold, "unit": name, "case_id": units.cases[i]}
+        if cfg.kind == "classification":
+            told["y"] = int(units.y[i])
+            told |= {f"p_{k}": p for k, p in enumerate(row.softmax(0).tolist())}
+        else:
+            told |= {"time": float(units.time[i]), "event": bool(units.event[i])}
+            told["risk"] = float(row[0]) if hazard_model else float(risk_of(row[None])[0])
+            if not hazard_model:
+                told |= {f"hazard_{k}": h for k, h in enumerate(hazards(row).tolist())}
+        yield told
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the folds, the slide table, the settings, the predictions to make."""
+    parser = step_parser(STEP, __doc__)
+    parser.add_argument("--folds", type=Path, required=True, help="the task's table of folds")
+    parser.add_argument("--slides", type=Path, required=True, help="the slide table")
+    parser.add_argument("--task", help="the task's name, where --cfg is a config file")
+    parser.add_argument("--threads", type=int, default=1, help="folds that are fitted at once")
+    args = parser.parse_args(argv)
+    cfg = read_task_settings(STEP, FitSettings, args.cfg, args.task)
+    run(args.folds, args.slides, args.out, cfg, args.threads)

@@ -1,0 +1,254 @@
+"""Folds of a task: who is trained on, validated with and tested, and what leaks between them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hipt.config import SplitSettings
+from hipt.core.leaks import SIDES, Item, Leak, leaks
+from hipt.core.splits import grouped_folds, site_folds, validation_part
+from hipt.core.survival import bin_of, time_bins
+from hipt.errors import HiptError
+from hipt.io.corpus_list import read_corpus_list
+from hipt.io.settings import read_task_settings, step_parser
+from hipt.io.sheets import read_sheet
+from hipt.io.split_files import read_splits
+from hipt.io.tables import write_rows
+from hipt.io.task_features import features_of
+from hipt.io.task_labels import Labelled, TaskLabels, task_labels
+from hipt.io.task_members import read_members, write_members
+from hipt.io.task_tables import FOLDS, LEAKS
+from hipt.io.task_units import TEST, TRAIN, UNUSED, VALIDATION
+from hipt.task_config import TaskConfig
+
+log = logging.getLogger(__name__)
+
+STEP = "split"
+
+PART_OF = dict(zip(SIDES, (TRAIN, VALIDATION, TEST), strict=True))
+
+Texts = npt.NDArray[np.str_]  # (N,)
+Ints = npt.NDArray[np.int64]
+
+
+def run(slides: Path, out: Path, leaks_out: Path, cfg: SplitSettings) -> None:
+    """Write the task's folds, and the audit of them.
+
+    Raises:
+        HiptError: if labels, features or split files cannot be used, or a split of our own leaks.
+    """
+    task = cfg.task
+    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
+    features = features_of(task.features, slides)
+    found = task_labels(cfg.name, task, sheet, features.slides(), cfg.case_from)
+    _tell(cfg.name, found)
+    if task.split == "files":
+        parts = _from_files(task, found.slides)
+    else:
+        parts = _own(cfg.name, task, found.slides, out.with_name("members.csv"))
+    corpus = _corpus(cfg.weights) if task.features is None else set()
+    audit = _audit(found.slides, parts, corpus)
+    _look_at(cfg.name, task, audit)
+    rows = [
+        {
+            "slide_id": one.slide_id,
+            "case_id": one.case_id,
+            "site": one.site,
+            "unit": _unit(task, one),
+            "label": one.label,
+            "y": one.y,
+            "time": one.time,
+            "event": one.event,
+            "source": features.source(one.slide_id),
+            "parts": parts[i].tolist(),
+        }
+        for i, one in enumerate(found.slides)
+    ]
+    write_rows(leaks_out, [_row(leak) for leak in audit], LEAKS)
+    write_rows(out, rows, FOLDS)
+
+
+def _tell(name: str, found: TaskLabels) -> None:
+    """Say who is in the task, and who is not."""
+    cases = len({one.case_id for one in found.slides})
+    log.info("task %s: %d slides of %d cases", name, len(found.slides), cases)
+    for label in found.classes:
+        of_it = [one for one in found.slides if one.label == label]
+        log.info("%s: %d slides, %d cases", label, len(of_it), len({one.case_id for one in of_it}))
+    if found.left_out:
+        named = ", ".join(found.left_out[:10]) + (", ..." if len(found.left_out) > 10 else "")
+        log.info("without a label, left out: %d slides (%s)", len(found.left_out), named)
+
+
+def _unit(task: TaskConfig, one: Labelled) -> str:
+    """What gets the prediction that the slide takes part in."""
+    return one.case_id if task.by == "case" else one.slide_id
+
+
+def _own(name: str, task: TaskConfig, slides: Sequence[Labelled], ledger: Path) -> Ints:
+    """(N, folds) parts of a split by case, or by case and site; old cases stay where they were."""
+    cases, strata, sites = _columns(task, slides)
+    known = read_members(ledger, task.folds)
+    try:
+        if task.split == "site":
+            dealt = site_folds(cases, strata, sites, task.folds, task.seed, known)
+            log.info("sites dealt: %s, %.1f cases off equal shares", dealt.how, dealt.deviation)
+            fold = dealt.fold
+        else:
+            fold = grouped_folds(cases, strata, task.folds, task.seed, known)
+        kept = sites if task.split == "site" else None
+        parts = np.stack(
+            [_parts(task, cases, strata, kept, fold == k, k) for k in range(task.folds)], axis=1
+        )
+    except ValueError as error:
+        raise HiptError(f"tasks.{name}: {error}") from None
+    write_members(ledger, known | dict(zip(cases.tolist(), fold.tolist(), strict=True)))
+    return parts
+
+
+def _parts(
+    task: TaskConfig,
+    cases: Texts,
+    strata: Texts,
+    sites: Texts | None,
+    test: npt.NDArray[np.bool_],
+    fold: int,
+) -> Ints:
+    """(N,) parts of one fold whose test rows are known."""
+    chosen = validation_part(cases, strata, sites, ~test, task.validation, (task.seed, fold)).rows
+    return np.where(test, TEST, np.where(chosen, VALIDATION, TRAIN))
+
+
+def _columns(task: TaskConfig, slides: Sequence[Labelled]) -> tuple[Texts, Texts, Texts]:
+    """(N,) case, stratum and site of each slide."""
+    cases = np.array([one.case_id for one in slides])
+    strata = _outcomes(task, slides) if task.kind == "survival" else _classes(task, slides)
+    return cases, strata, np.array([one.site for one in slides])
+
+
+def _outcomes(task: TaskConfig, slides: Sequence[Labelled]) -> Texts:
+    """(N,) whether the event was seen, and the quarter of the event times, if that is enough."""
+    first = {one.case_id: one for one in slides}
+    time = np.array([one.time for one in first.values()], np.float64)
+    event = np.array([bool(one.event) for one in first.values()])
+    quarter = bin_of(time, time_bins(time, event))
+    fine = [f"{e:d}.{q}" for e, q in zip(event, quarter, strict=True)]
+    rare = min(np.unique(fine, return_counts=True)[1]) < task.folds
+    stratum = dict(zip(first, event.astype(int).astype(str) if rare else fine, strict=True))
+    return np.array([stratum[one.case_id] for one in slides])
+
+
+def _classes(task: TaskConfig, slides: Sequence[Labelled]) -> Texts:
+    """(N,) all classes of the slide's case; the first one, where too few cases have these."""
+    of_case: dict[str, set[str]] = {}
+    for one in slides:
+        of_case.setdefault(one.case_id, set()).add(str(one.label))
+    whole = {case: "|".join(sorted(labels)) for case, labels in of_case.items()}
+    names, counts = np.unique(list(whole.values()), return_counts=True)
+    rare = set(names[counts < task.folds].tolist())
+    return np.array(
+        [
+            min(of_case[one.case_id]) if whole[one.case_id] in rare else whole[one.case_id]
+            for one in slides
+        ]
+    )
+
+
+def _from_files(task: TaskConfig, slides: Sequence[Labelled]) -> Ints:
+    """(N, folds) parts as foreign files say.
+
+    Where they know no test part, theirs for validation is it; where none is for validation, it is
+    taken from the training part.
+    """
+    assert task.split_files is not None
+    ids = {one.slide_id for one in slides} | {one.case_id for one in slides}
+    told = read_splits(Path(task.split_files), ids)
+    if told.unknown:
+        named = ", ".join(told.unknown[:10])
+        log.info("listed without features or label, left out: %d (%s)", len(told.unknown), named)
+    columns = []
+    cases, strata, _ = _columns(task, slides)
+    for fold, sides in sorted(told.folds.items()):
+        part_of = {name: PART_OF[side] for side, names in sides.items() for name in names}
+        found = [part_of.get(one.slide_id, part_of.get(one.case_id, UNUSED)) for one in slides]
+        parts = np.array(found, np.int64)
+        if not (parts == TEST).any():
+            parts[parts == VALIDATION] = TEST
+        if not (parts == VALIDATION).any():
+            rows = np.flatnonzero(parts == TRAIN)
+            of_them = (cases[rows], strata[rows], None, np.zeros(len(rows), bool))
+            parts[rows] = _parts(task, *of_them, fold)
+        _refuse_empty(task.split_files, fold, parts)
+        columns.append(parts)
+    return np.stack(columns, axis=1)
+
+
+def _refuse_empty(path: str, fold: int, parts: Ints) -> None:
+    """Raise where a part of a fold holds nobody."""
+    for side, part in PART_OF.items():
+        if not (parts == part).any():
+            raise HiptError(
+                f"{path}, fold {fold}: no slide with features and label is for '{side}'; check "
+                "that its ids are those of the slides or cases"
+            )
+
+
+def _corpus(weights: Sequence[str]) -> set[str]:
+    """The slides that the features' models were pretrained on, as far as that is known."""
+    lists = [Path(path).with_suffix(".corpus.csv") for path in weights]
+    return {m.slide_id for path in lists if path.exists() for m in read_corpus_list(path)}
+
+
+def _audit(slides: Sequence[Labelled], parts: Ints, corpus: set[str]) -> list[Leak]:
+    """What lies on two sides of a fold."""
+    items = [Item(one.slide_id, one.case_id, one.site) for one in slides]
+    folds = {
+        k: {
+            side: [items[i] for i in np.flatnonzero(parts[:, k] == part)]
+            for side, part in PART_OF.items()
+        }
+        for k in range(parts.shape[1])
+    }
+    return leaks(folds, corpus)
+
+
+def _look_at(name: str, task: TaskConfig, audit: Sequence[Leak]) -> None:
+    """Say what leaks; refuse a split of our own that tears apart what it must not."""
+    for kind in ("case", "site", "corpus"):
+        of_it = [leak for leak in audit if leak.kind == kind]
+        log.info("leaks by %s: %d", kind, len(of_it))
+    kept = {"grouped": {"case"}, "site": {"case", "site"}, "files": set[str]()}[task.split]
+    torn = [leak for leak in audit if leak.kind in kept and "test" in leak.sides]
+    if torn:
+        leak = torn[0]
+        raise HiptError(
+            f"tasks.{name}: {leak.kind} '{leak.value}' is on two sides of fold {leak.fold} "
+            f"({', '.join(leak.sides)}); please report this as a defect"
+        )
+
+
+def _row(leak: Leak) -> dict[str, object]:
+    """A line of the audit's table."""
+    return {
+        "fold": leak.fold,
+        "kind": leak.kind,
+        "value": leak.value,
+        "sides": " ".join(leak.sides),
+        "slides": leak.n_slides,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the slide table, the settings, the tables to make."""
+    parser = step_parser(STEP, __doc__)
+    parser.add_argument("--slides", type=Path, required=True, help="the slide table")
+    parser.add_argument("--leaks", type=Path, required=True, help="the audit to make")
+    parser.add_argument("--task", help="the task's name, where --cfg is a config file")
+    args = parser.parse_args(argv)
+    cfg = read_task_settings(STEP, SplitSettings, args.cfg, args.task)
+    run(args.slides, args.out, args.leaks, cfg)

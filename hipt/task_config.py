@@ -1,0 +1,133 @@
+"""Tasks: what is predicted of slides and cases, how they are split, and with which models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from hipt.section import Section
+
+Model = Literal[
+    "linear",
+    "hipt",
+    "hipt_finetuned",
+    "hipt_scratch",
+    "hipt_n",
+    "mean",
+    "max",
+    "abmil",
+    "clam_sb",
+    "dsmil",
+    "deepattnmisl",
+    "dgcn",
+]
+GRIDS = ("hipt_finetuned", "hipt_scratch", "hipt_n")
+"""Models that take the patch vectors of every region."""
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class FitConfig(Section):
+    """How the models of a task are fitted."""
+
+    epochs: Annotated[int, Field(ge=1)] = 20
+    """Passes over the training part; as many draws as it has units."""
+    batch: Annotated[int, Field(ge=1)] = 1
+    """Slides or cases per step; bags of different lengths are padded and masked."""
+    lr: Annotated[float, Field(gt=0)] = 2e-4
+    """Learning rate of Adam."""
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-5
+    """L2 penalty, coupled as in Adam."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    """Share of units dropped in training."""
+    balanced: bool = True
+    """Draw every class equally often; for survival every time bin with and without event."""
+    epoch: Literal["best", "last"] = "best"
+    """`best`: the epoch with the lowest validation loss; `last`: the paper's protocol."""
+    loss: Literal["nll", "cox"] = "nll"
+    """Survival: discrete-time likelihood, or Cox's partial likelihood (`batch` above 1)."""
+    bins: Annotated[int, Field(ge=2, le=50)] = 4
+    """Survival: time bins, cut at quantiles of the training part's event times."""
+    ridges: tuple[Annotated[float, Field(gt=0)], ...] = (0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0)
+    """`linear`: penalties from which the validation part chooses."""
+    seed: Annotated[int, Field(ge=0)] = 1
+    """Decides weights, draws and dropout, for each fold by itself."""
+
+
+class TaskConfig(Section):
+    """One prediction task."""
+
+    kind: Literal["classification", "survival"]
+    """What is predicted: a class, or the risk of an event in time."""
+    label: str | None = None
+    """Classification: column with the class."""
+    time: str | None = None
+    """Survival: column with the months until the event or the end of follow-up."""
+    event: str | None = None
+    """Survival: column with 1 where the event happened, 0 where it was not seen."""
+    censorship: str | None = None
+    """Survival: the opposite column, 1 where the event was not seen; instead of `event`."""
+    labels: str | None = None
+    """CSV or Parquet with slide_id or case_id and these columns; null: the sheet."""
+    classes: tuple[str, ...] | None = None
+    """Classes in order, others are left out; null: all that occur, sorted."""
+    unit: Literal["case", "slide"] | None = None
+    """What gets a prediction; null: cases for survival, slides for classification."""
+    features: str | None = None
+    """Parquet with slide_id and embedding, a row per region; null: the workflow's own regions."""
+    split: Literal["grouped", "site", "files"] = "grouped"
+    """By case; by case and site; or as in `split_files`."""
+    split_files: str | None = None
+    """Folder of CLAM's splits_<k>.csv, or a Patho-Bench TSV."""
+    folds: Annotated[int, Field(ge=2, le=100)] = 5
+    """Folds; with `files` as many as there are."""
+    validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    """Share of the training cases that choose epoch and penalty."""
+    train_fractions: tuple[Fraction, ...] = (1.0,)
+    """Shares of the training part to fit with; smaller ones are parts of larger ones."""
+    models: tuple[Model, ...] = ("linear", "hipt")
+    """What is fitted; `linear` is the baseline to beat."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Decides folds, parts and bootstrap."""
+    resamples: Annotated[int, Field(ge=100, le=100_000)] = 1000
+    """Bootstrap resamples of cases behind every interval."""
+    fit: FitConfig = FitConfig()
+
+    @property
+    def by(self) -> Literal["case", "slide"]:
+        """What gets a prediction."""
+        return self.unit or ("case" if self.kind == "survival" else "slide")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are read."""
+        named = (self.label, self.time, self.event, self.censorship)
+        return tuple(name for name in named if name is not None)
+
+    @model_validator(mode="after")
+    def _asked(self) -> Self:
+        if self.kind == "classification":
+            if self.label is None or self.time or self.event or self.censorship:
+                raise ValueError("a classification needs label, and no time, event or censorship")
+        elif self.time is None or self.label is not None or self.classes is not None:
+            raise ValueError("a survival task needs time, and no label or classes")
+        elif (self.event is None) == (self.censorship is None):
+            raise ValueError("a survival task needs either event or censorship")
+        if self.classes is not None and len(set(self.classes)) < max(2, len(self.classes)):
+            raise ValueError("classes must be at least two, each named once")
+        return self
+
+    @model_validator(mode="after")
+    def _fitted(self) -> Self:
+        if (self.split == "files") != (self.split_files is not None):
+            raise ValueError("split_files and split: files go together")
+        if self.fit.loss == "cox" and self.fit.batch < 2 and self.kind == "survival":
+            raise ValueError("fit.loss: cox compares cases with each other; set fit.batch above 1")
+        if self.features is not None and (grids := [m for m in self.models if m in GRIDS]):
+            raise ValueError(f"{grids[0]} takes patches, which a file of features does not hold")
+        for name in ("models", "train_fractions"):
+            given = getattr(self, name)
+            if not given or len(set(given)) < len(given):
+                raise ValueError(f"{name} must have at least one entry, each once")
+        return self

@@ -1,0 +1,178 @@
+"""The fit step: what can be found is found, nothing leaks, and finished folds are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hipt.config import Config, task_settings
+from hipt.core.metrics import auc
+from hipt.core.survival import harrell_c
+from hipt.errors import HiptError
+from hipt.io.fold_files import read_fold
+from hipt.io.tables import read_table, vectors
+from hipt.io.task_tables import EPOCHS
+from hipt.io.task_units import TEST, read_units
+from hipt.steps import fit, split
+
+CASES, REGIONS, DIM = 90, 5, 12
+QUICK = {"epochs": 15, "lr": 3e-3, "batch": 4}
+
+
+class FittedTask:
+    """A task whose answer lies in the mean of a case's regions."""
+
+    def __init__(self, folder: Path, kind: str = "classification", **task: Any) -> None:
+        self.folder = folder
+        asked = (
+            {"label": "grade"}
+            if kind == "classification"
+            else {"time": "months", "event": "died", "unit": "slide"}
+        )
+        self.values = {
+            **{"kind": kind, "folds": 3, "validation": 0.2, "fit": QUICK, **asked},
+            **{"features": str(folder / "features.parquet"), "labels": str(folder / "labels.csv")},
+            **task,
+        }
+        (folder / "slides.csv").write_text("slide_id,path\nnone,none.svs\n")
+        self.write(shuffled=False)
+
+    def write(self, *, shuffled: bool) -> None:
+        """Features, and labels that follow from them, or not at all."""
+        rng = np.random.default_rng(1)
+        values = rng.normal(size=(CASES, REGIONS, DIM)).astype(np.float32)
+        signal = rng.normal(size=CASES)
+        values[:, :, 0] += 2 * signal[:, None]
+        ids = [f"s{i:03}" for i in range(CASES)]
+        told = rng.permutation(signal) if shuffled else signal
+        months = np.exp(-told + 0.1 * rng.normal(size=CASES)) * 12
+        lines = ["slide_id,case_id,grade,months,died"]
+        for i, name in enumerate(ids):
+            lines.append(f"{name},{name},{'ab'[int(told[i] > 0)]},{months[i]:.3f},{i % 4 > 0:d}")
+        (self.folder / "labels.csv").write_text("\n".join(lines) + "\n")
+        table = {"slide_id": np.repeat(ids, REGIONS), "embedding": vectors(values.reshape(-1, DIM))}
+        pq.write_table(pa.table(table), self.folder / "features.parquet")
+
+    @property
+    def folds(self) -> Path:
+        return self.folder / "tasks" / "t" / "folds.parquet"
+
+    def told(self, step: str) -> str:
+        config = Config.model_validate(
+            {"slides": {"sheet": str(self.folder / "slides.csv")}, "tasks": {"t": self.values}}
+        )
+        return task_settings(step, config, "t").model_dump_json()
+
+    def run(self, model: str, fraction: str = "1", threads: int = 1) -> list[dict[str, Any]]:
+        """Split if that was not done, and fit; the predictions."""
+        table = ["--slides", str(self.folder / "slides.parquet")]
+        self.folds.parent.mkdir(parents=True, exist_ok=True)
+        if not self.folds.exists():
+            out = ["--leaks", str(self.folder / "leaks.parquet"), "--out", str(self.folds)]
+            split.main([*table, "--cfg", self.told("split"), *out])
+        out = self.made(model, fraction)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        arguments = ["--folds", str(self.folds), "--cfg", self.told("fit"), "--out", str(out)]
+        fit.main([*table, *arguments, "--threads", str(threads)])
+        return read_table(out).to_pylist()
+
+    def made(self, model: str, fraction: str = "1") -> Path:
+        return self.folds.parent / model / fraction / "predictions.parquet"
+
+
+def found(rows: list[dict[str, Any]]) -> float:
+    """AUC over all test parts together."""
+    p = np.array([[row["p_0"], row["p_1"]] for row in rows])
+    return auc(np.array([row["y"] for row in rows]), p)
+
+
+@pytest.mark.parametrize("model", ["linear", "mean", "abmil", "hipt", "deepattnmisl"])
+def test_a_class_is_found_and_every_unit_is_predicted_once(tmp_path: Path, model: str):
+    task = FittedTask(tmp_path)
+    rows = task.run(model)
+    units = read_units(task.folds)
+    assert sorted(row["unit"] for row in rows) == list(units.names)
+    for row in rows:
+        assert units.parts[units.names.index(row["unit"]), row["fold"]] == TEST
+        assert row["p_0"] + row["p_1"] == pytest.approx(1)
+    assert found(rows) > 0.85
+
+
+@pytest.mark.parametrize("model", ["linear", "abmil"])
+def test_shuffled_labels_are_not_found(tmp_path: Path, model: str):
+    task = FittedTask(tmp_path)
+    task.write(shuffled=True)
+    assert 0.3 < found(task.run(model)) < 0.7
+
+
+@pytest.mark.parametrize(("model", "loss"), [("linear", "nll"), ("abmil", "nll"), ("mean", "cox")])
+def test_a_risk_is_found(tmp_path: Path, model: str, loss: str):
+    task = FittedTask(tmp_path, kind="survival", fit=QUICK | {"loss": loss})
+    rows = task.run(model)
+    columns = {name: np.array([row[name] for row in rows]) for name in ("time", "event", "risk")}
+    by_fold = [
+        harrell_c(*(columns[name][mine] for name in ("time", "event", "risk"))).value
+        for fold in range(3)
+        if len(mine := [i for i, row in enumerate(rows) if row["fold"] == fold])
+    ]
+    assert np.mean(by_fold) > 0.75
+    assert ("hazard_3" in rows[0]) == (model == "abmil")
+
+
+def test_finished_folds_are_kept_and_the_rest_does_not_hang_on_them(tmp_path: Path):
+    task = FittedTask(tmp_path)
+    rows = task.run("abmil")
+    out = task.made("abmil")
+    whole = {path.name: path.read_bytes() for path in out.parent.iterdir()}
+    assert {"fold_0.safetensors", "predictions.parquet", "epochs.parquet"} <= set(whole)
+    for name in ("fold_1.safetensors", "predictions.parquet", "epochs.parquet"):
+        out.with_name(name).unlink()
+    kept = out.with_name("fold_0.safetensors").stat().st_mtime_ns
+    assert task.run("abmil", threads=2) == rows
+    assert out.with_name("fold_0.safetensors").stat().st_mtime_ns == kept
+    assert {path.name: path.read_bytes() for path in out.parent.iterdir()} == whole
+
+
+def test_other_settings_fit_anew(tmp_path: Path):
+    task = FittedTask(tmp_path)
+    rows = task.run("mean")
+    task.values["fit"] = QUICK | {"lr": 1e-3}
+    assert task.run("mean") != rows
+
+
+def test_what_a_fold_keeps(tmp_path: Path):
+    task = FittedTask(tmp_path)
+    rows = task.run("abmil")
+    fold = read_fold(task.made("abmil").with_name("fold_0.safetensors"))
+    assert fold is not None
+    assert list(fold.units) == [row["unit"] for row in rows if row["fold"] == 0]
+    for attention in fold.attention:
+        assert len(attention) == REGIONS
+        assert float(attention.sum()) == pytest.approx(1, abs=1e-5)
+    epochs = read_table(task.made("abmil").with_name("epochs.parquet"), EPOCHS).to_pylist()
+    assert len(epochs) == 3 * QUICK["epochs"]
+    for k in range(3):
+        mine = [row for row in epochs if row["fold"] == k]
+        chosen = next(row for row in mine if row["chosen"])
+        assert chosen["validation_loss"] == min(row["validation_loss"] for row in mine)
+
+
+def test_a_fraction_trains_with_less_and_tests_the_same(tmp_path: Path):
+    task = FittedTask(tmp_path)
+    rows, fewer = task.run("linear"), task.run("linear", "0.3")
+    assert [row["unit"] for row in fewer] == [row["unit"] for row in rows]
+    assert fewer != rows
+
+
+def test_a_foreign_fold_file_is_named(tmp_path: Path):
+    task = FittedTask(tmp_path)
+    task.run("linear")
+    file = task.made("linear").with_name("fold_0.safetensors")
+    file.write_bytes(b"nothing of the kind")
+    with pytest.raises(HiptError, match=r"fold_0\.safetensors: "):
+        task.run("linear")

@@ -1,0 +1,74 @@
+# Prediction tasks: folds and their audit, one fit per model and training fraction, the scores.
+if CONFIG.tasks:
+
+    checkpoint split:
+        input:
+            slides=slides_of_task,
+            given=task_files,
+        output:
+            folds=f"{RESULTS.root}/tasks/{{task}}/folds.parquet",
+            leaks=f"{RESULTS.root}/tasks/{{task}}/leaks.parquet",
+        log:
+            f"{RESULTS.root}/logs/split/{{task}}.log",
+        conda:
+            "../../environment.yml"
+        resources:
+            mem_mb=4000,
+        params:
+            cfg=told_of_task("split"),
+            slides=str(RESULTS.slides),
+            rows=task_rows,
+        shell:
+            """
+            python -m hipt split --slides {params.slides:q} --cfg {params.cfg:q} \
+                --leaks {output.leaks:q} --out {output.folds:q} 2>&1 | tee {log:q} >&2
+            """
+
+    rule fit:
+        input:
+            folds=folds_of_task,
+        output:
+            table=f"{RESULTS.root}/tasks/{{task}}/{{model}}/{{fraction}}/predictions.parquet",
+            epochs=f"{RESULTS.root}/tasks/{{task}}/{{model}}/{{fraction}}/epochs.parquet",
+        log:
+            f"{RESULTS.root}/logs/fit/{{task}}.{{model}}.{{fraction}}.log",
+        benchmark:
+            f"{RESULTS.root}/benchmarks/fit/{{task}}.{{model}}.{{fraction}}.tsv"
+        conda:
+            "../../environment.yml"
+        threads: 16
+        resources:
+            mem_mb=8000,
+        params:
+            cfg=told_of_task("fit"),
+            slides=str(RESULTS.slides),
+            version=VERSION["fit"],
+        shell:
+            """
+            python -m hipt fit --folds {input.folds:q} --slides {params.slides:q} \
+                --cfg {params.cfg:q} --threads {threads} --out {output.table:q} \
+                2>&1 | tee {log:q} >&2
+            """
+
+    rule evaluate:
+        input:
+            folds=folds_of_task,
+            tables=predictions_of_task,
+        output:
+            scores=f"{RESULTS.root}/tasks/{{task}}/scores.parquet",
+            differences=f"{RESULTS.root}/tasks/{{task}}/differences.parquet",
+        log:
+            f"{RESULTS.root}/logs/evaluate/{{task}}.log",
+        conda:
+            "../../environment.yml"
+        resources:
+            mem_mb=4000,
+        params:
+            cfg=told_of_task("evaluate"),
+            version=VERSION["evaluate"],
+        shell:
+            """
+            python -m hipt evaluate --predictions {input.tables:q} --cfg {params.cfg:q} \
+                --differences {output.differences:q} --out {output.scores:q} \
+                2>&1 | tee {log:q} >&2
+            """
