@@ -277,7 +277,7 @@ TOLD_OF_TASK = {
     **{"fit": {"epochs": 3}, "models": ["linear"], "train_fractions": [0.5]},
 }
 HEARD = {
-    **dict.fromkeys(TOLD_OF_TASK, {"split"}),
+    **{key: {"split"} for key in TOLD_OF_TASK},
     **{"split": {"split", "fit"}, "seed": {"split", "fit", "evaluate"}},
     **{"features": {"split", "fit"}, "fit": {"split", "fit"}},
     "resamples": {"split", "evaluate"},

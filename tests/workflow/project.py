@@ -43,7 +43,9 @@ class Ran:
     @property
     def jobs(self) -> Counter[str]:
         """Jobs that were started, per rule, the closing `all` left out."""
-        return Counter(re.findall(r"^(?:local)?rule (\w+):", self.text, re.M)) - Counter(["all"])
+        return Counter(
+            re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", self.text, re.M)
+        ) - Counter(["all"])
 
 
 class Project:

@@ -1,0 +1,149 @@
+"""Tasks in the workflow: what runs after a change of labels, tasks, models, slides."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.workflow.project import Project
+
+pytestmark = pytest.mark.workflow
+
+NAMES = "abcdefgh"
+TASKS: dict[str, Any] = {
+    "grade": {
+        **{"kind": "classification", "label": "grade", "folds": 2, "validation": 0.4},
+        **{"models": ["linear", "mean"], "fit": {"epochs": 2}, "resamples": 200},
+    },
+    "outcome": {
+        **{"kind": "survival", "time": "months", "event": "died", "folds": 2, "validation": 0.4},
+        **{"models": ["linear"], "resamples": 200},
+    },
+}
+ALL = {"split": 2, "fit": 3, "evaluate": 2, "report": 1}
+
+
+def cells(number: int) -> dict[str, str]:
+    """Labels of a slide."""
+    return {"grade": "lh"[number % 2], "months": str(3 * number + 2), "died": str(number % 4 // 2)}
+
+
+@pytest.fixture(scope="module")
+def evaluated(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Eight slides with two tasks, after a run."""
+    project = finished.copy(tmp_path_factory.mktemp("tasks") / "p")
+    rows = []
+    for number, name in enumerate(NAMES):
+        old = project.read_sheet()[number % 4]["path"]
+        path = f"slides/task-{name}.tif"
+        shutil.copy2(project.folder / old, project.folder / path)
+        rows.append({"slide_id": f"task-{name}", "path": path, **cells(number)})
+    project.write_sheet(rows)
+    project.configure(tasks=TASKS)
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert ALL.items() <= ran.jobs.items()
+    return project
+
+
+@pytest.fixture
+def project(evaluated: Project, tmp_path: Path) -> Project:
+    return evaluated.copy(tmp_path / "p")
+
+
+def scores(project: Project, task: str) -> pl.DataFrame:
+    return pl.read_parquet(project.results / "tasks" / task / "scores.parquet")
+
+
+def changed(before: dict[str, str], after: dict[str, str], task: str) -> set[str]:
+    """Files of a task that differ."""
+    mine = {name for name in before | after if name.startswith(f"tasks/{task}/")}
+    return {name for name in mine if before.get(name) != after.get(name)}
+
+
+def test_every_task_has_scores_and_the_page_shows_them(evaluated: Project):
+    assert set(scores(evaluated, "grade")["model"]) == {"linear", "mean"}
+    assert "c_index" in set(scores(evaluated, "outcome")["metric"])
+    page = (evaluated.results / "report.html").read_text()
+    section = page.split('id="tasks"')[1]
+    assert "grade: scores" in section
+    assert "outcome: scores" in section
+
+
+def test_nothing_changed(project: Project):
+    ran = project.run()
+    assert (ran.rc, ran.jobs) == (0, {})
+
+
+def test_a_label_touches_the_tasks_that_read_it(project: Project):
+    before = project.content()
+    project.change_row("task-c", grade="h")
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert ran.jobs == {"split": 1, "fit": 2, "evaluate": 1, "report": 1}
+    assert changed(before, project.content(), "grade")
+    assert not changed(before, project.content(), "outcome")
+
+
+def test_an_unread_column_touches_nothing(project: Project):
+    project.change_row("task-c", remark="pale")
+    assert project.run().jobs == {}
+
+
+def test_a_model_more_is_fitted_alone(project: Project):
+    tasks = TASKS | {"grade": TASKS["grade"] | {"models": ["linear", "mean", "abmil"]}}
+    project.configure(tasks=tasks)
+    before = project.content()
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert ran.jobs["fit"] == 1
+    after = project.content()
+    kept = {name for name in before if name.startswith("tasks/grade/mean/")}
+    assert kept
+    assert all(before[name] == after[name] for name in kept)
+    assert not changed(before, after, "outcome")
+
+
+def test_a_new_slide_joins_and_no_member_moves(project: Project):
+    def members() -> dict[str, int]:
+        table = pl.read_csv(project.results / "tasks" / "grade" / "members.csv")
+        return dict(table.iter_rows())
+
+    before = members()
+    extra = project.folder / "slides" / "extra.tif"
+    shutil.copy2(project.folder / "slides" / "task-a.tif", extra)
+    row = {"slide_id": "extra", "path": "slides/extra.tif", **cells(8)}
+    project.write_sheet([*project.read_sheet(), row])
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert ran.jobs["embed_regions"] == 1
+    after = members()
+    assert before.items() < after.items()
+    assert set(after) - set(before) == {"extra"}
+
+
+def test_a_slide_without_label_fits_nothing_anew(project: Project):
+    extra = project.folder / "slides" / "extra.tif"
+    shutil.copy2(project.folder / "slides" / "task-a.tif", extra)
+    row = {"slide_id": "extra", "path": "slides/extra.tif"}
+    project.write_sheet([*project.read_sheet(), row])
+    before = project.content()
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert ran.jobs["split"] == 2
+    assert "fit" not in ran.jobs
+    after = project.content()
+    assert not changed(before, after, "grade") | changed(before, after, "outcome")
+
+
+def test_a_killed_run_goes_on_to_the_same_results(evaluated: Project, project: Project):
+    shutil.rmtree(project.results / "tasks")
+    (project.results / "report.html").unlink()
+    assert project.run_and_kill(12.0)
+    ran = project.run("--rerun-incomplete")
+    assert ran.rc == 0, ran.text
+    assert project.content() == evaluated.content()
