@@ -8,7 +8,7 @@ import io
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,8 +92,8 @@ def read_label_table(file: Path, columns: Sequence[str], setting: str) -> LabelT
     places = [header.index(name) for name in read]
     entries: dict[str, list[Entry]] = {}
     for number, cells in rows:
-        values = {name: _text(cells[at]) for name, at in zip(read, places, strict=True)}
-        entry = Entry(file, number, values)
+        values = {name: cells[at] for name, at in zip(read, places, strict=True)}
+        entry = Entry(file, number, given(values, read))
         if not values[key]:
             raise entry.wrong(key, "is empty; give every row an id")
         entries.setdefault(bare(values[key]), []).append(entry)
@@ -112,9 +112,10 @@ def no_column(file: Path | str, name: str, known: Sequence[str], remedy: str) ->
     return HiptError(f"{file}: column '{name}' is missing ({hint}); {remedy}")
 
 
-def _text(cell: str) -> str:
-    text = cell.strip()
-    return "" if text in _MISSING else text
+def given(cells: Mapping[str, str], columns: Iterable[str]) -> dict[str, str]:
+    """Some columns of a row; empty where a value is missing, or what tables write for that."""
+    texts = {name: cells.get(name, "").strip() for name in columns}
+    return {name: "" if text in _MISSING else text for name, text in texts.items()}
 
 
 def _parquet(file: Path) -> tuple[list[str], _Rows]:

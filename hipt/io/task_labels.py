@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hipt.errors import HiptError
-from hipt.io.label_tables import Entry, bare, no_column, read_label_table
+from hipt.io.label_tables import Entry, bare, given, no_column, read_label_table
 from hipt.io.label_values import Value, check_same_cases, check_same_rows, read_value
 from hipt.io.sheets import SlideRow
 from hipt.task_config import TaskConfig
@@ -145,13 +145,13 @@ def _source(name: str, task: TaskConfig, rows: Sequence[SlideRow], case_from: st
         table = read_label_table(file, task.columns, f"tasks.{name}")
         return _Source(name, task, file, table.key, table.entries, by_id, case_from)
     cells = {row.slide_id: {"site": row.site, **row.labels} for row in rows}
-    known = sorted({column for values in cells.values() for column in values})
+    known = sorted(set().union(*cells.values()))
     for column in task.columns:
         if column not in known:
             remedy = f"add it, correct tasks.{name}, or name a table in tasks.{name}.labels"
             raise no_column(SHEET, column, known, remedy)
     entries = {
-        slide_id: [Entry(f"{SHEET}, slide '{slide_id}'", None, values)]
+        slide_id: [Entry(f"{SHEET}, slide '{slide_id}'", None, given(values, task.columns))]
         for slide_id, values in cells.items()
     }
     return _Source(name, task, SHEET, "slide_id", entries, by_id, case_from)
@@ -171,7 +171,7 @@ def _find(source: _Source, slide_id: str, row: SlideRow | None) -> _Found | None
     elif source.key == "slide_id":
         entries = source.entries.get(bare(slide_id), [])
     else:
-        entries = source.entries.get(_case(source, slide_id, row, {}), [])
+        entries = source.entries.get(bare(_case(source, slide_id, row, {})), [])
     if not entries:
         return None
     value = read_value(source.task, entries[0])
@@ -254,12 +254,12 @@ def _unknown(source: _Source, label: str) -> HiptError:
     column = source.task.columns[0]
     there = {entry.cells[column] for entries in source.entries.values() for entry in entries}
     if label in there:
-        reason = "no slide with embeddings has it"
+        reason = "slides without embeddings, or excluded ones, have it"
     else:
         near = difflib.get_close_matches(label, there, n=3, cutoff=0.5) or sorted(there - {""})[:10]
-        reason = f"found are such as {', '.join(near)}"
-    problem = f"class '{label}' does not occur in {source.file}, column '{column}' ({reason})"
-    return HiptError(f"{source.setting('classes')}: {problem}; correct or leave out")
+        reason = f"found: {', '.join(near)}"
+    problem = f"no slide has class '{label}' in {source.file}, column '{column}' ({reason})"
+    return HiptError(f"{source.setting('classes')}: {problem}; correct it or leave it out")
 
 
 def _check_folds(source: _Source, what: str, cases: Collection[str]) -> None:
