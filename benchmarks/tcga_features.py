@@ -22,7 +22,7 @@ FILES = ("brca", "kidney", "lung", "survival_rest")
 
 
 def main() -> None:
-    """Write <out>/features.parquet."""
+    """Write <out>/features.parquet and <out>/slides.csv."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
@@ -45,6 +45,8 @@ def main() -> None:
             ids += [row["slide_id"]] * row["n_regions"]
     table = pa.table({"slide_id": ids, "embedding": vectors(np.concatenate(parts))})
     pq.write_table(table, args.out / "features.parquet", compression="zstd")
+    sheet = pl.DataFrame({"slide_id": sorted(seen)}).with_columns(path=pl.col("slide_id") + ".svs")
+    sheet.write_csv(args.out / "slides.csv")
     print(f"{args.out / 'features.parquet'}: {len(seen)} slides, {len(ids)} regions")
 
 
