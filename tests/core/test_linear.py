@@ -1,0 +1,56 @@
+"""The linear baselines: at the optimum of their penalised likelihoods, penalties by validation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+
+from hipt.core.linear import Scale, fit_classes, fit_hazard, logistic_ridge
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 4))
+Y = (X[:, 0] + 0.5 * RNG.normal(size=60) > 0).astype(np.int64) + (X[:, 1] > 1)
+
+
+def test_logistic_regression_is_at_its_optimum():
+    weight = RNG.uniform(0.5, 2, 60)
+    weights, bias = logistic_ridge(X, Y, 3, 0.7, weight)
+    off = weight[:, None] * (softmax(X @ weights + bias, axis=1) - np.eye(3)[Y])
+    np.testing.assert_allclose(X.T @ off + 0.7 * weights, 0, atol=1e-3)
+    np.testing.assert_allclose(off.sum(0), 0, atol=1e-3)
+
+    def loss(w: np.ndarray) -> float:
+        log_p = log_softmax(X @ w + bias, axis=1)[np.arange(60), Y]
+        return float(-(weight * log_p).sum() + 0.35 * np.square(w).sum())
+
+    for _ in range(20):
+        assert loss(weights + 0.01 * RNG.normal(size=weights.shape)) > loss(weights)
+
+
+def test_a_constant_column_says_nothing():
+    values = np.column_stack([np.full(5, 7.0), np.arange(5.0)])
+    scaled = Scale.of(values)(values)
+    assert not scaled[:, 0].any()
+    assert scaled[:, 1].std() == pytest.approx(1)
+
+
+def test_the_penalty_that_validates_best_is_chosen_and_units_left_out_do_not_count():
+    parts = (np.arange(30), np.arange(30, 45))
+    ridges = (1e-3, 1.0, 1e3)
+    found = fit_classes(X, Y, 3, parts, ridges, balanced=False)
+    assert found.ridge == ridges[int(np.argmin(found.losses))]
+    log_p = log_softmax(found(X), axis=1)[np.arange(30, 45), Y[30:45]]
+    assert min(found.losses) == pytest.approx(-log_p.mean())
+    changed = X.copy()
+    changed[45:] = 99
+    again = fit_classes(changed, Y, 3, parts, ridges, balanced=False)
+    np.testing.assert_array_equal(again.weights, found.weights)
+
+
+def test_hazards_rise_with_what_kills():
+    time = np.exp(-X[:, 2]) * 10
+    event = np.arange(60) % 5 > 0
+    found = fit_hazard(X, time, event, (np.arange(40), np.arange(40, 60)), (0.1, 1.0, 10.0))
+    assert found.weights[2, 0] > 3 * np.abs(np.delete(found.weights[:, 0], 2)).max()
+    assert np.corrcoef(found(X)[:, 0], X[:, 2])[0, 1] > 0.9
