@@ -26,10 +26,10 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from hipt.config import settings
 from hipt.io.stages import Stage, stage_of
 from hipt.nn.encoders import choose_precision
 from hipt.nn.trainer import Trainer, step_seed
+from hipt.told import settings
 
 ROUNDS = 3
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -27,7 +27,6 @@ import torch
 from cohort import Cohort
 from torch import nn
 
-from hipt.config import settings
 from hipt.core.knn import knn_predict, standardised
 from hipt.io.checkpoints import write_weights
 from hipt.io.stages import Stage, stage_of
@@ -36,6 +35,7 @@ from hipt.nn.encoders import HIPT_MEAN, HIPT_STD, PatchEncoder, inference
 from hipt.nn.trainer import Trainer, step_seed
 from hipt.nn.vit import initialise
 from hipt.recipe import PatchViewsConfig
+from hipt.told import settings
 
 K = 10
 """Neighbours that vote, whatever the features."""

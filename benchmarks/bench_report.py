@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hipt.config import Config, ReportSettings
+from hipt.config import Config
 from hipt.io.images import write_jpeg
 from hipt.io.tables import SLIDES, write_rows
+from hipt.told import ReportSettings
 
 
 def slide(number: int, rng: np.random.Generator) -> dict[str, object]:

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from cohort import Cohort
 
-from hipt.config import settings
 from hipt.io.slides import Slide, open_slide
 from hipt.io.tables import INDICES, read_table
 from hipt.steps import segment, tile
+from hipt.told import settings
 
 BLOCK_PX = 1024
 

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hipt.config import Config, settings
+from hipt.config import Config
 from hipt.io.batches import Ledger, updated, write_ledger
 from hipt.io.results import Results
 from hipt.io.sheets import read_sheet
+from hipt.told import settings
 
 INPUT = {"tile": "segment", "embed_patches": "tile", "embed_regions": "patches"}
 BEFORE = {"tile": "segment", "embed_patches": "tile", "embed_regions": "embed_patches"}

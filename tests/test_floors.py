@@ -16,6 +16,7 @@ FLOOR = {
     "recipe": 1,
     "task_config": 1,
     "config": 1,
+    "told": 1,
     "core": 2,
     "nn": 2,
     "io": 3,

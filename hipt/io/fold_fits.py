@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hipt.config import FitSettings
 from hipt.core.linear import Linear, fit_classes, fit_hazard
 from hipt.core.phenotypes import phenotype_centres, phenotypes
 from hipt.core.splits import subsample
@@ -26,6 +25,7 @@ from hipt.nn.encoders import build_region_encoder
 from hipt.nn.fitting import BagData, answers, fit
 from hipt.nn.mil import CLUSTERS, MODELS, BagModel, build
 from hipt.nn.vit import initialise
+from hipt.told import FitSettings
 
 LINEAR = "linear"
 

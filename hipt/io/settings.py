@@ -9,10 +9,11 @@ from typing import TypeVar
 
 import yaml
 
-from hipt.config import Config, settings, task_settings
+from hipt.config import Config
 from hipt.errors import HiptError
 from hipt.io.models import resolved
 from hipt.section import Section, parse
+from hipt.told import settings, task_settings
 
 S = TypeVar("S", bound=Section)
 

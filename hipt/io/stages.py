@@ -11,7 +11,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from hipt.config import PretrainSettings
 from hipt.core.sampling import Share
 from hipt.io.checkpoints import read_weights
 from hipt.io.corpus import read_corpus, read_grid_corpus
@@ -26,6 +25,7 @@ from hipt.nn.vit import ViT, initialise, vit256, vit4096
 from hipt.nn.weights import load_strictly
 from hipt.recipe import DinoConfig, PretrainPatchesConfig, PretrainRegionsConfig, recipe
 from hipt.section import Section
+from hipt.told import PretrainSettings
 
 Views = Callable[[Tensor, torch.Generator], list[Tensor]]
 

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from hipt.config import EmbedPatchesSettings
 from hipt.errors import SlideError
 from hipt.io.checkpoints import load_patch_encoder
 from hipt.io.devices import compute_device
@@ -36,6 +35,7 @@ from hipt.io.tables import (
 )
 from hipt.nn.encoders import choose_precision, inference
 from hipt.steps import VERSION
+from hipt.told import EmbedPatchesSettings
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hipt.config import EmbedRegionsSettings
 from hipt.io.checkpoints import load_region_encoder
 from hipt.io.digests import weights_identity
 from hipt.io.indices import BatchRun, Row, kept_facts, read_index
@@ -22,6 +21,7 @@ from hipt.io.tables import PatchEmbeddings, region_embeddings_schema, vectors, w
 from hipt.nn.encoders import choose_precision, inference
 from hipt.nn.vit import ViT
 from hipt.steps import VERSION
+from hipt.told import EmbedRegionsSettings
 
 log = logging.getLogger(__name__)
 

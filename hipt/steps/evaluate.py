@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from hipt.config import EvaluateSettings
 from hipt.core.evaluation import (
     METRICS,
     Classified,
@@ -31,6 +30,7 @@ from hipt.io.predictions import Predictions, read_predictions
 from hipt.io.settings import read_task_settings, step_parser
 from hipt.io.tables import write_rows
 from hipt.io.task_tables import DIFFERENCES, SCORES
+from hipt.told import EvaluateSettings
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from hipt.config import FitSettings
 from hipt.errors import HiptError
 from hipt.io.devices import compute_device
 from hipt.io.fold_files import FoldFit, read_fold, write_fold
@@ -25,6 +24,7 @@ from hipt.io.task_tables import EPOCHS, predictions_schema
 from hipt.io.task_units import Units, read_units
 from hipt.nn.slide_losses import hazards, risk_of
 from hipt.steps import VERSION
+from hipt.told import FitSettings
 
 log = logging.getLogger(__name__)
 

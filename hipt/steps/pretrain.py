@@ -14,7 +14,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from hipt.config import PretrainSettings
 from hipt.errors import HiptError
 from hipt.io.checkpoints import write_weights
 from hipt.io.corpus_list import corpus_digest, write_corpus_list
@@ -29,6 +28,7 @@ from hipt.nn.dino import collapsed, diverged
 from hipt.nn.encoders import choose_precision
 from hipt.nn.trainer import Step, Trainer, step_seed
 from hipt.steps import VERSION
+from hipt.told import PretrainSettings
 
 log = logging.getLogger(__name__)
 

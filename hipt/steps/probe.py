@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hipt.config import PatchEncoderConfig, ProbeSettings, RegionEncoderConfig
+from hipt.config import PatchEncoderConfig, RegionEncoderConfig
 from hipt.core.knn import balanced_accuracy, knn_predict, standardised
 from hipt.errors import HiptError
 from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
@@ -33,6 +33,7 @@ from hipt.io.settings import read_settings, step_parser
 from hipt.io.sheets import read_sheet
 from hipt.io.tables import MANIFEST, PROBE, PatchEmbeddings, matrix, read_table, write_rows
 from hipt.nn.encoders import inference
+from hipt.told import ProbeSettings
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import yaml
 
 from hipt import __version__
-from hipt.config import Config, ReportSettings
+from hipt.config import Config
 from hipt.core.cohort import distributions, histograms, totals
 from hipt.errors import STATUSES, TROUBLE, HiptError, Status
 from hipt.io.benchmarks import per_rule, read_jobs
@@ -32,6 +32,7 @@ from hipt.io.tables import PROBE, SLIDES, read_table
 from hipt.io.tasks_page import tasks
 from hipt.io.training_page import trainings
 from hipt.steps import VERSION
+from hipt.told import ReportSettings
 
 log = logging.getLogger(__name__)
 

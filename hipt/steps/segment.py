@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hipt.config import SegmentSettings
 from hipt.core.tissue import contours, find_tissue, tissue_mm2
 from hipt.errors import HiptError, SlideError
 from hipt.io.annotations import read_outside_mask, write_contours
@@ -22,6 +21,7 @@ from hipt.io.shards import KEY, Provenance, fingerprint
 from hipt.io.sheets import SlideRow, read_sheet
 from hipt.io.slides import Slide, SlideInfo, identity, open_slide
 from hipt.steps import VERSION
+from hipt.told import SegmentSettings
 
 STEP = "segment"
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from hipt.config import SlidesSettings
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger
 from hipt.io.results import SHARD_SUFFIX, Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.sheets import SlideRow, read_sheet
 from hipt.io.tables import INDICES, SLIDES, read_table, write_table
+from hipt.told import SlidesSettings
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hipt.config import SplitSettings
 from hipt.core.leaks import SIDES, Item, Leak, leaks
 from hipt.core.splits import grouped_folds, site_folds, validation_part
 from hipt.core.survival import bin_of, time_bins
@@ -25,6 +24,7 @@ from hipt.io.task_members import read_members, write_members
 from hipt.io.task_tables import FOLDS, LEAKS
 from hipt.io.task_units import TEST, TRAIN, UNUSED, VALIDATION
 from hipt.task_config import TaskConfig
+from hipt.told import SplitSettings
 
 log = logging.getLogger(__name__)
 

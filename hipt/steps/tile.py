@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hipt.config import TileSettings
 from hipt.core.geometry import ReadPlan
 from hipt.core.grid import Grid, TissueMask, region_grid
 from hipt.io.headers import slide_plan
@@ -16,6 +15,7 @@ from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import Provenance, fingerprint
 from hipt.io.tables import MANIFEST, write_table
 from hipt.steps import VERSION
+from hipt.told import TileSettings
 
 STEP = "tile"
 

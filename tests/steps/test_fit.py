@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hipt.config import Config, task_settings
+from hipt.config import Config
 from hipt.core.metrics import auc
 from hipt.core.survival import harrell_c
 from hipt.errors import HiptError
@@ -19,6 +19,7 @@ from hipt.io.tables import read_table, vectors
 from hipt.io.task_tables import EPOCHS
 from hipt.io.task_units import TEST, read_units
 from hipt.steps import fit, split
+from hipt.told import task_settings
 
 CASES, REGIONS, DIM = 90, 5, 12
 QUICK = {"epochs": 15, "lr": 3e-3, "batch": 4}

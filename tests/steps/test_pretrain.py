@@ -13,12 +13,13 @@ import polars as pl
 import pytest
 import torch
 
-from hipt.config import Config, settings
+from hipt.config import Config
 from hipt.errors import HiptError
 from hipt.io.checkpoints import load_patch_encoder, read_weights
 from hipt.io.corpus_list import read_corpus_list
 from hipt.nn.trainer import Trainer
 from hipt.steps import pretrain
+from hipt.told import settings
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 

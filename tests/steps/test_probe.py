@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hipt.config import Config, settings
+from hipt.config import Config
 from hipt.errors import HiptError
 from hipt.io.tables import PROBE, PatchEmbeddings, read_table
 from hipt.steps import probe
+from hipt.told import settings
 from tests.slidemaker import GLASS, write_slide
 from tests.steps.conftest import Chain
 

@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hipt.config import Config, task_settings
+from hipt.config import Config
 from hipt.errors import HiptError
 from hipt.io.tables import read_table, vectors
 from hipt.io.task_tables import FOLDS, LEAKS
 from hipt.io.task_units import TEST, TRAIN, UNUSED, VALIDATION, read_units
 from hipt.steps import split
+from hipt.told import task_settings
 
 CASES = 40
 

@@ -1,0 +1,177 @@
+"""What each step is told: the settings that can change what it makes, and no others."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hipt.config import (
+    Config,
+    PatchEncoderConfig,
+    ProbeConfig,
+    RegionEncoderConfig,
+    SegmentConfig,
+    TileConfig,
+)
+from hipt.recipe import PretrainConfig
+from hipt.section import Section
+from hipt.task_config import FitConfig, TaskConfig
+
+
+class SegmentSettings(Section):
+    """What the segment step is told."""
+
+    sheet: str
+    root: str | None
+    default_mpp: float | None
+    on_slide_error: Literal["record", "stop"]
+    segment: SegmentConfig
+
+
+class TileSettings(Section):
+    """What the tile step is told."""
+
+    on_slide_error: Literal["record", "stop"]
+    mpp: float
+    mpp_tolerance: float
+    tile: TileConfig
+
+
+class EmbedPatchesSettings(Section):
+    """What the embed_patches step is told."""
+
+    sheet: str
+    root: str | None
+    on_slide_error: Literal["record", "stop"]
+    tile: TileConfig
+    precision: Literal["auto", "fp32", "bf16"]
+    patches: PatchEncoderConfig
+
+
+class EmbedRegionsSettings(Section):
+    """What the embed_regions step is told."""
+
+    on_slide_error: Literal["record", "stop"]
+    tile: TileConfig
+    precision: Literal["auto", "fp32", "bf16"]
+    regions: RegionEncoderConfig
+
+
+class PretrainSettings(Section):
+    """What the pretrain step is told."""
+
+    sheet: str
+    root: str | None
+    case_from: Literal["column", "tcga"]
+    tile: TileConfig
+    patches: PatchEncoderConfig
+    regions: RegionEncoderConfig
+    pretrain: PretrainConfig
+
+
+class SlidesSettings(Section):
+    """What the slide table is told."""
+
+    sheet: str
+    root: str | None
+    case_from: Literal["column", "tcga"]
+
+
+class ProbeSettings(Section):
+    """What the probe is told."""
+
+    sheet: str
+    root: str | None
+    case_from: Literal["column", "tcga"]
+    tile: TileConfig
+    patches: PatchEncoderConfig
+    regions: RegionEncoderConfig
+    probe: ProbeConfig
+
+
+class SplitSettings(Section):
+    """What the split step is told of one task."""
+
+    name: str
+    sheet: str
+    root: str | None
+    case_from: Literal["column", "tcga"]
+    weights: tuple[str, ...]
+    task: TaskConfig
+
+
+class FitSettings(Section):
+    """What the fit step is told of one task."""
+
+    name: str
+    kind: Literal["classification", "survival"]
+    features: str | None
+    split: Literal["grouped", "site", "files"]
+    seed: int
+    tile: TileConfig
+    regions: RegionEncoderConfig
+    fit: FitConfig
+
+
+class EvaluateSettings(Section):
+    """What the evaluate step is told of one task."""
+
+    name: str
+    kind: Literal["classification", "survival"]
+    seed: int
+    resamples: int
+
+
+class ReportSettings(Section):
+    """What the report is told: the whole config, since it shows it."""
+
+    config: Config
+
+
+_TOLD: dict[str, type[Section]] = {
+    "segment": SegmentSettings,
+    "tile": TileSettings,
+    "embed_patches": EmbedPatchesSettings,
+    "embed_regions": EmbedRegionsSettings,
+    "pretrain": PretrainSettings,
+    "slides": SlidesSettings,
+    "probe": ProbeSettings,
+    "report": ReportSettings,
+}
+
+_TOLD_OF_TASK: dict[str, type[Section]] = {
+    "split": SplitSettings,
+    "fit": FitSettings,
+    "evaluate": EvaluateSettings,
+}
+
+
+def settings(step: str, config: Config) -> Section:
+    """What one step is told: those settings that can change what it makes, and no others.
+
+    Raises:
+        KeyError: if no step has that name.
+    """
+    cls = _TOLD[step]
+    known = {**dict(config.slides), **dict(config.embed), **dict(config), "config": config}
+    return cls(**{name: known[name] for name in cls.model_fields})
+
+
+def task_settings(step: str, config: Config, name: str) -> Section:
+    """What `split`, `fit` or `evaluate` is told of one task.
+
+    Raises:
+        KeyError: if there is no such task, or no such step of one.
+    """
+    task = config.tasks[name]
+    cls = _TOLD_OF_TASK[step]
+    files = (config.embed.patches.weights, config.embed.regions.weights)
+    known: dict[str, object] = {
+        **dict(config.slides),
+        **dict(config.embed),
+        "tile": config.tile,
+        **dict(task),
+        "task": task,
+        "name": name,
+        "weights": tuple(path for path in files if path is not None),
+    }
+    return cls(**{field: known[field] for field in cls.model_fields})
