@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from hipt import config as hipt_config
 from hipt import section as hipt_section
+from hipt import told as hipt_told
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger, updated, write_ledger
 from hipt.io.digests import remember_sha256, weights_identity
@@ -94,7 +95,7 @@ def look():
 
 def told(step):
     """A step's settings as the one JSON text that it is given: a change of it reruns the step."""
-    return hipt_config.settings(step, CONFIG).model_dump_json()
+    return hipt_told.settings(step, CONFIG).model_dump_json()
 
 
 def slides_of(wildcards):
@@ -150,7 +151,7 @@ def told_of_task(step):
     """The settings of a step of a task, as one JSON text."""
 
     def told(wildcards):
-        return hipt_config.task_settings(step, CONFIG, wildcards.task).model_dump_json()
+        return hipt_told.task_settings(step, CONFIG, wildcards.task).model_dump_json()
 
     return told
 
