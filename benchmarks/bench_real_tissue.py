@@ -71,8 +71,13 @@ VIEWS = {
     "local_scale": [0.03, 0.1],
     "rotate": True,
 }
-"""Half as large from half the field, so that cells keep their size, as in config/demo.yaml; colours
-are changed as by default."""
+"""As in config/demo.yaml: half as large from half the field, so that cells keep their size."""
+
+COLOURS: dict[str, dict[str, object]] = {
+    "default": {},
+    "strong": {"jitter": 1.0, "saturation": 0.5, "hue": 0.2, "grayscale": 0.3},
+}
+"""How far colours are changed: as by default, or as in config/demo.yaml."""
 
 Pixels = npt.NDArray[np.uint8]  # [N, H, W, 3]
 Floats = npt.NDArray[np.floating]  # [N, D], or (N,)
@@ -317,6 +322,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=0.004)
     parser.add_argument("--momentum", type=float, default=0.98)
+    parser.add_argument("--colours", choices=list(COLOURS), default="default")
+    parser.add_argument("--mpp", type=float, default=0.5, help="um/px to train at; oral: about 1")
     parser.add_argument("--keep", type=Path, help="safetensors for the teacher, at every line")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -333,8 +340,9 @@ def main() -> None:
         "weight_decay_end": 0.1,
         "drop_path": 0.0,
     }
-    recipe = {"views": VIEWS, "dino": dino, "min_patch_tissue": 0.25}
+    recipe = {"views": VIEWS | COLOURS[args.colours], "dino": dino, "min_patch_tissue": 0.25}
     sections = {
+        "mpp": args.mpp,
         "tile": {"region_px": 1024},
         "embed": {"patches": {"random": 1, "shape": {"depth": 4, "dim": 192, "heads": 3}}},
         "pretrain": {"patches": recipe},

@@ -45,7 +45,9 @@ def main() -> None:
             ids += [row["slide_id"]] * row["n_regions"]
     table = pa.table({"slide_id": ids, "embedding": vectors(np.concatenate(parts))})
     pq.write_table(table, args.out / "features.parquet", compression="zstd")
-    sheet = pl.DataFrame({"slide_id": sorted(seen)}).with_columns(path=pl.col("slide_id") + ".svs")
+    sheet = pl.DataFrame({"slide_id": sorted(seen)}).with_columns(
+        path=pl.col("slide_id") + ".svs", site=pl.col("slide_id").str.slice(5, 2)
+    )
     sheet.write_csv(args.out / "slides.csv")
     print(f"{args.out / 'features.parquet'}: {len(seen)} slides, {len(ids)} regions")
 

@@ -74,25 +74,27 @@ def _inner(prefix: str, section: Json, kinds: Json) -> list[tuple[str, Json]]:
     for key, value in section["properties"].items():
         if "$ref" in value:
             found.append((prefix + key, kinds[_target(value)]))
-        elif "$ref" in value.get("additionalProperties", {}):
-            found.append((f"{prefix}{key}.<name>", kinds[_target(value["additionalProperties"])]))
+        named = value.get("patternProperties", {}).values()
+        found += [(f"{prefix}{key}.<name>", kinds[_target(one)]) for one in named if "$ref" in one]
     return found
 
 
 def _table(name: str, section: Json, kinds: Json) -> str:
     """A section's heading, sentence and table."""
+    needed = section.get("required", ())
     rows = [
-        f"| `{key}` | {_default(value)} | {_kind(value, kinds)} | {_cell(value['description'])} |"
+        f"| `{key}` | {_default(value, needed=key in needed)} | {_kind(value, kinds)} "
+        f"| {_cell(value['description'])} |"
         for key, value in section["properties"].items()
         if "$ref" not in value
     ]
     return "\n".join([f"## {name}\n", f"{section['description']}\n", TABLE, *rows, ""])
 
 
-def _default(value: Json) -> str:
+def _default(value: Json, *, needed: bool) -> str:
     """A key's default as YAML has it."""
     if "default" not in value:
-        return "none: needed"
+        return "none: needed" if needed else "`{}`"
     default = value["default"]
     return f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
@@ -109,6 +111,8 @@ def _kind(value: Json, kinds: Json) -> str:
     if "prefixItems" in value:
         items = value["prefixItems"]
         return f"{len(items)} values: {_kind(items[0], kinds)}"
+    if "items" in value:
+        return f"list of {_kind(value['items'], kinds)}"
     bounds = [f"{word} {value[name]:g}" for name, word in BOUNDS.items() if name in value]
     return ", ".join([KINDS[value["type"]], *bounds])
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from hipt.recipe import PretrainConfig
 from hipt.section import Section
-from hipt.task_config import TaskConfig
+from hipt.task_config import KnnConfig, TaskConfig, TaskName
 
 PRETRAIN = "pretrain"
 """In place of a weights file: the one that the workflow trains from the slides."""
@@ -210,10 +210,6 @@ class ReportConfig(Section):
     """Most slide pictures that are put into the page; the table always has every slide."""
 
 
-TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-"""Letters, digits, - and _: it names a folder."""
-
-
 class Config(Section):
     """The whole of `config/config.yaml`."""
 
@@ -229,4 +225,33 @@ class Config(Section):
     probe: ProbeConfig = ProbeConfig()
     tasks: dict[TaskName, TaskConfig] = Field(default_factory=dict)
     """Prediction tasks by name; see below."""
+    knn: KnnConfig = KnnConfig()
     report: ReportConfig = ReportConfig()
+
+    @property
+    def knn_tasks(self) -> tuple[str, ...]:
+        """The tasks in which nearest neighbours vote, in the order of `tasks`."""
+        named = self.knn.tasks
+        if named is not None:
+            return tuple(name for name in self.tasks if name in named)
+        return tuple(name for name, one in self.tasks.items() if one.kind == "classification")
+
+    @model_validator(mode="after")
+    def _neighbours(self) -> Self:
+        for name in self.knn.tasks or ():
+            if name not in self.tasks:
+                known = ", ".join(self.tasks) or "none"
+                raise ValueError(f"knn.tasks: there is no task '{name}' (found: {known})")
+            if self.tasks[name].kind != "classification":
+                raise ValueError(
+                    f"knn.tasks: neighbours vote on classes, and '{name}' is a survival task; "
+                    "leave it out"
+                )
+        if "patch" in self.knn.levels:
+            for name in self.knn_tasks:
+                if self.tasks[name].features is not None:
+                    raise ValueError(
+                        f"knn.levels: patch needs the workflow's own embeddings, and '{name}' "
+                        "takes a file; leave patch out, or the task by knn.tasks"
+                    )
+        return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -26,6 +26,15 @@ GRIDS = ("hipt_finetuned", "hipt_scratch", "hipt_n")
 """Models that take the patch vectors of every region."""
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
+
+NEIGHBOURS = "knn"
+"""In `published`: nearest neighbours, Euclidean on mean regions, as the paper has them."""
+
+PUBLISHED = (*get_args(Model), NEIGHBOURS)
+"""What a published number may be of."""
+
+TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+"""Letters, digits, - and _: it names a folder."""
 
 
 class FitConfig(Section):
@@ -92,6 +101,9 @@ class TaskConfig(Section):
     """Decides folds, parts and bootstrap."""
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 1000
     """Bootstrap resamples of cases behind every interval."""
+    published: dict[str, dict[float, tuple[float, ...]]] = Field(default_factory=dict)
+    """Numbers of others, shown beside ours: model (or `knn`), share of the training part, mean and
+    standard deviation over folds of AUC or c-index: `{hipt: {1.0: [0.879, 0.062]}}`."""
     fit: FitConfig = FitConfig()
 
     @property
@@ -127,6 +139,47 @@ class TaskConfig(Section):
         if self.features is not None and (grids := [m for m in self.models if m in GRIDS]):
             raise ValueError(f"{grids[0]} takes patches, which a file of features does not hold")
         for name in ("models", "train_fractions"):
+            given = getattr(self, name)
+            if not given or len(set(given)) < len(given):
+                raise ValueError(f"{name} must have at least one entry, each once")
+        return self
+
+    @model_validator(mode="after")
+    def _told_elsewhere(self) -> Self:
+        for model, numbers in self.published.items():
+            if model not in PUBLISHED:
+                raise ValueError(
+                    f"published: there is no model '{model}' (known: {', '.join(PUBLISHED)})"
+                )
+            for fraction, pair in numbers.items():
+                if not 0 < fraction <= 1:
+                    raise ValueError(
+                        f"published.{model}: {fraction:g} is no share of the training part; "
+                        "it must be above 0 and at most 1"
+                    )
+                if len(pair) != 2 or not 0 <= pair[0] <= 1 or pair[1] < 0:
+                    raise ValueError(
+                        f"published.{model}.{fraction:g}: {list(pair)} is no mean (0 to 1) with "
+                        "its standard deviation (0 or more)"
+                    )
+        return self
+
+
+class KnnConfig(Section):
+    """What mean embeddings know of classes without training: nearest neighbours vote."""
+
+    k: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Nearest slides or cases of the training part that vote, each with one vote; paper: 5."""
+    distances: tuple[Literal["euclidean", "cosine"], ...] = ("euclidean", "cosine")
+    """What is near: by each of these; paper: euclidean."""
+    levels: tuple[Literal["region", "patch"], ...] = ("region",)
+    """Which vectors the mean is over: regions, or patches of the workflow's own."""
+    tasks: tuple[TaskName, ...] | None = None
+    """Names of tasks; null: every classification; []: none."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        for name in ("distances", "levels"):
             given = getattr(self, name)
             if not given or len(set(given)) < len(given):
                 raise ValueError(f"{name} must have at least one entry, each once")

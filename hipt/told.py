@@ -121,6 +121,19 @@ class EvaluateSettings(Section):
     resamples: int
 
 
+class KnnSettings(Section):
+    """What the knn step is told of one task."""
+
+    name: str
+    kind: Literal["classification", "survival"]
+    features: str | None
+    seed: int
+    resamples: int
+    k: int
+    distances: tuple[Literal["euclidean", "cosine"], ...]
+    levels: tuple[Literal["region", "patch"], ...]
+
+
 class ReportSettings(Section):
     """What the report is told: the whole config, since it shows it."""
 
@@ -142,6 +155,7 @@ _TOLD_OF_TASK: dict[str, type[Section]] = {
     "split": SplitSettings,
     "fit": FitSettings,
     "evaluate": EvaluateSettings,
+    "knn": KnnSettings,
 }
 
 
@@ -157,7 +171,7 @@ def settings(step: str, config: Config) -> Section:
 
 
 def task_settings(step: str, config: Config, name: str) -> Section:
-    """What `split`, `fit` or `evaluate` is told of one task.
+    """What `split`, `fit`, `evaluate` or `knn` is told of one task.
 
     Raises:
         KeyError: if there is no such task, or no such step of one.
@@ -168,9 +182,10 @@ def task_settings(step: str, config: Config, name: str) -> Section:
     known: dict[str, object] = {
         **dict(config.slides),
         **dict(config.embed),
+        **dict(config.knn),
         "tile": config.tile,
         **dict(task),
-        "task": task,
+        "task": task.model_copy(update={"published": {}}),  # shown by the report, used by no step
         "name": name,
         "weights": tuple(path for path in files if path is not None),
     }

@@ -57,7 +57,7 @@ def test_nothing_given_is_the_defaults():
     assert parse(Config, None, "x") == parse(Config, {}, "x") == Config()
 
 
-SECTIONS = "embed, mpp, pretrain, probe, report, results, segment, slides, tasks, tile"
+SECTIONS = "embed, knn, mpp, pretrain, probe, report, results, segment, slides, tasks, tile"
 SENTENCES = {
     "tile: {min_tisue: 0.1}": "unknown key 'tile.min_tisue'; did you mean 'min_tissue'?",
     "tiles: {}": "unknown key 'tiles'; did you mean 'tile'?",
@@ -167,10 +167,11 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
     words = [word for option in (kind, *get_args(kind)) for word in get_args(option)]
     numbers = [value + 1, value * 1.01, value / 2] if isinstance(value, int | float) else []
     if isinstance(value, tuple):
-        numbers = [[number / 2 for number in value]]
+        numbers = [value[:1] if isinstance(value[0], str) else [number / 2 for number in value]]
+        words = [[word] for word in words]
     shape = {"depth": 1, "dim": 8, "heads": 2}
     task = {"t": {"kind": "classification", "label": "x"}}
-    for other in [*numbers, *words, shape, task, 1.5, 7, "another"]:
+    for other in [*numbers, *words, shape, task, 1.5, 7, "another", []]:
         try:
             changed = parse(Config, nested(key, other), "x")
         except HiptError:
@@ -180,7 +181,7 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
     raise AssertionError(f"no other value is known for {key}")
 
 
-OF_TASK = ("split", "fit", "evaluate")
+OF_TASK = ("split", "fit", "evaluate", "knn")
 STEPS = [step for step in VERSION if step not in OF_TASK]
 TOLD = {
     "slides.sheet": {"segment", "embed_patches", "pretrain", "slides", "probe"},
@@ -200,6 +201,7 @@ TOLD = {
     "pretrain": {"pretrain"},
     "probe": {"probe"},
     "tasks": set(),
+    "knn": set(),
     "report": set(),
 }
 """Which steps hear of a change of a key, or of any key of a section; the report always does."""
@@ -276,12 +278,13 @@ TOLD_OF_TASK = {
     **{"classes": ("a", "b"), "unit": "case", "folds": 3, "validation": 0.2, "labels": "x.csv"},
     **{"split": "site", "seed": 9, "features": "x.parquet", "resamples": 500},
     **{"fit": {"epochs": 3}, "models": ["linear"], "train_fractions": [0.5]},
+    "published": {"knn": {0.5: [0.8, 0.1]}},
 }
 HEARD = {
     **{key: {"split"} for key in TOLD_OF_TASK},
-    **{"split": {"split", "fit"}, "seed": {"split", "fit", "evaluate"}},
-    **{"features": {"split", "fit"}, "fit": {"split", "fit"}},
-    "resamples": {"split", "evaluate"},
+    **{"split": {"split", "fit"}, "seed": {"split", "fit", "evaluate", "knn"}},
+    **{"features": {"split", "fit", "knn"}, "fit": {"split", "fit"}},
+    **{"resamples": {"split", "evaluate", "knn"}, "published": set()},
 }
 
 
@@ -315,6 +318,22 @@ TASK_SENTENCES = {
     ),
     "{kind: classification, label: a, features: f, models: [hipt_n]}": (
         "tasks.t: hipt_n takes patches, which a file of features does not hold"
+    ),
+    "{kind: classification, label: a, published: {resnet: {1.0: [0.9, 0.1]}}}": (
+        "tasks.t: published: there is no model 'resnet' (known: linear, hipt, hipt_finetuned, "
+        "hipt_scratch, hipt_n, mean, max, abmil, clam_sb, dsmil, deepattnmisl, dgcn, knn)"
+    ),
+    "{kind: classification, label: a, published: {knn: {25: [0.9, 0.1]}}}": (
+        "tasks.t: published.knn: 25 is no share of the training part; it must be above 0 and at "
+        "most 1"
+    ),
+    "{kind: classification, label: a, published: {hipt: {1.0: [87.9, 6.2]}}}": (
+        "tasks.t: published.hipt.1: [87.9, 6.2] is no mean (0 to 1) with its standard deviation "
+        "(0 or more)"
+    ),
+    "{kind: classification, label: a, published: {hipt: {1.0: [0.9]}}}": (
+        "tasks.t: published.hipt.1: [0.9] is no mean (0 to 1) with its standard deviation (0 or "
+        "more)"
     ),
     "{kind: classification, label: a, model: [abmil]}": (
         "unknown key 'tasks.t.model'; did you mean 'models'?"

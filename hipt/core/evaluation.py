@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from hipt.core.knn import balanced_accuracy
 from hipt.core.metrics import accuracy, auc, brier, quadratic_kappa
-from hipt.core.survival import harrell_c, uno_c
+from hipt.core.survival import cumulative_dynamic_auc, harrell_c, uno_c
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -21,9 +21,12 @@ Events = npt.NDArray[np.bool_]
 
 METRICS = {
     "classification": ("auc", "balanced_accuracy", "kappa", "brier", "accuracy"),
-    "survival": ("c_index", "uno_c"),
+    "survival": ("c_index", "uno_c", "dynamic_auc"),
 }
 """What is scored, per kind of task; of each the first is what models are compared by."""
+
+HORIZONS = (0.25, 0.5, 0.75)
+"""Shares of the task's events after which `dynamic_auc` is asked for."""
 
 
 class Classified(NamedTuple):
@@ -70,6 +73,7 @@ def scores(found: Found) -> dict[str, float]:
     A score that cannot be told is NaN: an AUC where a class is missing, a concordance without a
     pair to compare. `kappa` is quadratic, of two classes the usual one. `uno_c` counts the events
     before the last time of `everyone`: until then some are followed, so that it never raises.
+    `dynamic_auc` is the mean of the time-dependent AUC at the times of `horizons`.
 
     Args:
         found: N predictions; risks have to be of one model, see `pooled`.
@@ -77,20 +81,40 @@ def scores(found: Found) -> dict[str, float]:
     Raises:
         ValueError: if a prediction is not a number.
 
-    Differs: `uno_c` learns censoring from all tested units, the same for all folds and models, and
-    not from a fold's training part, which a file of predictions does not hold.
+    Differs: `uno_c` and `dynamic_auc` learn censoring from all tested units, the same for all folds
+    and models, and not from a fold's training part, which a file of predictions does not hold.
     """
     if isinstance(found, Followed):
         concordance = harrell_c(found.time, found.event, found.risk).value
         tau = float(found.everyone[0].max())
         uno = uno_c(*found.everyone, found.time, found.event, found.risk, tau)
-        values = [concordance, uno]
+        values = [concordance, uno, _dynamic_auc(found)]
     else:
         y, p = found
         best = p.argmax(1)
         kappa = quadratic_kappa(y, best, p.shape[1])
         values = [auc(y, p), balanced_accuracy(y, best), kappa, brier(y, p), accuracy(y, best)]
     return dict(zip(metrics_of(found), values, strict=True))
+
+
+def horizons(found: Followed) -> Floats:
+    """(3,) months after which a quarter, half and three quarters of the task's events have come.
+
+    Empty where there is no event.
+    """
+    time, event = found.everyone
+    return np.quantile(time[event], HORIZONS) if event.any() else np.empty(0)
+
+
+def _dynamic_auc(found: Followed) -> float:
+    """Mean AUC over the horizons; NaN where one of them has no event before or nobody after."""
+    times = horizons(found)
+    time, event, risk = found.time, found.event, found.risk
+    if not len(times) or time.min() > times[0] or time.max() <= times[-1]:
+        return np.nan
+    counted = event & (time <= times[-1])  # later events only are cases still followed
+    found_auc = cumulative_dynamic_auc(*found.everyone, time, counted, risk, times).auc
+    return float(found_auc.mean())
 
 
 def pooled(found: Found, fold: Ints) -> Found:

@@ -141,6 +141,24 @@ def holm(p_values: Floats) -> Floats:
     return adjusted
 
 
+def wilson(hits: Floats, items: Ints, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Both ends, each (M,), of the interval of a share; never outside 0 to 1.
+
+    Args:
+        hits: (M,) items of which something is so.
+        items: (M,) all, above 0, independent of each other.
+        level: of confidence, 0 to 1.
+
+    Source: Wilson, J Am Stat Assoc 1927.
+    """
+    z = float(special.ndtri((1 + level) / 2))
+    share = hits / items
+    middle = (share + z**2 / (2 * items)) / (1 + z**2 / items)
+    spread = np.sqrt(share * (1 - share) / items + (z / (2 * items)) ** 2)
+    margin = z * spread / (1 + z**2 / items)
+    return np.clip(middle - margin, 0, share), np.clip(middle + margin, share, 1)
+
+
 def corrected_fold_test(differences: Floats, test_share: float) -> FoldTest:
     """Student's t test over folds, corrected for the training cases that they share.
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.distance import cdist
 
 CHUNK = 1024
 """Queries that are compared with all keys at once."""
 
+Distance = Literal["euclidean", "cosine"]
 Features = npt.NDArray[np.floating[Any]]  # [N, D]
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]  # [N]
+
+F = TypeVar("F", bound=np.floating[Any])
 
 
 def standardised(features: Features) -> npt.NDArray[np.float32]:
@@ -52,10 +58,9 @@ def knn_predict(
         ValueError: if a query has no key outside its group.
     """
     classes, kinds = np.unique(labels, return_inverse=True)
-    asked, known = _unit(queries), _unit(keys)
+    asked, known = (_unit(np.asarray(side, np.float32)) for side in (queries, keys))
     found = np.zeros(len(asked), np.int64)
-    for start in range(0, len(asked), CHUNK):
-        rows = slice(start, start + CHUNK)
+    for rows in _chunks(len(asked)):
         similarity = asked[rows] @ known.T  # (q, N)
         if exclude is not None:
             similarity[exclude[0][rows, None] == exclude[1][None, :]] = -np.inf
@@ -63,12 +68,41 @@ def knn_predict(
         weights = np.take_along_axis(similarity, nearest, axis=1)  # (q, k)
         if np.isneginf(weights[:, 0]).any():
             raise ValueError("a query has no key outside its own group")
-        votes = np.zeros((len(nearest), len(classes)))
-        voters = np.arange(len(nearest))[:, None]
-        np.add.at(votes, (voters, kinds[nearest]), np.maximum(weights, 0))
+        votes = _votes(kinds[nearest], np.maximum(weights, 0), len(classes))
         winner = np.where(votes.any(1), votes.argmax(1), kinds[nearest[:, 0]])
         found[rows] = classes[winner]
     return found
+
+
+def knn_shares(
+    queries: Features, keys: Features, labels: Ints, k: int, classes: int, distance: Distance
+) -> Floats:
+    """[Q, C] share of each query's k nearest keys that is of each class: n / k.
+
+    Every key has one vote, however near it is. Of equally near keys the first ones vote.
+
+    Args:
+        queries: [Q, D].
+        keys: [N, D].
+        labels: (N,) class of each key, from 0 to C - 1.
+        k: how many keys vote.
+        classes: C.
+        distance: `euclidean`, or `cosine`, for which the length of a vector says nothing.
+
+    Raises:
+        ValueError: if there are fewer keys than k.
+    """
+    if len(keys) < k:
+        raise ValueError(f"{k} neighbours are asked for, but there are {len(keys)} keys")
+    asked, known = (np.asarray(side, np.float64) for side in (queries, keys))
+    if distance == "cosine":  # of vectors of length 1 it is half the squared Euclidean distance
+        asked, known = (_unit(side) for side in (asked, known))
+    shares = np.zeros((len(asked), classes))
+    for rows in _chunks(len(asked)):
+        apart = cdist(asked[rows], known, "sqeuclidean")  # (q, N)
+        nearest = np.argsort(apart, axis=1, kind="stable")[:, :k]
+        shares[rows] = _votes(labels[nearest], np.ones(nearest.shape), classes) / k
+    return shares
 
 
 def balanced_accuracy(truth: Ints, predicted: Ints) -> float:
@@ -85,8 +119,19 @@ def drawn_evenly(groups: Ints, most: int, seed: int) -> Ints:
     return np.sort(by_group[np.argsort(turn, kind="stable")[:most]])
 
 
-def _unit(features: Features) -> npt.NDArray[np.float32]:
+def _chunks(queries: int) -> Iterator[slice]:
+    """Rows that are worked on at once."""
+    return (slice(start, start + CHUNK) for start in range(0, queries, CHUNK))
+
+
+def _votes(kinds: Ints, weights: Features, classes: int) -> Floats:
+    """[q, C] summed weights of the votes for each class; kinds and weights are [q, k]."""
+    votes = np.zeros((len(kinds), classes))
+    np.add.at(votes, (np.arange(len(kinds))[:, None], kinds), weights)
+    return votes
+
+
+def _unit(values: npt.NDArray[F]) -> npt.NDArray[F]:
     """Rows of length 1; a row of zeros stays one."""
-    values = np.asarray(features, np.float32)
     length = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.asarray(values / np.where(length > 0, length, 1), np.float32)
+    return np.asarray(values / np.where(length > 0, length, 1), values.dtype)

@@ -10,7 +10,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hipt.core.evaluation import Classified, Events, Floats, Followed, Found, Ints, metrics_of
+from hipt.core.evaluation import (
+    Classified,
+    Events,
+    Floats,
+    Followed,
+    Found,
+    Ints,
+    horizons,
+    metrics_of,
+)
 from hipt.core.intervals import Difference, Interval
 from hipt.core.kaplan_meier import censoring_survival
 
@@ -146,7 +155,20 @@ def _followed(found: Followed, weight: Floats) -> dict[str, Floats]:
         for counts, pairs in ((right, better), (all_pairs, later.astype(np.float64))):
             per_event = (weight @ pairs.T) * weight[:, rows]  # [r, e]
             counts += per_event.sum(1), per_event @ inverse[rows]
-    return dict(zip(metrics_of(found), _share(right, all_pairs), strict=True))
+    values = [*_share(right, all_pairs), _dynamic_auc(found, weight)]
+    return dict(zip(metrics_of(found), values, strict=True))
+
+
+def _dynamic_auc(found: Followed, weight: Floats) -> Floats:
+    """(r,) mean over the horizons of the AUC of events by then, by 1 / G(t), against the others."""
+    time, everyone = found.time, found.everyone
+    areas = []
+    for horizon in horizons(found):
+        early = found.event & (time <= horizon)
+        counts = np.asarray(time > horizon, np.float64)
+        counts[early] = 1 / censoring_survival(*everyone, time[early])
+        areas.append(_area(early, found.risk, weight * counts))
+    return np.mean(areas, axis=0) if areas else np.full(len(weight), np.nan)
 
 
 def _inverse_censoring(found: Followed) -> Floats:

@@ -21,13 +21,14 @@ class Progress:
         """Seconds since the start."""
         return time.monotonic() - self._start
 
-    def add(self, count: int, where: str, waited_s: float) -> None:
+    def add(self, count: int, where: str, waited_s: float | None = None) -> None:
         """`count` more are done.
 
         Args:
             count: how many.
             where: what is being worked on.
-            waited_s: seconds of all so far that were spent waiting for input.
+            waited_s: seconds of all so far that were spent waiting for input; None: it waits for
+                none.
         """
         self._done += count
         if time.monotonic() - self._said >= self._every_s:
@@ -35,10 +36,18 @@ class Progress:
             left = self.spent_s / self._done * (self._total - self._done)
             log.info("%s: %s, about %.0f s left", where, self.summary(waited_s), left)
 
-    def summary(self, waited_s: float) -> str:
+    def summary(self, waited_s: float | None = None) -> str:
         """What was done so far, its rate, and the share of the time spent waiting for input."""
         spent = max(self.spent_s, 1e-9)
-        return (
-            f"{self._done}/{self._total} {self._unit}, {self._done / spent:.1f} {self._unit}/s, "
-            f"{waited_s / spent:.0%} of the time waiting for the reader"
+        waited = (
+            ""
+            if waited_s is None
+            else f", {waited_s / spent:.0%} of the time waiting for the reader"
         )
+        return f"{self._done}/{self._total} {self._unit}, {self._rate(spent)}{waited}"
+
+    def _rate(self, spent_s: float) -> str:
+        """Units per second; seconds per unit, where each takes longer than one."""
+        if 0 < self._done < spent_s:
+            return f"{spent_s / self._done:.1f} s each"
+        return f"{self._done / spent_s:.1f} {self._unit}/s"

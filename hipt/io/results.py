@@ -51,6 +51,14 @@ class Results:
         """A file of a model fitted with a share of the training part, e.g. predictions.parquet."""
         return self.root / "tasks" / task / model / fraction / name
 
+    def knn(self, task: str) -> Path:
+        """What nearest neighbours say of a task's test parts."""
+        return self.root / "knn" / f"{task}.parquet"
+
+    def knn_scores(self, task: str) -> Path:
+        """How good that is, in rows like those of the task's scores.parquet."""
+        return self.root / "knn" / f"{task}.scores.parquet"
+
     @property
     def report(self) -> Path:
         """The report page."""

@@ -56,7 +56,7 @@ DIFFERENCES = schema_of(
     p_holm=REAL,
 )
 """results/tasks/<task>/differences.parquet: every pair of models on the same units; `difference` is
-model minus other, p from the bootstrap over cases, p_holm corrected for all pairs of the table."""
+model minus other, p from the bootstrap over cases, p_holm corrected for all pairs of a fraction."""
 
 
 def predictions_schema(kind: str, outputs: int) -> pa.Schema:
@@ -72,3 +72,13 @@ def predictions_schema(kind: str, outputs: int) -> pa.Schema:
         return schema_of(**common, y=INT, **{f"p_{k}": REAL for k in range(outputs)})
     hazards = {f"hazard_{k}": REAL for k in range(outputs)}
     return schema_of(**common, time=REAL, event=pa.bool_(), risk=REAL, **hazards)
+
+
+def knn_schema(classes: int) -> pa.Schema:
+    """results/knn/<task>.parquet: one row per level, distance, fold and test unit.
+
+    Args:
+        classes: p_0 ... are the shares of the neighbours that are of each.
+    """
+    head = schema_of(level=TEXT, distance=TEXT)
+    return pa.schema([*head, *predictions_schema("classification", classes)])

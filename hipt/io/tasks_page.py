@@ -1,17 +1,28 @@
-"""What the report says of prediction tasks: scores with intervals, differences, leaks."""
+"""What the report says of prediction tasks: scores, figures, worst errors, differences, leaks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from hipt.config import Config
-from hipt.core.evaluation import METRICS
+from hipt.core.evaluation import METRICS, Classified
+from hipt.errors import HiptError
+from hipt.io.class_figures import Shown, class_figures
+from hipt.io.predictions import Predictions, read_predictions
 from hipt.io.results import Results
+from hipt.io.survival_figures import survival_figure
 from hipt.io.tables import read_table
+from hipt.io.task_errors import with_pictures, with_slides, worst_errors
 from hipt.io.task_tables import DIFFERENCES, FOLDS, LEAKS, SCORES
+from hipt.task_config import NEIGHBOURS, TaskConfig
+
+log = logging.getLogger(__name__)
 
 NAMES = {
     "auc": "AUC",
@@ -21,10 +32,26 @@ NAMES = {
     "brier": "Brier score",
     "c_index": "c-index (Harrell)",
     "uno_c": "c-index (Uno)",
+    "dynamic_auc": "AUC over time",
 }
 
 BELIEVED = 0.05
 """The corrected p below which a difference is called one."""
+
+DRAWN = 4
+"""Most models whose predictions are read for figures."""
+
+BASELINE = "linear"
+"""The model to beat; it is in every figure."""
+
+PREDICTIONS = "predictions.parquet"
+"""What a fit leaves; see `hipt.io.predictions`."""
+
+PAPERS_NEIGHBOURS = "knn_region_euclidean"
+"""The row of nearest neighbours that was published."""
+
+MOST_DOWNLOAD = 200_000
+"""Bytes of a table of scores that the page still carries."""
 
 
 def tasks(config: Config, results: Results) -> Iterator[dict[str, Any]]:
@@ -34,47 +61,173 @@ def tasks(config: Config, results: Results) -> Iterator[dict[str, Any]]:
         HiptError: if a table is damaged.
     """
     for name, task in config.tasks.items():
-        path = results.task(name, "scores.parquet")
-        if not path.exists():
-            continue
-        scores = _frame(read_table(path, SCORES))
-        folds = _frame(read_table(results.task(name, "folds.parquet"), FOLDS))
-        leaks = _frame(read_table(results.task(name, "leaks.parquet"), LEAKS))
-        differences = _frame(read_table(results.task(name, "differences.parquet"), DIFFERENCES))
-        metrics = [m for m in METRICS[task.kind] if m in set(scores["metric"])]
-        yield {
-            "name": name,
-            "kind": task.kind,
-            "split": task.split,
-            "slides": len(folds),
-            "cases": folds["case_id"].n_unique(),
-            "folds": len(folds["parts"][0]),
-            "metrics": [NAMES[m] for m in metrics],
-            "main": NAMES[METRICS[task.kind][0]],
-            "models": list(_models(scores, metrics)),
-            "differences": differences.to_dicts(),
-            "believed": BELIEVED,
-            "linear_wins": _linear_wins(scores, METRICS[task.kind][0]),
-            "leaks": dict(leaks.group_by("kind").len().sort("kind").iter_rows()),
-        }
+        if results.task(name, "scores.parquet").exists():
+            yield _task(name, task, results)
 
 
-def _models(scores: pl.DataFrame, metrics: list[str]) -> Iterator[dict[str, Any]]:
+def _task(name: str, task: TaskConfig, results: Results) -> dict[str, Any]:
+    """One task."""
+    scores = _frame(read_table(results.task(name, "scores.parquet"), SCORES))
+    folds = _frame(read_table(results.task(name, "folds.parquet"), FOLDS))
+    leaks = _frame(read_table(results.task(name, "leaks.parquet"), LEAKS))
+    differences = _frame(read_table(results.task(name, "differences.parquet"), DIFFERENCES))
+    table = pl.concat([scores, *_neighbours(name, results)])
+    metrics = [m for m in METRICS[task.kind] if m in set(table["metric"])]
+    main, count = METRICS[task.kind][0], len(folds["parts"][0])
+    ranked, fraction = _ranked(scores, main), max(scores["fraction"].to_list(), default=1.0)
+    made = _drawn(name, task, results, list(ranked), fraction) if ranked else []
+    classes = _classes(folds, task, made)
+    return {
+        "name": name,
+        "kind": task.kind,
+        "by": task.by,
+        "split": task.split,
+        "slides": len(folds),
+        "cases": folds["case_id"].n_unique(),
+        "folds": count,
+        "metrics": [NAMES[m] for m in metrics],
+        "main": NAMES[main],
+        "models": list(_models(table, metrics, _published(task, count))),
+        "download": _download(table),
+        "figures": list(_figures(name, made, classes, task.by, ranked)),
+        "fraction": fraction,
+        "best": made[0].model if made else None,
+        "errors": list(_errors(made[0], classes, folds, task, results)) if made else [],
+        "differences": differences.to_dicts(),
+        "believed": BELIEVED,
+        "linear_wins": _linear_wins(scores, main),
+        "leaks": dict(leaks.group_by("kind").len().sort("kind").iter_rows()),
+    }
+
+
+def _neighbours(name: str, results: Results) -> Iterator[pl.DataFrame]:
+    """The scores of nearest neighbours, where there are some."""
+    if (path := results.knn_scores(name)).exists():
+        yield _frame(read_table(path, SCORES))
+
+
+Published = Mapping[tuple[str, float], tuple[float, float, int]]
+"""Mean, deviation and folds, by model and fraction."""
+
+
+def _published(task: TaskConfig, folds: int) -> Published:
+    """The numbers of others, by the names of our rows."""
+    ours = {NEIGHBOURS: PAPERS_NEIGHBOURS}
+    return {
+        (ours.get(model, model), fraction): (pair[0], pair[1], folds)
+        for model, numbers in task.published.items()
+        for fraction, pair in numbers.items()
+    }
+
+
+def _models(
+    scores: pl.DataFrame, metrics: Sequence[str], published: Published
+) -> Iterator[dict[str, Any]]:
     """Per fraction and model: over folds and over all test parts together, score by score."""
     for part in scores.partition_by("fraction", "model", maintain_order=True):
         pooled = {row["metric"]: row for row in part.filter(pl.col("fold").is_null()).to_dicts()}
-        yield {
-            "model": part["model"][0],
-            "fraction": part["fraction"][0],
-            "scores": [
-                {
-                    "pooled": pooled.get(m),
-                    "mean": pooled.get(f"{m}_mean", {}).get("value"),
-                    "sd": pooled.get(f"{m}_sd", {}).get("value"),
-                }
-                for m in metrics
-            ],
-        }
+        model, fraction = part["model"][0], part["fraction"][0]
+        values = [
+            {
+                "pooled": pooled.get(m),
+                "mean": pooled.get(f"{m}_mean", {}).get("value"),
+                "sd": pooled.get(f"{m}_sd", {}).get("value"),
+            }
+            for m in metrics
+        ]
+        told = published.get((model, fraction))
+        beside = _beside(values[0], *told) if told and values else None
+        yield {"model": model, "fraction": fraction, "scores": values, "published": beside}
+
+
+def _beside(ours: Mapping[str, Any], mean: float, sd: float, folds: int) -> dict[str, Any]:
+    """A published number, and how far ours is from it in standard errors of the difference."""
+    beside: dict[str, Any] = {"mean": mean, "sd": sd, "difference": None, "errors": None}
+    if ours["mean"] is not None:
+        beside["difference"] = ours["mean"] - mean
+        error = np.sqrt((sd**2 + (ours["sd"] or 0.0) ** 2) / folds)
+        beside["errors"] = float(beside["difference"] / error) if error > 0 else None
+    return beside
+
+
+def _ranked(scores: pl.DataFrame, metric: str) -> dict[str, str]:
+    """Pooled scores of models fitted with the largest fraction, the best mean first."""
+    whole = scores.filter(
+        pl.col("fold").is_null(), pl.col("fraction") == pl.col("fraction").max()
+    ).to_dicts()
+    means = {row["model"]: row["value"] for row in whole if row["metric"] == f"{metric}_mean"}
+    pooled = {row["model"]: _in_words(row) for row in whole if row["metric"] == metric}
+    best = sorted(pooled, key=lambda model: -means.get(model, -1.0))
+    return {model: pooled[model] for model in best}
+
+
+def _in_words(row: Mapping[str, Any]) -> str:
+    """A score with its interval."""
+    known = row["low"] is not None
+    return f"{row['value']:.3f}" + (f" ({row['low']:.3f} to {row['high']:.3f})" if known else "")
+
+
+def _drawn(
+    name: str, task: TaskConfig, results: Results, models: Sequence[str], fraction: float
+) -> list[Predictions]:
+    """Predictions of the best model, the baseline (or the second best), and the next best ones.
+
+    None at all where one cannot be read; the log says so.
+    """
+    beside = [model for model in models[1:] if model == BASELINE]
+    chosen = list(dict.fromkeys([*models[:1], *beside, *models]))[:DRAWN]
+    paths = (results.fit(name, model, f"{fraction:g}", PREDICTIONS) for model in chosen)
+    try:
+        return [read_predictions(path, task.kind) for path in paths]
+    except HiptError as error:
+        log.warning("task %s is shown without figures: %s", name, error)
+        return []
+
+
+def _classes(folds: pl.DataFrame, task: TaskConfig, made: Sequence[Predictions]) -> list[str]:
+    """Names of the classes; none for survival."""
+    if not made or not isinstance(made[0].found, Classified):
+        return []
+    kinds = made[0].found.p.shape[1]
+    named = dict(enumerate(task.classes or map(str, range(kinds))))
+    named |= dict(folds.filter(pl.col("y").is_not_null()).select("y", "label").iter_rows())
+    return [named[k] for k in range(kinds)]
+
+
+def _figures(
+    name: str, made: Sequence[Predictions], classes: Sequence[str], by: str, said: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """What is drawn of a task: of survival the best model and the one beside it."""
+    if classes:
+        yield from class_figures(name, [Shown(one, said[one.model]) for one in made], classes, by)
+        return
+    for one in made[:2]:
+        yield from survival_figure(name, one, by)
+
+
+def _errors(
+    made: Predictions,
+    classes: Sequence[str],
+    folds: pl.DataFrame,
+    task: TaskConfig,
+    results: Results,
+) -> Iterator[dict[str, Any]]:
+    """The worst errors; with pictures unless the task takes its features from a file."""
+    by_unit = folds.sort("slide_id").group_by("unit", maintain_order=True).agg("slide_id")
+    slides = dict(by_unit.iter_rows())
+    for kind, rows in worst_errors(made, classes):
+        listed = with_slides(rows, slides)
+        if task.features is None:
+            listed = with_pictures(listed, slides, results)
+        yield {"kind": kind, "rows": listed}
+
+
+def _download(table: pl.DataFrame) -> str | None:
+    """The scores as CSV in a link; None if that would be large."""
+    text = table.write_csv().encode()
+    if len(text) > MOST_DOWNLOAD:
+        return None
+    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text).decode()}"
 
 
 def _linear_wins(scores: pl.DataFrame, metric: str) -> list[str]:
@@ -85,7 +238,7 @@ def _linear_wins(scores: pl.DataFrame, metric: str) -> list[str]:
         pl.col("fraction") == pl.col("fraction").max(),
     )
     value = dict(zip(whole["model"], whole["value"], strict=True))
-    return [m for m, v in value.items() if m != "linear" and v <= value.get("linear", -1.0)]
+    return [m for m, v in value.items() if m != BASELINE and v <= value.get(BASELINE, -1.0)]
 
 
 def _frame(table: Any) -> pl.DataFrame:  # noqa: ANN401

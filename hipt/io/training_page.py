@@ -15,6 +15,7 @@ from hipt.config import Config
 from hipt.core.curves import panel, step_ticks, window
 from hipt.errors import HiptError
 from hipt.io.corpus_list import read_corpus_list
+from hipt.io.html import share
 from hipt.io.models import NAMES, Stage
 from hipt.io.results import Results
 from hipt.io.shards import KEY
@@ -84,11 +85,20 @@ def _figure(path: Path, classes: int) -> dict[str, Any] | None:
         return None
     entropy = table["teacher_entropy"].to_numpy() / math.log(classes)
     return {
-        "loss": panel(table["loss"].to_numpy()),
-        "entropy": panel(entropy, (0.0, 1.0)),
+        "loss": _with_texts(panel(table["loss"].to_numpy())),
+        "entropy": _with_texts(panel(entropy, (0.0, 1.0)), percent=True),
         "ticks": step_ticks(len(table)),
         "window": window(len(table)),
     }
+
+
+def _with_texts(line: dict[str, Any], percent: bool = False) -> dict[str, Any]:
+    """A line whose axis has texts instead of numbers."""
+    ticks = [
+        (y, share(number) if percent else f"{number:,.{decimals}f}")
+        for y, number, decimals in line["ticks"]
+    ]
+    return line | {"ticks": ticks}
 
 
 def _configured(stage: Stage, config: Config) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def _headers(rows: Sequence[SlideRow], config: Config) -> Iterator[Header]:
     progress = Progress(len(rows), "headers")
     with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
         for header in pool.map(lambda row: _header(row, config), rows):
-            progress.add(1, header.row.slide_id, 0.0)
+            progress.add(1, header.row.slide_id)
             yield header
 
 

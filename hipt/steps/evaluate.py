@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hipt.core.evaluation import (
-    METRICS,
-    Classified,
-    Floats,
-    Followed,
-    Found,
-    Ints,
-    over_folds,
-    pooled,
-    scores,
-)
+from hipt.core.evaluation import METRICS, Classified, Floats, Followed, Found, Ints
 from hipt.core.intervals import holm
-from hipt.core.resampled import bootstrap_scores, difference, interval
+from hipt.core.resampled import difference
 from hipt.errors import HiptError
 from hipt.io.predictions import Predictions, read_predictions
 from hipt.io.settings import read_task_settings, step_parser
 from hipt.io.tables import write_rows
+from hipt.io.task_scores import Evaluated, Row, evaluated, score_rows
 from hipt.io.task_tables import DIFFERENCES, SCORES
 from hipt.told import EvaluateSettings
 
@@ -39,18 +28,6 @@ STEP = "evaluate"
 FALSE_ALARMS = 0.05
 """The corrected p below which a difference is usually believed."""
 
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """Predictions with their scores over all folds."""
-
-    made: Predictions
-    pooled: dict[str, float]
-    resampled: dict[str, Floats]
-    """(R,) each score in every resample of cases."""
-
 
 def run(predictions: Sequence[Path], out: Path, differences: Path, cfg: EvaluateSettings) -> None:
     """Write the scores of all models and fractions, and the differences of all pairs of models.
@@ -58,66 +35,18 @@ def run(predictions: Sequence[Path], out: Path, differences: Path, cfg: Evaluate
     Raises:
         HiptError: if predictions cannot be scored, or contradict each other about a unit.
     """
-    models = [_evaluated(read_predictions(path, cfg.kind), cfg) for path in predictions]
-    rows = [row for model in models for row in _score_rows(model)]
+    read = [read_predictions(path, cfg.kind) for path in predictions]
+    models = [evaluated(made, cfg.resamples, cfg.seed) for made in read]
+    rows = [row for model in models for row in score_rows(model)]
     pairs = [
         row
         for one, other in combinations(models, 2)
         if one.made.fraction == other.made.fraction
         for row in _difference_rows(one, other, cfg)
     ]
-    corrected = holm(np.array([row["p"] for row in pairs], np.float64))
-    _say_how_small(len(pairs), cfg.resamples)
     write_rows(out, [{"task": cfg.name, **row} for row in rows], SCORES)
-    lines = [
-        {"task": cfg.name, **row, "p_holm": p}
-        for row, p in zip(pairs, corrected.tolist(), strict=True)
-    ]
-    write_rows(differences, lines, DIFFERENCES)
-
-
-def _evaluated(made: Predictions, cfg: EvaluateSettings) -> Evaluated:
-    """Scores over all folds, and in resamples of cases."""
-    found = pooled(made.found, made.fold)
-    resampled = bootstrap_scores(found, made.groups, cfg.resamples, cfg.seed)
-    return Evaluated(made, scores(found), resampled)
-
-
-def _score_rows(model: Evaluated) -> Iterator[Row]:
-    """The scores of every fold, of all together, and their mean and deviation over folds."""
-    made = model.made
-    folds = np.unique(made.fold).tolist()
-    by_fold = [scores(made.found.take(made.fold == fold)) for fold in folds]
-    for fold, values in zip(folds, by_fold, strict=True):
-        yield from _rows(made, values, int((made.fold == fold).sum()), fold)
-    ranges = {name: interval(values) for name, values in model.resampled.items()}
-    units, main = len(np.unique(made.unit)), next(iter(model.pooled))
-    for row in _rows(made, model.pooled, units):
-        low, high, used = ranges[row["metric"]]
-        yield row | ({"low": low, "high": high} if used else {})
-    summary = over_folds(by_fold)
-    yield from _rows(made, summary, units)
-    log.info(
-        "%s, fraction %g: %s %.3f (%.3f to %.3f), over %d folds %.3f +- %.3f",
-        *(made.model, made.fraction, main, model.pooled[main], *ranges[main][:2], len(folds)),
-        *(summary[f"{main}_mean"], summary[f"{main}_sd"]),
-    )
-
-
-def _rows(
-    made: Predictions, values: Mapping[str, float], units: int, fold: int | None = None
-) -> Iterator[Row]:
-    """A row for each score that is a number; the others are only told of."""
-    for metric, value in values.items():
-        if np.isnan(value):
-            where = "over all folds" if fold is None else f"in fold {fold}"
-            log.warning(
-                "%s, fraction %g: no %s %s (%d units): too few classes, events or folds",
-                *(made.model, made.fraction, metric, where, units),
-            )
-            continue
-        head = {"model": made.model, "fraction": made.fraction, "fold": fold}
-        yield {**head, "metric": metric, "value": value, "low": None, "high": None, "units": units}
+    corrected = _corrected(pairs, cfg.resamples)
+    write_rows(differences, [{"task": cfg.name, **row} for row in corrected], DIFFERENCES)
 
 
 def _difference_rows(one: Evaluated, other: Evaluated, cfg: EvaluateSettings) -> Iterator[Row]:
@@ -160,7 +89,7 @@ def _on_common_units(
 def _restricted(model: Evaluated, keys: set[tuple[int, str]], cfg: EvaluateSettings) -> Evaluated:
     """A model on some of its units; on all of them its scores are known."""
     rows = np.array([key in keys for key in model.made.keys])
-    return model if rows.all() else _evaluated(model.made.take(rows), cfg)
+    return model if rows.all() else evaluated(model.made.take(rows), cfg.resamples, cfg.seed)
 
 
 def _refuse_other_truth(one: Predictions, other: Predictions) -> None:
@@ -181,6 +110,17 @@ def _truth(found: Found) -> Floats | Ints:
         return np.stack([found.time, found.event])
     assert isinstance(found, Classified)
     return found.y[None]
+
+
+def _corrected(rows: Sequence[Row], resamples: int) -> list[Row]:
+    """The rows with p corrected for all pairs of their fraction: one question, one family."""
+    fractions = [row["fraction"] for row in rows]
+    corrected = np.full(len(rows), np.nan)
+    for fraction in set(fractions):
+        family = [i for i, its in enumerate(fractions) if its == fraction]
+        corrected[family] = holm(np.array([rows[i]["p"] for i in family], np.float64))
+    _say_how_small(max(map(fractions.count, fractions), default=0), resamples)
+    return [row | {"p_holm": p} for row, p in zip(rows, corrected.tolist(), strict=True)]
 
 
 def _say_how_small(pairs: int, resamples: int) -> None:

@@ -100,7 +100,7 @@ def _fit(
             write_fold(files[fold], fit, names[fold])
             best = float(fit.curve[fit.chosen, 1])
             log.info("fold %d: validation loss %.4f, row %d of the curve", fold, best, fit.chosen)
-            progress.add(1, f"fold {fold}", 0.0)
+            progress.add(1, f"fold {fold}")
 
 
 def _fitted(

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import polars as pl
 import polars.selectors as cs
@@ -22,10 +21,10 @@ from hipt.config import Config
 from hipt.core.cohort import distributions, histograms, totals
 from hipt.errors import STATUSES, TROUBLE, HiptError, Status
 from hipt.io.benchmarks import per_rule, read_jobs
-from hipt.io.html import data_uri, write_page
-from hipt.io.images import read_rgb
+from hipt.io.html import write_page
 from hipt.io.indices import read_seconds, read_shard_provenance
 from hipt.io.neighbours_page import neighbours
+from hipt.io.overviews import overview
 from hipt.io.results import SHARD_SUFFIX, Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.tables import PROBE, SLIDES, read_table
@@ -220,14 +219,8 @@ def _available(table: pl.DataFrame, results: Results) -> list[tuple[dict[str, An
 def _pictures(available: Sequence[tuple[dict[str, Any], Path]]) -> Iterator[dict[str, Any]]:
     """The overviews, made small; one that cannot be read is named in the log."""
     for row, path in available:
-        try:
-            rgb = read_rgb(path)
-        except HiptError as error:
-            log.warning("%s: left out of the page", error)
-            continue
-        height, width = rgb.shape[:2]
-        shown = {"data": data_uri(rgb, PICTURE_PX), "width": width, "height": height}
-        yield row | shown | {"file": quote(f"{path.parent.name}/{path.name}")}
+        if shown := overview(path, PICTURE_PX):
+            yield row | shown
 
 
 def _in_order(table: pl.DataFrame) -> list[dict[str, Any]]:

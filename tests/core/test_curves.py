@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipt.core.curves import HEIGHT, MOST_POINTS, WIDTH, panel, running_mean, step_ticks
+from hipt.core.curves import (
+    HEIGHT,
+    MOST_POINTS,
+    WIDTH,
+    axis,
+    joined,
+    panel,
+    running_mean,
+    step_ticks,
+)
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=80)
 
@@ -52,3 +61,19 @@ def test_many_steps_make_few_points():
 )
 def test_steps_on_the_axis(steps: int, numbers: list[int]):
     assert [at for _, at in step_ticks(steps)] == numbers
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+def test_an_axis_has_few_round_numbers_around_its_ends(one: float, other: float):
+    low, high = sorted((one, other))
+    found = axis(low, high)
+    places, numbers = zip(*found.numbers, strict=True)
+    assert numbers[0] <= low + 1e-6 * found.step
+    assert numbers[-1] >= high - 1e-6 * found.step
+    assert 2 <= len(numbers) <= 7
+    np.testing.assert_allclose(found.place(np.array(numbers)), places, atol=1e-9)
+    assert (places[0], places[-1]) == (0, 1)
+
+
+def test_points_to_a_tenth():
+    assert joined(np.array([0, 1.26]), np.array([2, 0.04])) == "0.0,2.0 1.3,0.0"

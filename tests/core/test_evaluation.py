@@ -12,12 +12,13 @@ from hipt.core.evaluation import (
     Classified,
     Followed,
     fold_ranks,
+    horizons,
     metrics_of,
     over_folds,
     pooled,
     scores,
 )
-from hipt.core.survival import harrell_c, uno_c
+from hipt.core.survival import cumulative_dynamic_auc, harrell_c, uno_c
 
 RNG = np.random.default_rng(0)
 
@@ -54,8 +55,8 @@ def test_classes_by_hand():
 
 def test_survival_by_hand():
     perfect = followed([1, 2, 3, 4], [1, 1, 0, 1], [4, 3, 2, 1])
-    assert scores(perfect) == {"c_index": 1, "uno_c": 1}
-    assert scores(perfect._replace(risk=-perfect.risk)) == {"c_index": 0, "uno_c": 0}
+    assert scores(perfect) == dict.fromkeys(METRICS["survival"], 1)
+    assert scores(perfect._replace(risk=-perfect.risk)) == dict.fromkeys(METRICS["survival"], 0)
     assert all(math.isnan(v) for v in scores(followed([1, 2], [0, 0], [1, 2])).values())
 
 
@@ -67,6 +68,19 @@ def test_uno_takes_censoring_from_everyone_and_stops_before_their_last_time():
     value = uno_c(time, event, time[:30], event[:30], whole.risk[:30], tau=time.max())
     assert scores(part)["uno_c"] == value
     assert scores(part)["c_index"] == harrell_c(time[:30], event[:30], whole.risk[:30]).value
+
+
+def test_dynamic_auc_is_the_mean_over_three_times():
+    time, event = RNG.exponential(size=60), RNG.random(60) < 0.7
+    event[time.argmax()] = True
+    whole = Followed(time, event, RNG.normal(size=60) - time, (time, event))
+    part = whole.take(np.arange(60) < 40)
+    at = np.quantile(time[event], [0.25, 0.5, 0.75])
+    assert horizons(whole) == pytest.approx(at)
+    told = cumulative_dynamic_auc(time, event, part.time, part.event, part.risk, at).auc
+    assert scores(part)["dynamic_auc"] == pytest.approx(told.mean())
+    assert math.isnan(scores(part.take(part.time < at[2]))["dynamic_auc"])
+    assert math.isnan(scores(part.take(part.time > at[0]))["dynamic_auc"])
 
 
 def test_uno_can_be_told_where_the_last_cases_are_censored_with_an_event():

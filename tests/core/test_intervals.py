@@ -16,6 +16,7 @@ from hipt.core.intervals import (
     holm,
     paired_difference,
     resamples,
+    wilson,
 )
 
 P_VALUES = st.lists(st.floats(0, 1) | st.just(math.nan), max_size=8)
@@ -178,3 +179,20 @@ def test_fold_test_of_equal_differences_and_of_too_few():
     for share in (0, 1):
         with pytest.raises(ValueError, match="between 0 and 1"):
             corrected_fold_test(np.zeros(5), share)
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(st.integers(1, 200), st.floats(0, 1), st.sampled_from([0.5, 0.95]))
+def test_wilson_agrees_with_scipy(items: int, share: float, level: float):
+    hits = round(share * items)
+    low, high = wilson(np.array([float(hits)]), np.array([items]), level)
+    other = stats.binomtest(hits, items).proportion_ci(level, method="wilson")
+    assert (low[0], high[0]) == pytest.approx((other.low, other.high), abs=1e-12)
+
+
+def test_wilson_of_nothing_and_of_all():
+    low, high = wilson(np.array([0.0, 4.0]), np.array([4, 4]))
+    z = 1.959963984540054
+    assert (low[0], high[1]) == (0, 1)
+    assert high[0] == pytest.approx(z**2 / (4 + z**2))
+    assert low[1] == pytest.approx(4 / (4 + z**2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -10,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hipt.core import knn
-from hipt.core.knn import balanced_accuracy, drawn_evenly, knn_predict, standardised
+from hipt.core.knn import (
+    Distance,
+    balanced_accuracy,
+    drawn_evenly,
+    knn_predict,
+    knn_shares,
+    standardised,
+)
 
 
 def by_loop(features: np.ndarray, labels: np.ndarray, cases: np.ndarray, k: int) -> list[int]:
@@ -69,6 +77,78 @@ def test_somebody_has_to_vote():
     one = np.zeros(3, np.int64)
     with pytest.raises(ValueError, match="no key outside its own group"):
         knn_predict(np.eye(3), np.eye(3), one, 1, (one, one))
+
+
+def shares_by_loop(
+    queries: np.ndarray, keys: np.ndarray, labels: np.ndarray, k: int, cosine: bool
+) -> list[list[float]]:
+    def apart(one: np.ndarray, other: np.ndarray) -> float:
+        if cosine:
+            return 1 - sum(one * other) / math.sqrt(sum(one * one) * sum(other * other))
+        return math.sqrt(sum((a - b) ** 2 for a, b in zip(one, other, strict=True)))
+
+    found = []
+    for query in queries:
+        order = sorted(range(len(keys)), key=lambda j: (apart(query, keys[j]), j))
+        votes = [int(labels[j]) for j in order[:k]]
+        found.append([votes.count(kind) / k for kind in range(4)])
+    return found
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 12), cosine=st.booleans())
+def test_shares_as_a_plain_loop(seed: int, k: int, cosine: bool):
+    rng = np.random.default_rng(seed)
+    queries, keys = rng.normal(size=(20, 5)), rng.normal(size=(30, 5)).astype(np.float32)
+    labels = rng.integers(0, 4, 30)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(knn, "CHUNK", 7)
+        found = knn_shares(queries, keys, labels, k, 4, "cosine" if cosine else "euclidean")
+    assert found.tolist() == shares_by_loop(queries, keys.astype(float), labels, k, cosine)
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(seed=st.integers(0, 10**6), distance=st.sampled_from(["euclidean", "cosine"]))
+def test_shares_ignore_the_order_of_keys_and_a_common_scale(seed: int, distance: Distance):
+    rng = np.random.default_rng(seed)
+    queries, keys = rng.normal(size=(10, 4)), rng.normal(size=(25, 4))
+    labels, order = rng.integers(0, 3, 25), rng.permutation(25)
+    found = knn_shares(queries, keys, labels, 5, 3, distance)
+    assert (
+        found.tolist()
+        == knn_shares(7 * queries, 7 * keys[order], labels[order], 5, 3, distance).tolist()
+    )
+    assert found.sum(1) == pytest.approx(1)
+    assert set(found.ravel().tolist()) <= {n / 5 for n in range(6)}
+
+
+def test_of_equally_near_keys_the_first_ones_vote():
+    keys = np.array([[3, 0], [0, 1], [0, -1], [1, 0], [-1, 0.0]])
+    labels = np.array([0, 1, 2, 2, 1])
+    shares = [knn_shares(np.zeros((1, 2)), keys, labels, k, 3, "euclidean")[0] for k in (1, 2, 3)]
+    assert [one.tolist() for one in shares] == [[0, 1, 0], [0, 0.5, 0.5], [0, 1 / 3, 2 / 3]]
+
+
+def test_equal_vectors_are_equally_near_wherever_they_stand():
+    rng = np.random.default_rng(3)
+    one, queries = rng.normal(size=192), rng.normal(size=(50, 192))
+    keys, labels = np.tile(one, (40, 1)), np.arange(40)
+    found = knn_shares(queries, keys, labels, 5, 40, "euclidean")
+    assert (found[:, :5] == 0.2).all()
+
+
+def test_a_vectors_length_counts_for_one_distance_and_not_for_the_other():
+    keys, labels = np.array([[10, 1], [1, 1.0]]), np.array([0, 1])
+    query = np.array([[1, 0.0]])
+    assert knn_shares(query, keys, labels, 1, 2, "euclidean").tolist() == [[0, 1]]
+    assert knn_shares(query, keys, labels, 1, 2, "cosine").tolist() == [[1, 0]]
+
+
+def test_nobody_is_asked_and_too_few_answer():
+    keys, labels = np.eye(3), np.zeros(3, np.int64)
+    assert knn_shares(np.zeros((0, 3)), keys, labels, 3, 2, "cosine").shape == (0, 2)
+    with pytest.raises(ValueError, match="4 neighbours are asked for, but there are 3 keys"):
+        knn_shares(keys, keys, labels, 4, 2, "euclidean")
 
 
 def test_balanced_accuracy_counts_every_class_alike():

@@ -65,3 +65,10 @@ def test_short_work_says_nothing(clock: Clock, said):
 def test_nothing_done_in_no_time_can_be_summed_up(clock: Clock):
     assert clock.now == 1000
     assert Progress(0, "patches").summary(0.0).startswith("0/0 patches, 0.0 patches/s, 0% ")
+
+
+def test_slow_work_that_waits_for_no_reader(clock: Clock, said):
+    bar = Progress(10, "folds")
+    clock.now += 30
+    bar.add(2, "fold 1")
+    assert said.messages == ["fold 1: 2/10 folds, 15.0 s each, about 120 s left"]

@@ -184,13 +184,19 @@ def test_micro_batches_add_up(ready: Chain):
         train(ready)
 
 
+LAUNCH = (
+    *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+    *("--signals-to-handle", "SIGTERM,SIGINT,SIGUSR1", "--nproc-per-node", "2"),
+    *("-m", "hipt", "pretrain"),
+)
+"""As the rules launch it (workflow/rules/common.smk)."""
+
+
 def test_two_processes_train_one_model(ready: Chain):
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "hipt"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     for stage, name in (("patches", "vit256"), ("regions", "vit4096")):
         done = subprocess.run(
-            [sys.executable, *launch, "pretrain", *command(ready, stage, name)],
-            env=environment,
+            [*LAUNCH, *command(ready, stage, name)],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
             timeout=300,
@@ -198,6 +204,28 @@ def test_two_processes_train_one_model(ready: Chain):
         )
         assert done.returncode == 0, done.stderr
         assert read_weights(ready.results.model(name)).metadata["iterations"] == "6"
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGUSR1])
+def test_two_processes_save_when_their_launcher_is_asked_to_stop(
+    ready: Chain, asked: signal.Signals
+):
+    dino = {**DINO, "iterations": 100_000, "checkpoint_every": 100_000}
+    ready.values["pretrain"]["patches"]["dino"] = dino
+    with subprocess.Popen(
+        [*LAUNCH, *command(ready, "patches", "vit256")],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as launched:
+        assert launched.stderr is not None
+        said = next(line for line in launched.stderr if "loss" in line)  # it is at work
+        assert not checkpoint(ready).exists(), said
+        launched.send_signal(asked)
+        rest = launched.stderr.read()
+    assert launched.returncode != 0
+    assert torch.load(checkpoint(ready), weights_only=True)["steps"].shape[1] > 0, rest
+    assert not ready.results.model("vit256").exists()
 
 
 def test_a_corpus_smaller_than_a_batch(ready: Chain):

@@ -24,7 +24,8 @@ TASKS: dict[str, Any] = {
         **{"models": ["linear"], "resamples": 200},
     },
 }
-ALL = {"split": 2, "fit": 3, "evaluate": 2, "report": 1}
+KNN: dict[str, Any] = {"k": 1, "levels": ["region", "patch"]}
+ALL = {"split": 2, "fit": 3, "evaluate": 2, "knn": 1, "report": 1}
 
 
 def cells(number: int) -> dict[str, str]:
@@ -43,7 +44,7 @@ def evaluated(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Pr
         shutil.copy2(project.folder / old, project.folder / path)
         rows.append({"slide_id": f"task-{name}", "path": path, **cells(number)})
     project.write_sheet(rows)
-    project.configure(tasks=TASKS)
+    project.configure(tasks=TASKS, knn=KNN)
     ran = project.run()
     assert ran.rc == 0, ran.text
     assert ALL.items() <= ran.jobs.items()
@@ -74,6 +75,25 @@ def test_every_task_has_scores_and_the_page_shows_them(evaluated: Project):
     assert "outcome: scores" in section
 
 
+def test_neighbours_vote_in_classifications(evaluated: Project):
+    found = pl.read_parquet(evaluated.results / "knn" / "grade.scores.parquet")
+    levels, distances = ("region", "patch"), ("euclidean", "cosine")
+    assert set(found["model"]) == {f"knn_{one}_{other}" for one in levels for other in distances}
+    assert not list(evaluated.results.glob("knn/outcome*"))
+
+
+def test_other_neighbours_are_asked_alone(project: Project):
+    project.configure(tasks=TASKS, knn=KNN | {"distances": ["cosine"]})
+    before = project.content()
+    ran = project.run()
+    assert (ran.rc, ran.jobs) == (0, {"knn": 1, "report": 1}), ran.text
+    after = project.content()
+    assert before["knn/grade.parquet"] != after["knn/grade.parquet"]
+    assert not changed(before, after, "grade")
+    project.configure(tasks=TASKS, knn=KNN | {"tasks": []})
+    assert project.run().jobs == {"report": 1}
+
+
 def test_nothing_changed(project: Project):
     ran = project.run()
     assert (ran.rc, ran.jobs) == (0, {})
@@ -84,7 +104,7 @@ def test_a_label_touches_the_tasks_that_read_it(project: Project):
     project.change_row("task-c", grade="h")
     ran = project.run()
     assert ran.rc == 0, ran.text
-    assert ran.jobs == {"split": 1, "fit": 2, "evaluate": 1, "report": 1}
+    assert ran.jobs == {"split": 1, "fit": 2, "evaluate": 1, "knn": 1, "report": 1}
     assert changed(before, project.content(), "grade")
     assert not changed(before, project.content(), "outcome")
 
@@ -96,7 +116,7 @@ def test_an_unread_column_touches_nothing(project: Project):
 
 def test_a_model_more_is_fitted_alone(project: Project):
     tasks = TASKS | {"grade": TASKS["grade"] | {"models": ["linear", "mean", "abmil"]}}
-    project.configure(tasks=tasks)
+    project.configure(tasks=tasks, knn=KNN)
     before = project.content()
     ran = project.run()
     assert ran.rc == 0, ran.text
@@ -135,7 +155,7 @@ def test_a_slide_without_label_fits_nothing_anew(project: Project):
     ran = project.run()
     assert ran.rc == 0, ran.text
     assert ran.jobs["split"] == 2
-    assert "fit" not in ran.jobs
+    assert not {"fit", "knn"} & set(ran.jobs)
     after = project.content()
     assert not changed(before, after, "grade") | changed(before, after, "outcome")
 

@@ -134,7 +134,8 @@ def launcher(processes):
     """What starts a module: Python, or as many of it as there are GPUs to train on."""
     if processes == 1:
         return "python -m"
-    return f"python -m torch.distributed.run --standalone --nproc-per-node {processes} -m"
+    run = "python -m torch.distributed.run --standalone --signals-to-handle SIGTERM,SIGINT,SIGUSR1"
+    return f"{run} --nproc-per-node {processes} -m"
 
 
 def index(step):
@@ -193,5 +194,6 @@ def predictions_of_task(wildcards):
 
 
 def scores():
-    """The scores of all tasks."""
-    return [str(RESULTS.task(task, "scores.parquet")) for task in CONFIG.tasks]
+    """The scores of all tasks, and of the neighbours in those that ask them."""
+    fitted = [str(RESULTS.task(task, "scores.parquet")) for task in CONFIG.tasks]
+    return fitted + [str(RESULTS.knn_scores(task)) for task in CONFIG.knn_tasks]

@@ -1,4 +1,5 @@
-# Prediction tasks: folds and their audit, one fit per model and training fraction, the scores.
+# Prediction tasks: folds and their audit, one fit per model and training fraction, the scores; and
+# what nearest neighbours know of the same folds.
 if CONFIG.tasks:
 
     checkpoint split:
@@ -70,5 +71,30 @@ if CONFIG.tasks:
             """
             python -m hipt evaluate --predictions {input.tables:q} --cfg {params.cfg:q} \
                 --differences {output.differences:q} --out {output.scores:q} \
+                2>&1 | tee {log:q} >&2
+            """
+
+    rule knn:
+        input:
+            folds=folds_of_task,
+        output:
+            table=f"{RESULTS.root}/knn/{{task}}.parquet",
+            scores=f"{RESULTS.root}/knn/{{task}}.scores.parquet",
+        log:
+            f"{RESULTS.root}/logs/knn/{{task}}.log",
+        benchmark:
+            f"{RESULTS.root}/benchmarks/knn/{{task}}.tsv"
+        conda:
+            "../../environment.yml"
+        resources:
+            mem_mb=8000,
+        params:
+            cfg=told_of_task("knn"),
+            slides=str(RESULTS.slides),
+            version=VERSION["knn"],
+        shell:
+            """
+            python -m hipt knn --folds {input.folds:q} --slides {params.slides:q} \
+                --cfg {params.cfg:q} --scores {output.scores:q} --out {output.table:q} \
                 2>&1 | tee {log:q} >&2
             """

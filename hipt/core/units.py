@@ -1,0 +1,118 @@
+"""Predictions unit by unit (slide or case): each once, and those that are most wrong.
+
+N predictions of U units, K classes. A unit that several folds test has several predictions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hipt.core.evaluation import Classified, Events, Floats, Followed, Ints
+from hipt.core.resampled import CHUNK, TIED_RISK
+
+F = TypeVar("F", Classified, Followed)
+
+
+class Misordered(NamedTuple):
+    """Pairs of each unit with the units whose order with it is known."""
+
+    outlived: Floats
+    """(N,) units that were followed for longer; 0 for those without event."""
+    outlived_wrong: Floats
+    """(N,) of these, those that were given a higher risk; equal risks count half."""
+    survived: Floats
+    """(N,) units whose event came before."""
+    survived_wrong: Floats
+    """(N,) of these, those that were given a lower risk; equal risks count half."""
+
+
+def each_once(found: F, unit: npt.NDArray[Any]) -> tuple[Ints, Ints, F]:
+    """One prediction of each unit: mean probabilities, or the mean risk, over its folds.
+
+    Args:
+        found: N predictions; risks have to be comparable over folds, see `evaluation.pooled`.
+        unit: (N,).
+
+    Returns:
+        (U,) index of each unit's first prediction, units rising; (U,) how many it has; U
+        predictions.
+    """
+    _, first, place, times = np.unique(
+        unit, return_index=True, return_inverse=True, return_counts=True
+    )
+    if isinstance(found, Classified):
+        sums = np.stack([np.bincount(place, weights=column) for column in found.p.T], 1)
+        return first, times, found.take(first)._replace(p=sums / times[:, None])
+    risk = np.bincount(place, weights=found.risk) / times
+    return first, times, found.take(first)._replace(risk=risk)
+
+
+def most_wrong(found: Classified, most: int) -> Ints:
+    """Indices of the wrong answers, the one with the most probable wrong class first.
+
+    Args:
+        found: N predictions; of equal probabilities the first class is the answer.
+        most: at most as many.
+    """
+    answer = found.p.argmax(1)
+    wrong = np.flatnonzero(answer != found.y)
+    sure = found.p[wrong, answer[wrong]]
+    return wrong[np.argsort(-sure, kind="stable")][:most]
+
+
+def misordered(time: Floats, event: Events, risk: Floats) -> Misordered:
+    """How many of the pairs that a concordance counts each unit is on the wrong side of.
+
+    A pair is an event and a unit that is followed for longer, or is censored at the very time of
+    the event. Summed over units, either kind of wrong pairs is the number that Harrell's index
+    takes as discordant, and half of the tied.
+
+    Args:
+        time: (N,) months.
+        event: (N,).
+        risk: (N,) comparable with each other.
+    """
+    counts = np.zeros((4, len(time)))
+    events = np.flatnonzero(event)
+    for rows in np.array_split(events, len(events) // CHUNK + 1):
+        longer = (time[rows, None] < time) | ((time[rows, None] == time) & ~event)  # [e, N]
+        gap = risk[rows, None] - risk
+        wrong = longer * np.where(np.abs(gap) <= TIED_RISK, 0.5, gap < 0)
+        counts[0, rows], counts[1, rows] = longer.sum(1), wrong.sum(1)
+        counts[2:] += longer.sum(0), wrong.sum(0)
+    return Misordered(*counts)
+
+
+def worst_early(pairs: Misordered, most: int) -> Ints:
+    """Indices of early events with too low a risk, by pairs with those that outlived them.
+
+    Sorted by wrong pairs less right ones; only where most are wrong, and of units that have at
+    least half as many pairs as any other: of a late event few pairs say nothing.
+
+    Args:
+        pairs: of N units.
+        most: at most as many.
+    """
+    return _worst(pairs.outlived_wrong, pairs.outlived, most)
+
+
+def worst_late(pairs: Misordered, most: int) -> Ints:
+    """Indices of late or absent events with too high a risk, by pairs with earlier events.
+
+    Sorted and chosen as in `worst_early`.
+
+    Args:
+        pairs: of N units.
+        most: at most as many.
+    """
+    return _worst(pairs.survived_wrong, pairs.survived, most)
+
+
+def _worst(wrong: Floats, of: Floats, most: int) -> Ints:
+    """Indices of the units with the most wrong pairs more than right ones."""
+    surplus = np.where(2 * of >= of.max(), 2 * wrong - of, 0)
+    order = np.argsort(-surplus, kind="stable")[:most]
+    return order[surplus[order] > 0]

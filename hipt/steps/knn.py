@@ -1,0 +1,146 @@
+"""What mean embeddings know of a task's classes: nearest units of the training part vote."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hipt.core.evaluation import Classified
+from hipt.core.knn import Distance, knn_shares
+from hipt.errors import HiptError
+from hipt.io.predictions import Predictions
+from hipt.io.results import Results
+from hipt.io.settings import read_task_settings, step_parser
+from hipt.io.tables import write_rows
+from hipt.io.task_features import features_of
+from hipt.io.task_scores import evaluated, score_rows
+from hipt.io.task_tables import SCORES, knn_schema
+from hipt.io.task_units import TEST, TRAIN, Units, read_units
+from hipt.io.unit_means import Means, patch_means, region_means
+from hipt.told import KnnSettings
+
+log = logging.getLogger(__name__)
+
+STEP = "knn"
+
+WHOLE = 1.0
+"""Share of the training part that votes."""
+
+Row = dict[str, Any]
+
+
+def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) -> None:
+    """Write what the neighbours say of all test parts, and how good that is.
+
+    A unit is the mean of its vectors, neither scaled nor normalised. Each of the `k` nearest units
+    of the training part has one vote, and a class's probability is its share of them; of classes
+    with equal shares the first, in the order of the task's classes, counts as predicted. The
+    validation part is not used.
+
+    Args:
+        folds: the task's table of folds.
+        slides: the slide table.
+        out: the predictions to make.
+        scores: their scores to make, a model `knn_<level>_<distance>` for each.
+        cfg: the settings.
+
+    Raises:
+        HiptError: if the task has no classes, its slides cannot be read, or a training part is
+            smaller than `k`.
+
+    Source: code of Chen et al., CVPR 2022 (k-NN on slide vectors).
+    """
+    if cfg.kind != "classification":
+        raise HiptError(
+            f"tasks.{cfg.name}: is a survival task, and neighbours vote on classes; ask "
+            "classification tasks alone"
+        )
+    units = read_units(folds)
+    _refuse_too_few(units, cfg)
+    said: list[Row] = []
+    scored: list[Row] = []
+    for level in cfg.levels:
+        means = _means(level, units, slides, cfg)
+        log.info("%s: %d means over %s vectors, %d wide", cfg.name, *_told(means, level))
+        for distance in cfg.distances:
+            made = _predictions(out, units, means, (level, distance), cfg.k)
+            said += [{"level": level, "distance": distance, **row} for row in _rows(made)]
+            rows = score_rows(evaluated(made, cfg.resamples, cfg.seed))
+            scored += [{"task": cfg.name, **row} for row in rows]
+    write_rows(scores, scored, SCORES)
+    write_rows(out, said, knn_schema(_classes(units)))
+
+
+def _refuse_too_few(units: Units, cfg: KnnSettings) -> None:
+    """Raise where fewer than `k` could vote: shares of k would not be comparable."""
+    for fold in range(units.folds):
+        voters = len(units.of(fold, TRAIN))
+        if voters < cfg.k:
+            raise HiptError(
+                f"tasks.{cfg.name}: fold {fold} has {voters} to train on, fewer than the {cfg.k} "
+                "neighbours of knn.k; lower it, or leave the task out by knn.tasks"
+            )
+
+
+def _means(level: str, units: Units, slides: Path, cfg: KnnSettings) -> Means:
+    """[N, D] the vector of each unit."""
+    if level == "patch":
+        return patch_means(units, Results(slides.parent))
+    return region_means(units, features_of(cfg.features, slides))
+
+
+def _told(means: Means, level: str) -> tuple[int, str, int]:
+    """What the log says of them."""
+    return len(means), level, means.shape[1]
+
+
+def _classes(units: Units) -> int:
+    return int(units.y.max()) + 1
+
+
+def _predictions(
+    out: Path, units: Units, means: Means, what: tuple[str, Distance], k: int
+) -> Predictions:
+    """The shares of the classes among the neighbours of all folds' test units."""
+    level, distance = what
+    tests = [units.of(fold, TEST) for fold in range(units.folds)]
+    shares = []
+    for fold, test in enumerate(tests):
+        train = units.of(fold, TRAIN)
+        sides = means[test], means[train], units.y[train]
+        shares.append(knn_shares(*sides, k, _classes(units), distance))
+    rows = np.concatenate(tests)
+    return Predictions(
+        path=out,
+        model=f"{STEP}_{level}_{distance}",
+        fraction=WHOLE,
+        fold=np.repeat(np.arange(units.folds), [len(test) for test in tests]),
+        unit=np.array(units.names)[rows],
+        case=np.array(units.cases)[rows],
+        found=Classified(units.y[rows], np.concatenate(shares)),
+    )
+
+
+def _rows(made: Predictions) -> Iterator[Row]:
+    """The predictions as they are written."""
+    assert isinstance(made.found, Classified)
+    columns = (made.fold, made.unit, made.case, made.found.y, made.found.p)
+    for fold, unit, case, y, p in zip(*(c.tolist() for c in columns), strict=True):
+        told = {f"p_{kind}": share for kind, share in enumerate(p)}
+        yield {"fold": fold, "unit": unit, "case_id": case, "y": y, **told}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the folds, the slide table, the settings, the two tables to make."""
+    parser = step_parser(STEP, __doc__)
+    parser.add_argument("--folds", type=Path, required=True, help="the task's table of folds")
+    parser.add_argument("--slides", type=Path, required=True, help="the slide table")
+    parser.add_argument("--scores", type=Path, required=True, help="the table of scores to make")
+    parser.add_argument("--task", help="the task's name, where --cfg is a config file")
+    args = parser.parse_args(argv)
+    cfg = read_task_settings(STEP, KnnSettings, args.cfg, args.task)
+    run(args.folds, args.slides, args.out, args.scores, cfg)

@@ -1,0 +1,131 @@
+"""The report's section on tasks, read as a person would: pictures, words, hostile names."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from hipt.config import Config
+from hipt.io.images import write_jpeg
+from hipt.steps import report
+from hipt.told import ReportSettings
+from tests import taskmaker
+from tests.steps.test_report import HOSTILE, Opened, cohort, row
+from tests.taskmaker import MadeTask
+
+TWO = {"linear": 0.5, "hipt": 1.5}
+SVG = re.compile(r"<svg .*?</svg>", re.DOTALL)
+
+
+def page(*made: MadeTask) -> Path:
+    root = made[0].results.root
+    config = Config.model_validate({"tasks": {it.name: it.task for it in made}})
+    report.run(cohort(root, [row(1)]), root / "report.html", ReportSettings(config=config))
+    return root / "report.html"
+
+
+def section(path: Path) -> str:
+    return path.read_text().split('<section id="tasks"')[1].split("</section>")[0]
+
+
+def pictures(root: Path, slides: int) -> None:
+    for slide in range(slides):
+        path = root / "tile" / f"s{slide:03}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        write_jpeg(path, np.full((60, 80, 3), 200, np.uint8))
+
+
+def test_tables_figures_and_errors_of_both_kinds(tmp_path: Path):
+    given = {"hipt": {1.0: [0.879, 0.062]}}
+    grade = taskmaker.classes(tmp_path, "grade", ["IDC", "ILC"], TWO, 120, published=given)
+    death = taskmaker.survival(tmp_path, "death", TWO, 90)
+    pictures(tmp_path, 120)
+    text = section(page(grade, death))
+    assert "AUC, published" in text
+    assert "0.879 ± 0.062" in text
+    assert text.count("published") == 1  # death has none
+    for said in (
+        "ROC: ILC told from IDC",
+        "expected calibration error 0.",
+        "Log-rank p",
+        "At risk",
+    ):
+        assert said in text
+    assert "Worst errors of hipt" in text
+    assert text.count('alt="Overview of s') == 8
+    assert 'href="tile/s' in text
+    assert "Early event, low risk" in text
+    assert "p from the bootstrap over cases; corrected (Holm) for all pairs of the same" in text
+
+
+def test_figures_are_xml_with_title_and_description(tmp_path: Path):
+    made = taskmaker.classes(tmp_path, "grade", ["a", HOSTILE], TWO, 120)
+    other = taskmaker.survival(tmp_path, "death", TWO, 90)
+    figures = [it for it in SVG.findall(section(page(made, other))) if 'role="img"' in it]
+    assert len(figures) == 4
+    ids = set()
+    for figure in figures:
+        tree = ElementTree.fromstring(figure)
+        title, words = tree.find("title"), tree.find("desc")
+        assert tree.attrib["aria-labelledby"].split() == [title.attrib["id"], words.attrib["id"]]
+        assert title.text
+        assert words.text
+        assert len(list(tree.iter("polyline"))) >= 2
+        ids |= {title.attrib["id"], words.attrib["id"]}
+        assert "nan" not in figure
+    assert len(ids) == 8
+    assert HOSTILE in ElementTree.fromstring(figures[0])[0].text
+
+
+def test_lines_differ_by_more_than_colour():
+    style = (Path(report.__file__).parent.parent / "io" / "report.css").read_text()
+    dashes = re.findall(r"\.line\.s(\d) \{ stroke-dasharray: ([\d ]+); \}", style)
+    assert [number for number, _ in dashes] == list("12345")
+    assert len({dash for _, dash in dashes}) == 5
+
+
+@pytest.mark.browser
+def test_hostile_names_are_text_and_the_scores_can_be_saved(tmp_path: Path, browser: Any):
+    renamed = {f"s{i:03}": f"{HOSTILE}{i}" for i in range(120)} | {"c000": HOSTILE}
+    made = taskmaker.classes(tmp_path, "grade", ["a", HOSTILE], TWO, 120, renamed)
+    it = Opened(browser, page(made))
+    said = it.page.locator("#tasks").inner_text()
+    assert f"ROC: {HOSTILE} told from a".replace("\u2028", "") in said.replace("\u2028", "")
+    assert "alert(1)" in it.page.locator(".worst").inner_text()
+    assert it.page.locator("img[src=x]").count() == 0
+    with it.page.expect_download() as download:
+        it.page.click("#tasks a[download]")
+    download.value.save_as(tmp_path / "got.csv")
+    assert download.value.suggested_filename == "grade.scores.csv"
+    with (tmp_path / "got.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {r["model"] for r in rows} == TWO.keys()
+    assert it.complaints == []
+    it.page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out_on_a_phone(tmp_path: Path, browser: Any, scheme: str):
+    made = taskmaker.classes(tmp_path, "grade", ["a", "b", "c"], TWO, 120)
+    other = taskmaker.survival(tmp_path, "death", TWO, 90)
+    path = page(made, other)
+    phone = browser.new_page(viewport={"width": 360, "height": 640}, color_scheme=scheme)
+    phone.goto(path.as_uri())
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 360
+    for figure in phone.locator(".plot > svg").all():
+        box = figure.bounding_box()
+        assert box["width"] > 250
+        assert box["x"] + box["width"] <= 360
+    colours = phone.locator(".plot .line").evaluate_all(
+        "all => all.map(l => getComputedStyle(l).stroke)"
+    )
+    paper = phone.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper not in colours
+    phone.close()
