@@ -36,8 +36,9 @@ from hipt.config import Config
 from hipt.core.linear import Scale
 from hipt.core.metrics import accuracy, auc
 from hipt.core.splits import validation_part
-from hipt.io.fold_fits import LINEAR, FoldFitter, TaskData
+from hipt.io.fold_fits import FoldFitter, TaskData
 from hipt.io.task_units import TEST, TRAIN, VALIDATION, Units
+from hipt.task_config import LINEAR
 from hipt.told import FitSettings, task_settings
 
 DATASETS = ("musk1", "musk2", "elephant", "fox", "tiger")

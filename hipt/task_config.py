@@ -27,6 +27,9 @@ GRIDS = ("hipt_finetuned", "hipt_scratch", "hipt_n")
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
+LINEAR = "linear"
+"""The baseline to beat, on mean vectors; every other model takes bags."""
+
 NEIGHBOURS = "knn"
 """In `published`: nearest neighbours, Euclidean on mean regions, as the paper has them."""
 

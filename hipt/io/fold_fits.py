@@ -25,9 +25,8 @@ from hipt.nn.encoders import build_region_encoder
 from hipt.nn.fitting import BagData, answers, fit
 from hipt.nn.mil import CLUSTERS, MODELS, BagModel, build
 from hipt.nn.vit import initialise
+from hipt.task_config import LINEAR
 from hipt.told import FitSettings
-
-LINEAR = "linear"
 
 Ints = npt.NDArray[np.int64]
 

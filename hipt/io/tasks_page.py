@@ -20,7 +20,7 @@ from hipt.io.survival_figures import survival_figure
 from hipt.io.tables import read_table
 from hipt.io.task_errors import with_pictures, with_slides, worst_errors
 from hipt.io.task_tables import DIFFERENCES, FOLDS, LEAKS, SCORES
-from hipt.task_config import NEIGHBOURS, TaskConfig
+from hipt.task_config import LINEAR, NEIGHBOURS, TaskConfig
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +40,6 @@ BELIEVED = 0.05
 
 DRAWN = 4
 """Most models whose predictions are read for figures."""
-
-BASELINE = "linear"
-"""The model to beat; it is in every figure."""
 
 PREDICTIONS = "predictions.parquet"
 """What a fit leaves; see `hipt.io.predictions`."""
@@ -174,7 +171,7 @@ def _drawn(
 
     None at all where one cannot be read; the log says so.
     """
-    beside = [model for model in models[1:] if model == BASELINE]
+    beside = [model for model in models[1:] if model == LINEAR]
     chosen = list(dict.fromkeys([*models[:1], *beside, *models]))[:DRAWN]
     paths = (results.fit(name, model, f"{fraction:g}", PREDICTIONS) for model in chosen)
     try:
@@ -238,7 +235,7 @@ def _linear_wins(scores: pl.DataFrame, metric: str) -> list[str]:
         pl.col("fraction") == pl.col("fraction").max(),
     )
     value = dict(zip(whole["model"], whole["value"], strict=True))
-    return [m for m, v in value.items() if m != BASELINE and v <= value.get(BASELINE, -1.0)]
+    return [m for m, v in value.items() if m != LINEAR and v <= value.get(LINEAR, -1.0)]
 
 
 def _frame(table: Any) -> pl.DataFrame:  # noqa: ANN401

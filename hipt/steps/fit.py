@@ -15,7 +15,7 @@ import torch
 from hipt.errors import HiptError
 from hipt.io.devices import compute_device
 from hipt.io.fold_files import FoldFit, read_fold, write_fold
-from hipt.io.fold_fits import LINEAR, FoldFitter, read_task_data
+from hipt.io.fold_fits import FoldFitter, read_task_data
 from hipt.io.progress import Progress
 from hipt.io.settings import read_task_settings, step_parser
 from hipt.io.shards import fingerprint
@@ -24,6 +24,7 @@ from hipt.io.task_tables import EPOCHS, predictions_schema
 from hipt.io.task_units import Units, read_units
 from hipt.nn.slide_losses import hazards, risk_of
 from hipt.steps import VERSION
+from hipt.task_config import LINEAR
 from hipt.told import FitSettings
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,12 @@ def _fitted(
             return
         context = multiprocessing.get_context("fork")
         with ProcessPoolExecutor(min(workers, len(missing)), mp_context=context) as pool:
-            yield from zip(missing, pool.map(_fit_one, missing), strict=True)
+            try:
+                yield from zip(missing, pool.map(_fit_one, missing), strict=True)
+            except BaseException:  # asked to stop, or failed: the folds at work are not waited for
+                for process in multiprocessing.active_children():
+                    process.kill()
+                raise
     except ValueError as error:
         raise HiptError(f"tasks.{cfg.name}: {error}") from None
 

@@ -11,7 +11,8 @@ import pytest
 
 from hipt.io.tables import read_table, write_rows
 from hipt.io.task_tables import FOLDS, SCORES
-from hipt.io.tasks_page import BASELINE, NAMES, tasks
+from hipt.io.tasks_page import NAMES, tasks
+from hipt.task_config import LINEAR
 from tests import taskmaker
 from tests.taskmaker import MadeTask
 
@@ -100,8 +101,8 @@ def test_the_best_and_the_baseline_are_drawn(tmp_path: Path):
     models = {"linear": 0.5, "max": 1.0, "mean": 1.5, "abmil": 2.0, "hipt": 3.0}
     made = taskmaker.classes(tmp_path, "grade", ["IDC", "ILC"], models, units=240)
     roc, curve = told(made)["figures"]
-    assert [it["text"].split(":")[0] for it in roc["legend"]] == ["hipt", BASELINE, "abmil", "mean"]
-    assert [it["text"].split(":")[0] for it in curve["legend"]] == ["hipt", BASELINE]
+    assert [it["text"].split(":")[0] for it in roc["legend"]] == ["hipt", LINEAR, "abmil", "mean"]
+    assert [it["text"].split(":")[0] for it in curve["legend"]] == ["hipt", LINEAR]
     assert roc["title"] == "ROC: ILC told from IDC"
     pooled = scores(made).filter(pl.col("fold").is_null(), model="hipt", metric="auc").row(0)
     value, low, high = (pooled[SCORES.names.index(name)] for name in ("value", "low", "high"))

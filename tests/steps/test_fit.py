@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +77,21 @@ class FittedTask:
 
     def run(self, model: str, fraction: str = "1", threads: int = 1) -> list[dict[str, Any]]:
         """Split if that was not done, and fit; the predictions."""
-        table = ["--slides", str(self.folder / "slides.parquet")]
-        self.folds.parent.mkdir(parents=True, exist_ok=True)
-        if not self.folds.exists():
-            out = ["--leaks", str(self.folder / "leaks.parquet"), "--out", str(self.folds)]
-            split.main([*table, "--cfg", self.told("split"), *out])
+        table = self.split()
         out = self.made(model, fraction)
         out.parent.mkdir(parents=True, exist_ok=True)
         arguments = ["--folds", str(self.folds), "--cfg", self.told("fit"), "--out", str(out)]
         fit.main([*table, *arguments, "--threads", str(threads)])
         return read_table(out).to_pylist()
+
+    def split(self) -> list[str]:
+        """Split if that was not done; the arguments that name the slide table."""
+        table = ["--slides", str(self.folder / "slides.parquet")]
+        self.folds.parent.mkdir(parents=True, exist_ok=True)
+        if not self.folds.exists():
+            out = ["--leaks", str(self.folder / "leaks.parquet"), "--out", str(self.folds)]
+            split.main([*table, "--cfg", self.told("split"), *out])
+        return table
 
     def made(self, model: str, fraction: str = "1") -> Path:
         return self.folds.parent / model / fraction / "predictions.parquet"
@@ -137,6 +148,31 @@ def test_finished_folds_are_kept_and_the_rest_does_not_hang_on_them(tmp_path: Pa
     assert task.run("abmil", threads=2) == rows
     assert out.with_name("fold_0.safetensors").stat().st_mtime_ns == kept
     assert {path.name: path.read_bytes() for path in out.parent.iterdir()} == whole
+
+
+def test_asked_to_stop_it_does_not_wait_for_the_folds_at_work(tmp_path: Path):
+    task = FittedTask(tmp_path, fit=QUICK | {"epochs": 100_000})
+    table = task.split()
+    out = task.made("abmil")
+    out.parent.mkdir(parents=True)
+    arguments = ["--folds", str(task.folds), "--cfg", task.told("fit"), "--threads", "2"]
+    arguments += [*table, "--out", str(out)]
+    line = [sys.executable, "-m", "hipt", "fit", *arguments]
+    with subprocess.Popen(
+        line, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        try:
+            assert running.stderr is not None
+            assert "3 of 3 folds to fit" in next(running.stderr)
+            time.sleep(3)  # until both processes are at work
+            running.terminate()
+            assert running.wait(timeout=30) == 128 + signal.SIGTERM
+            with pytest.raises(ProcessLookupError):  # nor does one go on alone
+                os.killpg(running.pid, 0)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+    assert not out.exists()
 
 
 def test_other_settings_fit_anew(tmp_path: Path):
