@@ -80,9 +80,9 @@ def test_only_slides_imports_openslide():
     assert users == {"hipt.io.slides"}
 
 
-def test_only_images_and_slides_import_pil():
+def test_only_images_lettering_and_slides_import_pil():
     users = {name_of(p) for p in MODULES if "PIL" in {m.split(".")[0] for m in imports(p)}}
-    assert users <= {"hipt.io.slides", "hipt.io.images"}
+    assert users == {"hipt.io.slides", "hipt.io.images", "hipt.io.lettering"}
 
 
 def test_nothing_imports_the_demo():
