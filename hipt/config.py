@@ -201,6 +201,24 @@ class ProbeConfig(Section):
     """Decides the draw; seed + 1000 the weights of the random networks."""
 
 
+class AttendConfig(Section):
+    """Heatmaps: where stage 2 and the fitted models of tasks look, and what pulls their answers."""
+
+    slides: Literal["all"] | tuple[str, ...] = ()
+    """`all`, or the slide_ids that get maps."""
+    shifts: Annotated[int, Field(ge=1, le=16)] = 1
+    """Grids of regions, each moved further, whose maps are averaged; must divide region_px /
+    patch_px; paper: 4."""
+    cells: Annotated[int, Field(ge=0, le=64)] = 0
+    """Regions per slide, most attended first, whose cells are looked at too; reads pixels."""
+    examples: Annotated[int, Field(ge=0, le=50)] = 6
+    """Most and least attended regions shown per class, or per end of risk; 0: none are."""
+    labels: str | None = None
+    """Folder of `<slide_id>.png`, grey value = class, that maps are compared with."""
+    target: tuple[Annotated[int, Field(ge=1, le=255)], ...] = ()
+    """The grey values that a map should find."""
+
+
 class ReportConfig(Section):
     """The report page."""
 
@@ -226,6 +244,7 @@ class Config(Section):
     tasks: dict[TaskName, TaskConfig] = Field(default_factory=dict)
     """Prediction tasks by name; see below."""
     knn: KnnConfig = KnnConfig()
+    attend: AttendConfig = AttendConfig()
     report: ReportConfig = ReportConfig()
 
     @property
@@ -235,6 +254,22 @@ class Config(Section):
         if named is not None:
             return tuple(name for name in self.tasks if name in named)
         return tuple(name for name, one in self.tasks.items() if one.kind == "classification")
+
+    @model_validator(mode="after")
+    def _whole_shifts(self) -> Self:
+        if self.tile.grid % self.attend.shifts:
+            raise ValueError(
+                f"attend.shifts ({self.attend.shifts}) must divide the {self.tile.grid} patches "
+                "along a region's side"
+            )
+        if self.attend.cells and self.embed.patches.encoder != "hipt":
+            raise ValueError(
+                f"attend.cells: only encoder: hipt shows its cells, and not "
+                f"{self.embed.patches.encoder}; set it to 0"
+            )
+        if (self.attend.labels is None) != (not self.attend.target):
+            raise ValueError("attend.labels and attend.target go together")
+        return self
 
     @model_validator(mode="after")
     def _neighbours(self) -> Self:

@@ -14,7 +14,7 @@ from hipt.config import (
 )
 from hipt.recipe import PretrainConfig
 from hipt.section import Section
-from hipt.task_config import FitConfig, TaskConfig
+from hipt.task_config import FitConfig, Model, TaskConfig
 
 
 class SegmentSettings(Section):
@@ -134,6 +134,50 @@ class KnnSettings(Section):
     levels: tuple[Literal["region", "patch"], ...]
 
 
+class ViewedTask(Section):
+    """A task whose fitted models are looked into."""
+
+    name: str
+    kind: Literal["classification", "survival"]
+    loss: Literal["nll", "cox"]
+    models: tuple[Model, ...]
+    fraction: float
+
+
+class ExamplesSettings(Section):
+    """What the examples step is told of one task."""
+
+    name: str
+    classes: tuple[str, ...] | None
+    tile: TileConfig
+    examples: int
+    viewed: ViewedTask
+
+
+class AgreementSettings(Section):
+    """What the agreement step is told."""
+
+    sheet: str
+    root: str | None
+    labels: str | None
+    target: tuple[int, ...]
+
+
+class AttendSettings(Section):
+    """What the attend step is told."""
+
+    sheet: str
+    root: str | None
+    on_slide_error: Literal["record", "stop"]
+    tile: TileConfig
+    precision: Literal["auto", "fp32", "bf16"]
+    patches: PatchEncoderConfig
+    regions: RegionEncoderConfig
+    shifts: int
+    cells: int
+    viewed: tuple[ViewedTask, ...]
+
+
 class ReportSettings(Section):
     """What the report is told: the whole config, since it shows it."""
 
@@ -148,6 +192,8 @@ _TOLD: dict[str, type[Section]] = {
     "pretrain": PretrainSettings,
     "slides": SlidesSettings,
     "probe": ProbeSettings,
+    "attend": AttendSettings,
+    "agreement": AgreementSettings,
     "report": ReportSettings,
 }
 
@@ -156,6 +202,7 @@ _TOLD_OF_TASK: dict[str, type[Section]] = {
     "fit": FitSettings,
     "evaluate": EvaluateSettings,
     "knn": KnnSettings,
+    "examples": ExamplesSettings,
 }
 
 
@@ -166,12 +213,32 @@ def settings(step: str, config: Config) -> Section:
         KeyError: if no step has that name.
     """
     cls = _TOLD[step]
-    known = {**dict(config.slides), **dict(config.embed), **dict(config), "config": config}
+    known: dict[str, object] = {
+        **dict(config.attend),
+        **dict(config.slides),
+        **dict(config.embed),
+        **dict(config),
+        "viewed": tuple(  # only the workflow's own regions have a place on a slide
+            _viewed(name, task) for name, task in config.tasks.items() if task.features is None
+        ),
+        "config": config,
+    }
     return cls(**{name: known[name] for name in cls.model_fields})
 
 
+def _viewed(name: str, task: TaskConfig) -> ViewedTask:
+    """What is looked into of a task: its models at their largest training part."""
+    return ViewedTask(
+        name=name,
+        kind=task.kind,
+        loss=task.fit.loss,
+        models=task.models,
+        fraction=max(task.train_fractions),
+    )
+
+
 def task_settings(step: str, config: Config, name: str) -> Section:
-    """What `split`, `fit`, `evaluate` or `knn` is told of one task.
+    """What a step of a task is told: `split`, `fit`, `evaluate`, `knn` or `examples`.
 
     Raises:
         KeyError: if there is no such task, or no such step of one.
@@ -183,6 +250,8 @@ def task_settings(step: str, config: Config, name: str) -> Section:
         **dict(config.slides),
         **dict(config.embed),
         **dict(config.knn),
+        "examples": config.attend.examples,
+        "viewed": _viewed(name, task),
         "tile": config.tile,
         **dict(task),
         "task": task.model_copy(update={"published": {}}),  # shown by the report, used by no step

@@ -125,6 +125,11 @@ class FoldFitter:
 
     def _linear(self, train: Ints, validation: Ints, test: Ints) -> FoldFit:
         """The baseline on mean vectors."""
+        if not len(train) or not len(validation):
+            raise ValueError(
+                f"{len(train)} units to train with, {len(validation)} to validate with; raise "
+                "validation, or add cases"
+            )
         units, cfg = self._data.units, self._cfg.fit
         means = np.stack([one.double().mean(0).numpy() for one in self._data.bags])
         parts = (train, validation)

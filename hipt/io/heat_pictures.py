@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from skimage.color import lab2rgb, rgb2lab
 
 from hipt.io.collage import FRAME_PX, below, beside, bordered, framed, on_white
 from hipt.io.images import RGB
@@ -22,28 +23,37 @@ Floats = npt.NDArray[np.floating[Any]]  # [h, w]
 _PLACES = np.linspace(64, 255, 256).round().astype(np.uint8)
 _COLOURS = cv2.applyColorMap(_PLACES[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]  # (256, 3) RGB
 
+# Signed values: blue below, light grey at 0, orange above, by equal steps of Lab; told apart without
+# red and green, and as light on one side as on the other.
+_ENDS_LAB = rgb2lab(np.array([[[31, 95, 170], [245, 245, 245], [200, 85, 0]]], np.uint8) / 255)[0]
+_AT = np.linspace(0, 2, 256)
+_SIGNED = np.stack([np.interp(_AT, range(3), _ENDS_LAB[:, k]) for k in range(3)], 1)
+_SIGNED_COLOURS = (lab2rgb(_SIGNED[None])[0] * 255).round().astype(np.uint8)  # (256, 3) RGB
+
 _LEAST_LETTERS = 36
 """Least width of a figure, in sizes of its letters, so that legend and scale bar have room."""
 
 
-def coloured(values: Floats) -> RGB:
+def coloured(values: Floats, *, diverging: bool = False) -> RGB:
     """Values as colours, from blue for 0 to yellow for 1; white where nothing is known.
 
     Args:
         values: [h, w] in 0..1, and NaN where nothing is known; what lies beyond is drawn as the
             nearer end.
+        diverging: the values have a middle, 0.5, from which they go two ways: blue and orange.
 
     Returns:
         uint8 [h, w, 3].
     """
     known = ~np.isnan(values)
     steps = np.clip(np.where(known, values, 0), 0, 1) * 255
-    out = _COLOURS[np.rint(steps).astype(np.uint8)]
+    colours = _SIGNED_COLOURS if diverging else _COLOURS
+    out = colours[np.rint(steps).astype(np.uint8)]
     out[~known] = 255
     return np.asarray(out, np.uint8)
 
 
-def overlay(rgb: RGB, values: Floats, *, alpha: float = 0.5) -> RGB:
+def overlay(rgb: RGB, values: Floats, *, alpha: float = 0.5, diverging: bool = False) -> RGB:
     """Values in colour over a picture; where nothing is known, the picture as it is.
 
     Under the colours the picture is grey: pink under yellow would be an orange that the legend
@@ -54,6 +64,7 @@ def overlay(rgb: RGB, values: Floats, *, alpha: float = 0.5) -> RGB:
         values: [h, w] in 0..1, NaN where nothing is known, over the whole picture: each pixel of
             the picture takes the value that it lies in.
         alpha: share of the colours, from 0 to 1.
+        diverging: as of `coloured`.
 
     Returns:
         uint8, the picture's shape.
@@ -64,12 +75,20 @@ def overlay(rgb: RGB, values: Floats, *, alpha: float = 0.5) -> RGB:
     )
     place = np.ix_(rows, columns)
     grey = cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    out = cv2.addWeighted(coloured(values)[place], alpha, grey, 1 - alpha, 0)
+    out = cv2.addWeighted(coloured(values, diverging=diverging)[place], alpha, grey, 1 - alpha, 0)
     np.copyto(out, rgb, where=np.isnan(values)[place][..., None])
     return np.asarray(out, np.uint8)
 
 
-def figure(rgb: RGB, *, title: str, legend: str, ticks: tuple[str, str], um_per_px: float) -> RGB:
+def figure(
+    rgb: RGB,
+    *,
+    title: str,
+    legend: str,
+    ticks: tuple[str, str],
+    um_per_px: float,
+    diverging: bool = False,
+) -> RGB:
     """A picture with a heading above it, and below it what its colours mean and a scale bar.
 
     Args:
@@ -78,6 +97,7 @@ def figure(rgb: RGB, *, title: str, legend: str, ticks: tuple[str, str], um_per_
         legend: what the colours show, with its unit.
         ticks: what the ends of the colours, 0 and 1, mean.
         um_per_px: micrometres per pixel of the picture.
+        diverging: as of `coloured`.
 
     Returns:
         uint8 [h, w, 3], larger than the picture.
@@ -88,7 +108,7 @@ def figure(rgb: RGB, *, title: str, legend: str, ticks: tuple[str, str], um_per_
     size = _letters_px(max(rgb.shape[:2]))
     width = max(rgb.shape[1] + 2 * FRAME_PX, _LEAST_LETTERS * size)
     heading_px = fitting_px(title, width, round(1.3 * size))
-    colours = _colour_bar(ticks, round(0.45 * width), size)
+    colours = _colour_bar(ticks, round(0.45 * width), size, diverging=diverging)
     scale = _scale_bar(um_per_px, width // 4, size)
     between = width - colours.shape[1] - scale.shape[1]
     legend_line = text_line(legend, width, fitting_px(legend, width, size))
@@ -152,12 +172,14 @@ def round_length(um_per_px: float, most_px: float) -> tuple[int, str]:
     return round(um / um_per_px), text
 
 
-def _colour_bar(ticks: tuple[str, str], width_px: int, size_px: int) -> RGB:
+def _colour_bar(
+    ticks: tuple[str, str], width_px: int, size_px: int, *, diverging: bool
+) -> RGB:
     """All colours from left to right, and what both ends mean."""
     ramp = np.tile(np.linspace(0, 1, width_px - 2 * FRAME_PX), (size_px, 1))
     half = width_px // 2
     low, high = text_line(ticks[0], half, size_px), text_line(ticks[1], half, size_px, "right")
-    return below([framed(coloured(ramp)), beside([low, high], width_px - 2 * half)])
+    return below([framed(coloured(ramp, diverging=diverging)), beside([low, high], width_px - 2 * half)])
 
 
 def _scale_bar(um_per_px: float, most_px: int, size_px: int) -> RGB:

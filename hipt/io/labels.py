@@ -34,8 +34,15 @@ def slide_labels(rows: Sequence[SlideRow], column: str | None) -> dict[str, str]
     return found
 
 
-def label_maps(rows: Sequence[SlideRow], folder: str | None) -> dict[str, Path]:
+def label_maps(
+    rows: Sequence[SlideRow], folder: str | None, key: str = "probe.labels"
+) -> dict[str, Path]:
     """The slides that have a map in a folder, with its path; None: no slide.
+
+    Args:
+        rows: the sheet.
+        folder: where `<slide_id>.png` lie.
+        key: the setting that names it.
 
     Raises:
         HiptError: if there is none.
@@ -46,7 +53,7 @@ def label_maps(rows: Sequence[SlideRow], folder: str | None) -> dict[str, Path]:
     found = {slide_id: path for slide_id, path in maps.items() if path.is_file()}
     if not found:
         raise HiptError(
-            f"probe.labels: {folder} has no label map of any slide; put <slide_id>.png there, "
+            f"{key}: {folder} has no label map of any slide; put <slide_id>.png there, "
             f"e.g. {rows[0].slide_id}.png"
         )
     return found

@@ -16,9 +16,9 @@ from hipt.config import TileConfig
 from hipt.core.neighbours import evenly, nearest_elsewhere, queries
 from hipt.errors import HiptError, SlideError
 from hipt.io.html import data_uri
-from hipt.io.images import RGB, reduced
 from hipt.io.results import Results
-from hipt.io.slides import Slide, UnreadableTileError, open_slide
+from hipt.io.slides import open_slide
+from hipt.io.squares import square
 from hipt.io.tables import PatchEmbeddings, matrix, read_table
 
 log = logging.getLogger(__name__)
@@ -31,9 +31,6 @@ NEAREST = 5
 
 LEAST_TISSUE = 0.5
 """Patches with less tissue show glass, and glass is like glass."""
-
-READ_PX = 1024
-"""Longest side that is read at once."""
 
 Row = dict[str, Any]
 Ints = npt.NDArray[np.int64]
@@ -207,30 +204,3 @@ def _pictures(
                 rgb = square(slide, x, y, side_read, level.side_px)
                 pictures[item] = data_uri(rgb, level.side_px)
     return pictures
-
-
-def square(slide: Slide, x: int, y: int, side_read_px: int, side_px: int) -> RGB:
-    """A square of a slide, made small; read in parts, of which damaged ones stay white.
-
-    Args:
-        slide: where to read.
-        x: left edge, level-0 pixels.
-        y: top edge, level-0 pixels.
-        side_read_px: side in level-0 pixels.
-        side_px: side of what comes out.
-    """
-    factors = slide.info.downsamples
-    level = max(i for i, d in enumerate(factors) if i == 0 or d * side_px <= side_read_px)
-    parts = 1
-    while side_read_px / factors[level] / parts > READ_PX and side_px % (2 * parts) == 0:
-        parts *= 2
-    step, out = side_px // parts, np.full((side_px, side_px, 3), 255, np.uint8)
-    part_px = max(1, round(side_read_px / factors[level] / parts))
-    for r, c in np.ndindex(parts, parts):
-        left, top = x + c * side_read_px // parts, y + r * side_read_px // parts
-        try:
-            pixels = slide.read(level, left, top, part_px, part_px)
-        except (UnreadableTileError, SlideError):
-            continue
-        out[r * step : (r + 1) * step, c * step : (c + 1) * step] = reduced(pixels, step, step)
-    return out

@@ -104,7 +104,7 @@ def arranged_regions(
     """
     none = np.zeros(0)
     values = [
-        segregation(_counts(row, maps[row["slide_id"]], results).reshape(-1, patches, 256))
+        segregation(patch_counts(row, maps[row["slide_id"]], results).reshape(-1, patches, 256))
         if row["slide_id"] in maps
         else none
         for row in slides
@@ -143,15 +143,19 @@ def _joined(
 
 def _patch_classes(row: Row, path: Path, results: Results) -> Ints:
     """(P,) class of every patch of a slide; none where it could not be read."""
-    kinds = main_classes(_counts(row, path, results), LEAST_SHARE)
+    kinds = main_classes(patch_counts(row, path, results), LEAST_SHARE)
     vectors = PatchEmbeddings(results.shard("embed_patches", row["slide_id"]))
     flags = [vectors.region(i)["readable"] for i in range(len(vectors))]
     readable = np.concatenate([flag.to_numpy(zero_copy_only=False) for flag in flags])
     return np.where(readable, kinds, UNLABELLED)
 
 
-def _counts(row: Row, path: Path, results: Results) -> Counts:
-    """(P, 256) pixels of each class on every patch of a slide."""
+def patch_counts(row: Row, path: Path, results: Results) -> Counts:
+    """(P, 256) pixels of each class on every patch of a slide.
+
+    Raises:
+        HiptError: if the map is damaged, or not of the whole slide.
+    """
     labels = read_labels(path)
     height, width = labels.shape
     across, down = row["width_px"] / width, row["height_px"] / height

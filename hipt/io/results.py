@@ -13,8 +13,12 @@ SHARD_SUFFIX = {
     "tile": ".parquet",
     "embed_patches": ".arrow",
     "embed_regions": ".parquet",
+    "attend": ".parquet",
 }
 """The file that stands for a slide's shard, per step; written last where there are several."""
+
+CHAIN = ("segment", "tile", "embed_patches", "embed_regions")
+"""The steps that every slide goes through, in their order."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class Results:
         """What the features know of the labels."""
         return self.root / "probe.parquet"
 
+    @property
+    def agreement(self) -> Path:
+        """How well heatmaps find what was labelled."""
+        return self.root / "agreement.parquet"
+
     def task(self, task: str, name: str) -> Path:
         """A file of a task: folds.parquet, leaks.parquet, scores.parquet, ..."""
         return self.root / "tasks" / task / name
@@ -58,6 +67,10 @@ class Results:
     def knn_scores(self, task: str) -> Path:
         """How good that is, in rows like those of the task's scores.parquet."""
         return self.root / "knn" / f"{task}.scores.parquet"
+
+    def maps(self, slide_id: str) -> Path:
+        """Folder of a slide's heatmaps."""
+        return self.root / "attend" / slide_id
 
     @property
     def report(self) -> Path:

@@ -6,6 +6,7 @@ Standard library only, since Snakemake reads the sheet while parsing.
 from __future__ import annotations
 
 import csv
+import difflib
 import hashlib
 import io
 import json
@@ -55,6 +56,19 @@ class SlideRow:
         facts = [str(self.path), self.mpp, str(self.mask), self.exclude]
         stats = [_size_and_time(file) for file in (self.path, self.mask) if file]
         return hashlib.sha256(json.dumps([*facts, stats]).encode()).hexdigest()[:16]
+
+
+def refuse_unknown(rows: Sequence[SlideRow], asked: Sequence[str], key: str) -> None:
+    """Refuse slide_ids that the sheet does not have.
+
+    Raises:
+        HiptError: naming the first of them, and the setting that holds it.
+    """
+    known = {row.slide_id for row in rows}
+    if wrong := [name for name in asked if name not in known]:
+        near = difflib.get_close_matches(wrong[0], sorted(known), n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise HiptError(f"{key}: the sheet has no slide '{wrong[0]}'{hint}")
 
 
 def read_sheet(sheet: Path, root: str | None = None, case_from: str = "column") -> list[SlideRow]:

@@ -77,6 +77,9 @@ INDICES = {
     ),
     "embed_patches": _index(regions=INT, patches=INT, unreadable_patches=INT, dim=INT),
     "embed_regions": _index(regions=INT, dim=INT),
+    "attend": _index(
+        regions=INT, patches=INT, heads=INT, maps=pa.list_(TEXT), closer=pa.list_(INT)
+    ),
 }
 """results/<step>/index/<batch>.parquet: one row per slide; nothing in it varies between runs."""
 
@@ -131,6 +134,18 @@ PROBE = schema_of(
 """results/probe.parquet: one row per level, task and kind of features."""
 
 
+AGREEMENT = schema_of(
+    slide_id=TEXT,
+    case_id=TEXT,
+    map=TEXT,
+    auc=REAL,
+    positive=INT,
+    patches=INT,
+)
+"""results/agreement.parquet: one row per slide and map; `auc` of its values among the slide's
+patches, those positive that are mostly of the target's classes."""
+
+
 def patch_embeddings_schema(dim: int) -> pa.Schema:
     """results/embed_patches/<slide>.arrow for vectors of `dim` numbers."""
     return schema_of(
@@ -154,6 +169,26 @@ def region_embeddings_schema(dim: int) -> pa.Schema:
         y=INT,
         tissue=pa.float32(),
         embedding=pa.list_(pa.field("item", pa.float32(), nullable=False), dim),
+    )
+
+
+def attention_schema(heads: int, maps: Sequence[str]) -> pa.Schema:
+    """results/attend/<slide>.parquet: one row per patch, as in the manifest.
+
+    Args:
+        heads: of stage 2; `heads` has the attention of each.
+        maps: further columns, each a map.
+    """
+    return schema_of(
+        slide_id=TEXT,
+        region=pa.int32(),
+        patch=pa.int16(),
+        x=INT,
+        y=INT,
+        read_px=INT,
+        tissue=pa.float32(),
+        heads=pa.list_(pa.field("item", pa.float32(), nullable=False), heads),
+        **dict.fromkeys(maps, pa.float32()),
     )
 
 

@@ -61,12 +61,21 @@ class PatchEncoder(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (B, px, px, 3) -> float32 (B, D)."""
+        out: Tensor = self.model(self._normalised(pixels))
+        return out.float()
+
+    def attention(self, pixels: Tensor) -> Tensor:
+        """uint8 (B, px, px, 3) -> (B, H, T) attention of CLS to cells; of ViT256 alone."""
+        assert isinstance(self.model, ViT)
+        return self.model.attention(self._normalised(pixels))
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        """uint8 (B, px, px, 3) -> (B, 3, px, px) as the network takes it."""
         x = pixels.movedim(-1, 1).float() / 255  # (B, 3, px, px)
         if self.input_px is not None and x.shape[-1] != self.input_px:
             x = F.interpolate(x, (self.input_px, self.input_px), mode="bicubic", antialias=True)
             x = x.clamp(0, 1)
-        out: Tensor = self.model((x - self.mean) / self.std)
-        return out.float()
+        return (x - self.mean) / self.std
 
 
 def build_patch_encoder(cfg: PatchEncoderConfig) -> PatchEncoder:

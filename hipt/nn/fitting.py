@@ -99,7 +99,10 @@ def fit(
     """
     train, validation = parts
     if not train or (cfg.epoch == "best" and not validation):
-        raise ValueError(f"{len(train)} units to train with, {len(validation)} to validate with")
+        raise ValueError(
+            f"{len(train)} units to train with, {len(validation)} to validate with; raise "
+            "validation, or add cases"
+        )
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         model = build().to(device)

@@ -69,7 +69,7 @@ class ViT(nn.Module):
         """
         super().__init__()
         name = "patch_embed" if isinstance(tokens, PixelTokens) else "phi"
-        self.dim, self._tokens = shape.dim, name
+        self.dim, self.heads, self._tokens = shape.dim, shape.heads, name
         self.add_module(name, tokens)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, shape.dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, POSITIONS**2 + 1, shape.dim))
@@ -98,6 +98,27 @@ class ViT(nn.Module):
             x = block(x)
         out: Tensor = self.norm(x)
         return out
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Where CLS looks in the last block, head by head.
+
+        Args:
+            x: (B, 3, 16h, 16w) pixels, or (B, C, h, w) features.
+
+        Returns:
+            (B, H, T): CLS's attention to every token. That to itself is left out, so that a row
+            sums to less than 1.
+
+        Source: Caron et al., ICCV 2021: self-attention of CLS on the heads of the last layer.
+        """
+        x = self._embedded(x)
+        for block in self.blocks[:-1]:
+            x = block(x)
+        last: Any = self.blocks[-1]
+        qkv = last.attn.qkv(last.norm1(x)).unflatten(-1, (3, last.attn.num_heads, -1))
+        query, key = qkv[:, 0, 0], qkv[:, :, 1]  # (B, H, D/H), (B, 1+T, H, D/H)
+        scores = torch.einsum("bhd,bthd->bht", query, key) * last.attn.scale
+        return scores.float().softmax(-1)[..., 1:]
 
     def _embedded(self, x: Tensor) -> Tensor:
         """Tokens with CLS and positions: (B, 1+T, D)."""

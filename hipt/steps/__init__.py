@@ -12,6 +12,9 @@ VERSION = {
     "fit": 1,
     "evaluate": 2,
     "knn": 1,
+    "attend": 1,
+    "agreement": 1,
+    "examples": 1,
     "report": 4,
 }
 """Raised by one when a step's results change: everything that it made is then made again."""

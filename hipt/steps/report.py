@@ -25,7 +25,7 @@ from hipt.io.html import write_page
 from hipt.io.indices import read_seconds, read_shard_provenance
 from hipt.io.neighbours_page import neighbours
 from hipt.io.overviews import overview
-from hipt.io.results import SHARD_SUFFIX, Results
+from hipt.io.results import CHAIN, Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.tables import PROBE, SLIDES, read_table
 from hipt.io.tasks_page import tasks
@@ -95,7 +95,7 @@ COLUMNS = (
     ("read_level", "Read level", "count", False),
     ("downsample", "Downsample", "number", False),
     ("read_mpp", "Read µm/px", "number", False),
-    *((f"seconds_{step}", f"{step}, s", "number", False) for step in SHARD_SUFFIX),
+    *((f"seconds_{step}", f"{step}, s", "number", False) for step in CHAIN),
     ("batch", "Batch", "text", False),
     ("path", "File", "text", False),
 )
@@ -138,7 +138,7 @@ def _read(path: Path, results: Results) -> pl.DataFrame:
     table = pl.from_arrow(read_table(path, SLIDES))
     assert isinstance(table, pl.DataFrame)
     batches = table["batch"].unique(maintain_order=True)
-    for step in SHARD_SUFFIX:
+    for step in CHAIN:
         seconds: dict[str, float] = {}
         for batch in batches:
             seconds |= read_seconds(results.seconds(step, batch))
@@ -284,7 +284,7 @@ def _software() -> dict[str, str]:
 def _costs(table: pl.DataFrame, results: Results) -> Iterator[dict[str, Any]]:
     """What each rule took, in the order of the steps; seconds of slides kept from earlier runs."""
     jobs = per_rule(read_jobs(results.benchmarks))
-    for step in SHARD_SUFFIX:
+    for step in CHAIN:
         measured = {str(k): v for k, v in jobs.loc[step].items()} if step in jobs.index else {}
         slides = table[f"seconds_{step}"]
         if measured or slides.count():

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger
-from hipt.io.results import SHARD_SUFFIX, Results
+from hipt.io.results import CHAIN, Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.sheets import SlideRow, read_sheet
 from hipt.io.tables import INDICES, SLIDES, read_table, write_table
@@ -31,7 +31,7 @@ def run(out: Path, cfg: SlidesSettings) -> None:
     results = Results(out.parent)
     sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
     slides = _placed(sheet, read_ledger(results.batches).batch_of, results)
-    for step in SHARD_SUFFIX:
+    for step in CHAIN:
         slides = _joined(slides, step, results)
     table = _finished(slides, _deleted(slides, results))
     write_table(out, table.select(SLIDES.names).to_arrow(), SLIDES)
@@ -84,7 +84,7 @@ def _index(step: str, batches: Iterable[str], results: Results) -> pl.DataFrame:
 def _deleted(slides: pl.DataFrame, results: Results) -> pl.DataFrame:
     """Notes on files that an index vouches for and that are not there, by slide."""
     notes: dict[str, list[str]] = defaultdict(list)
-    for step in SHARD_SUFFIX:
+    for step in CHAIN:
         made = slides.filter(pl.col(f"{step} fingerprint").is_not_null())
         folder = results.root / step  # listed once: asking for each file is slow on network disks
         there = {path.name for path in folder.iterdir()}
@@ -105,7 +105,7 @@ def _finished(slides: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
     def verdict(name: str) -> pl.Expr:
         ended = [
             pl.when(pl.col(f"{step} status") != "ok").then(f"{step} {name}")
-            for step in SHARD_SUFFIX
+            for step in CHAIN
         ]
         return pl.coalesce(*ended, f"embed_regions {name}").alias(name)
 

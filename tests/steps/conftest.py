@@ -15,7 +15,7 @@ from hipt.io.batches import read_ledger, updated, write_ledger
 from hipt.io.results import Results
 from hipt.io.sheets import read_sheet
 from hipt.io.tables import INDICES, read_table
-from hipt.steps import embed_patches, embed_regions, segment, slides, tile
+from hipt.steps import attend, embed_patches, embed_regions, segment, slides, tile
 from hipt.told import settings
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
@@ -61,6 +61,8 @@ class Chain:
                 embed_patches.main(["--tile", index["tile"], "--threads", "2", *common])
             case "embed_regions":
                 embed_regions.main(["--patches", index["embed_patches"], *common])
+            case "attend":
+                attend.main(["--regions", index["embed_regions"], *common])
         return {row["slide_id"]: row for row in read_table(out, INDICES[step]).to_pylist()}
 
     def upto(self, last: str) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from hipt import config as hipt_config
 from hipt import section as hipt_section
+from hipt import task_config as hipt_tasks
 from hipt import told as hipt_told
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger, updated, write_ledger
@@ -17,7 +18,7 @@ from hipt.io.digests import remember_sha256, weights_identity
 from hipt.io.labels import label_maps, slide_labels
 from hipt.io.models import resolved, trained
 from hipt.io.results import Results
-from hipt.io.sheets import read_sheet
+from hipt.io.sheets import read_sheet, refuse_unknown
 from hipt.steps import VERSION
 
 
@@ -50,6 +51,9 @@ try:
     PROBED = bool(CONFIG.probe.labels or CONFIG.probe.column)
     LABELS = slide_labels(SHEET, CONFIG.probe.column)
     LABEL_MAPS = sorted(label_maps(SHEET, CONFIG.probe.labels).values())
+    SEEN_MAPS = sorted(label_maps(SHEET, CONFIG.attend.labels, "attend.labels").values())
+    if CONFIG.attend.slides != "all":
+        refuse_unknown(SHEET, CONFIG.attend.slides, "attend.slides")
     # A model that is trained here is an input file of its rule; its content is no param, since it is
     # not known before.
     WEIGHTS = {
@@ -189,6 +193,39 @@ def predictions_of_task(wildcards):
     return [
         str(RESULTS.fit(wildcards.task, model, f"{fraction:g}", "predictions.parquet"))
         for fraction in task.train_fractions
+        for model in task.models
+    ]
+
+
+def mapped(batch):
+    """The slides of a batch that get heatmaps."""
+    members = [row.slide_id for row in SHEET if LEDGER.batch_of[row.slide_id] == batch]
+    asked = CONFIG.attend.slides
+    return members if asked == "all" else [name for name in members if name in asked]
+
+
+def maps():
+    """The heatmaps' indices of all batches that have a slide to map."""
+    return expand(index("attend"), batch=[batch for batch in BATCHES if mapped(batch)])
+
+
+def agreement():
+    """How well maps find what was labelled, where somebody asks."""
+    return [RESULTS.agreement] if SEEN_MAPS and maps() else []
+
+
+def examples():
+    """The contact sheets of all tasks that maps look into."""
+    viewed = hipt_told.settings("attend", CONFIG).viewed if CONFIG.attend.examples else ()
+    attentive = [task for task in viewed if set(task.models) - {hipt_tasks.LINEAR}]
+    return [str(RESULTS.task(task.name, "examples.jpg")) for task in attentive]
+
+
+def fits_of_views():
+    """The fits that maps look into."""
+    return [
+        str(RESULTS.fit(task.name, model, f"{task.fraction:g}", "predictions.parquet"))
+        for task in hipt_told.settings("attend", CONFIG).viewed
         for model in task.models
     ]
 

@@ -27,8 +27,87 @@ if PROBED:
             """
 
 
+rule attend:
+    input:
+        regions=index("embed_regions"),
+        fits=fits_of_views(),
+    output:
+        index=index("attend"),
+    log:
+        f"{RESULTS.root}/logs/attend/{{batch}}.log",
+    benchmark:
+        f"{RESULTS.root}/benchmarks/attend/{{batch}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 4
+    resources:
+        mem_mb=6000,
+    params:
+        cfg=told("attend"),
+        slides=lambda wildcards: mapped(wildcards.batch),
+        revision=revision("attend"),
+    shell:
+        """
+        python -m hipt attend --regions {input.regions:q} --cfg {params.cfg:q} \
+            --slides {params.slides:q} --threads {threads} --out {output.index:q} \
+            2>&1 | tee {log:q} >&2
+        """
+
+
+if agreement():
+
+    rule agreement:
+        input:
+            slides=RESULTS.slides,
+            maps=maps(),
+            labels=SEEN_MAPS,
+        output:
+            table=RESULTS.agreement,
+        log:
+            f"{RESULTS.root}/logs/agreement.log",
+        conda:
+            "../../environment.yml"
+        resources:
+            mem_mb=2000,
+        params:
+            cfg=told("agreement"),
+            revision=revision("agreement"),
+        shell:
+            """
+            python -m hipt agreement --slides {input.slides:q} --cfg {params.cfg:q} \
+                --out {output.table:q} 2>&1 | tee {log:q} >&2
+            """
+
+
+if examples():
+
+    rule examples:
+        input:
+            fits=predictions_of_task,
+        output:
+            picture=f"{RESULTS.root}/tasks/{{task}}/examples.jpg",
+        log:
+            f"{RESULTS.root}/logs/examples/{{task}}.log",
+        conda:
+            "../../environment.yml"
+        resources:
+            mem_mb=2000,
+        params:
+            cfg=told_of_task("examples"),
+            slides=str(RESULTS.slides),
+            revision=revision("examples"),
+        shell:
+            """
+            python -m hipt examples --slides {params.slides:q} --cfg {params.cfg:q} \
+                --out {output.picture:q} 2>&1 | tee {log:q} >&2
+            """
+
+
 rule report:
     input:
+        maps=maps(),
+        agreement=agreement(),
+        examples=examples(),
         slides=RESULTS.slides,
         probe=[RESULTS.probe] if PROBED else [],
         scores=scores(),

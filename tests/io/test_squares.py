@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from hipt.io import neighbours_page
-from hipt.io.neighbours_page import square
+from hipt.io import squares
 from hipt.io.slides import open_slide
+from hipt.io.squares import square
 from tests.slidemaker import damage_tile, tissue_picture, write_slide
 
 
@@ -20,7 +20,7 @@ def test_a_square_is_the_area_mean(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_px: int, factors: tuple[int, ...]
 ):
     picture = tissue_picture(1024, 768)
-    monkeypatch.setattr(neighbours_page, "READ_PX", read_px)
+    monkeypatch.setattr(squares, "READ_PX", read_px)
     with open_slide(write_slide(tmp_path / "a.svs", picture, factors=factors)) as slide:
         small = square(slide, 256, 128, 512, 64)
     expected = cv2.resize(picture[128:640, 256:768], (64, 64), interpolation=cv2.INTER_AREA)
@@ -28,7 +28,7 @@ def test_a_square_is_the_area_mean(
 
 
 def test_a_damaged_part_stays_white(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(neighbours_page, "READ_PX", 256)
+    monkeypatch.setattr(squares, "READ_PX", 256)
     path = write_slide(tmp_path / "a.svs", tissue_picture(1024, 768), factors=(1,))
     damage_tile(path, 1, 1)
     with open_slide(path) as slide:

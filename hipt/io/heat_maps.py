@@ -1,0 +1,187 @@
+"""A slide's heatmaps as people see and share them: figures, pyramids, tiles for QuPath.
+
+Legend: N patches of a slide, H heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from hipt.core.heat import at_pixels, on_lattice, percentiles
+from hipt.io.cell_maps import CellMaps
+from hipt.io.heat_pictures import figure, overlay, side_by_side
+from hipt.io.images import RGB, read_rgb, shrunk, write_png
+from hipt.io.indices import Row
+from hipt.io.pyramids import write_pyramid
+from hipt.io.qupath import write_tiles
+from hipt.io.results import Results
+from hipt.io.tables import matrix, read_table
+
+COLUMNS = ("slide_id", "region", "patch", "x", "y", "read_px", "tissue")
+"""What a slide's table says of each patch, before `heads` and the maps."""
+
+AVERAGE = "attention"
+"""The map of stage 2 alone, the mean of its heads."""
+
+HEAD_PX = 700
+"""Longest side of a head's picture among the others."""
+
+RANK = "percentile within the slide"
+PULL = "contribution to the answer"
+"""What colours show, as legends say it."""
+
+Floats = npt.NDArray[np.float32]
+
+MEANING = {
+    AVERAGE: "attention of stage 2, mean of heads",
+    "region": "attention of the slide model to regions",
+    "product": "attention to regions times attention inside them",
+    "pull": "what raises (+) and lowers (−) the answer",
+}
+"""What a map shows, by the last part of its name."""
+
+
+@dataclass(frozen=True)
+class SlideMaps:
+    """All maps of one slide."""
+
+    slide_id: str
+    manifest: pa.Table
+    """One row per patch, in its order."""
+    places: npt.NDArray[np.int64]
+    """[rows, columns] from `hipt.core.heat.lattice`."""
+    attention: Floats
+    """(N, H) of stage 2."""
+    maps: Mapping[str, Floats]
+    """(N,) each; `<task>.<model>.<kind>`, and AVERAGE."""
+
+
+def companions(folder: Path, maps: Sequence[str], closer: Sequence[int]) -> Iterator[Path]:
+    """The files of a slide's maps, and of the regions that were looked at closer."""
+    yield folder / "qupath.geojson"
+    yield folder / "heads.png"
+    for name in maps:
+        yield folder / f"{name}.png"
+        yield folder / f"{name}.tif"
+    for region in closer:
+        yield folder / f"region_{region}.png"
+
+
+def read_maps(shard: Path) -> dict[str, Floats]:
+    """(N,) every map in a slide's table, those of single heads too.
+
+    Raises:
+        HiptError: if the table is absent or damaged.
+    """
+    table = read_table(shard)
+    heads = matrix(table["heads"])
+    maps = {name: table[name].to_numpy() for name in table.column_names[len(COLUMNS) + 1 :]}
+    return maps | {f"head {k}": heads[:, k] for k in range(heads.shape[1])}
+
+
+def draw(found: SlideMaps, row: Row, results: Results) -> None:
+    """Write a slide's pictures and tiles, each whole or not at all.
+
+    Args:
+        found: the maps.
+        row: what the indices say of the slide: mpp, width_px, read_px, bounds.
+        results: where the overview lies, and the pictures go.
+    """
+    folder = results.maps(found.slide_id)
+    view = _View(found, row, read_rgb(results.overview("segment", found.slide_id)))
+    for name, values in found.maps.items():
+        signed = _is_signed(name)
+        heat = _from_0_to_1(values) if signed else percentiles(values)
+        picture = overlay(view.picture, view.placed(heat), diverging=signed)
+        write_pyramid(folder / f"{name}.tif", picture, view.um_per_px)
+        shown = figure(
+            picture,
+            title=f"{found.slide_id}: {_title(name)}",
+            legend=PULL if signed else RANK,
+            ticks=("lowers", "raises") if signed else ("0 %", "100 %"),
+            um_per_px=view.um_per_px,
+            diverging=signed,
+        )
+        write_png(folder / f"{name}.png", shown)
+    write_png(folder / "heads.png", _heads(found, view))
+    measured = {name: values.astype(np.float64) for name, values in found.maps.items()}
+    measured |= {f"{name}, percentile": 100 * percentiles(found.maps[name]) for name in found.maps}
+    measured |= {f"head {k}": found.attention[:, k] for k in range(found.attention.shape[1])}
+    corners = np.stack([found.manifest["x"].to_numpy(), found.manifest["y"].to_numpy()], 1)
+    origin = (row["bounds"][0], row["bounds"][1])  # QuPath's pixels start where the scan does
+    write_tiles(folder / "qupath.geojson", corners, row["read_px"], measured, origin)
+
+
+def draw_closer(found: CellMaps, path: Path, title: str) -> None:
+    """Write a region and its maps down to cells, beside each other."""
+    shown = [("H&E", found.picture)] + [
+        (f"{name}, percentile", overlay(found.picture, _ranked(values)))
+        for name, values in (
+            ("patches", found.patches),
+            ("cells in their patch", found.cells),
+            ("cells, share of stage 2's attention", found.product),
+        )
+    ]
+    pictures = side_by_side([one for _, one in shown], [name for name, _ in shown], columns=2)
+    write_png(path, pictures, title)
+
+
+def _ranked(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """[h, w] percentiles of a whole map."""
+    return percentiles(values.ravel()).reshape(values.shape)
+
+
+class _View:
+    """The slide's overview, and where its patches lie on it."""
+
+    def __init__(self, found: SlideMaps, row: Row, picture: RGB) -> None:
+        self.picture = picture
+        self._places = found.places
+        self._px = row["width_px"] / picture.shape[1]  # level-0 pixels per pixel
+        self.um_per_px = row["mpp"] * self._px
+        corner = (found.manifest["x"].to_numpy().min(), found.manifest["y"].to_numpy().min())
+        self._corner = (float(corner[0]), float(corner[1]))
+        self._side = float(row["read_px"])
+
+    def placed(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """[h, w] a map of (N,) values at the overview's pixels, NaN where no patch is."""
+        map_ = on_lattice(self._places, values)
+        height, width = self.picture.shape[:2]
+        x, y = ((c / self._px, self._side / self._px) for c in self._corner)
+        return at_pixels(map_, (height, width), x, y)
+
+
+def _is_signed(name: str) -> bool:
+    """Whether a map has values below 0: what lowers an answer."""
+    return ".pull" in name
+
+
+def _from_0_to_1(values: Floats) -> npt.NDArray[np.float64]:
+    """Signed values, 0 in the middle; the highest hundredth is cut off."""
+    most = float(np.quantile(np.abs(values), 0.99)) or 1.0
+    return np.asarray((np.clip(values / most, -1, 1) + 1) / 2, np.float64)
+
+
+def _title(name: str) -> str:
+    """What a map shows."""
+    if name == AVERAGE:
+        return MEANING[name]
+    task, model, kind, *answer = name.split(".")
+    of = f" of class {answer[0]}" if answer else ""
+    return f"{task}, {model}: {MEANING[kind]}{of}"
+
+
+def _heads(found: SlideMaps, view: _View) -> RGB:
+    """Every head of stage 2 beside the others."""
+    heads = range(found.attention.shape[1])
+    pictures = [
+        shrunk(overlay(view.picture, view.placed(percentiles(found.attention[:, k]))), HEAD_PX)
+        for k in heads
+    ]
+    return side_by_side(pictures, [f"head {k}" for k in heads], columns=3)

@@ -1,0 +1,103 @@
+"""Which patches a region's and a slide's answer come from: attention, and contributions.
+
+Legend: N patches of a slide, C width of a patch's vector, W windows (regions, or shifted ones), T
+patches in a window, H heads, R regions of a bag, D width of a region's vector, K answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from hipt.nn.mil import BagModel, Bags
+from hipt.nn.vit import ViT
+
+MINIBATCH = 32
+"""Windows per pass."""
+
+
+@torch.no_grad()
+def window_attention(model: ViT, vectors: Tensor, windows: Tensor) -> Tensor:
+    """Stage 2's attention to every patch, the mean over the windows that hold it.
+
+    The windows of shifted grids are true shifts of the image, since a patch's vector does not
+    depend on its region. Differs: the original code moves the finished map instead, which leaves
+    ghosts of it.
+
+    Args:
+        model: ViT4096.
+        vectors: (N, C).
+        windows: (W, T) patches of each window, row by row.
+
+    Returns:
+        (N, H); 0 for a patch that no window holds.
+    """
+    heads = model.heads
+    total = torch.zeros(len(vectors), heads)
+    count = torch.zeros(len(vectors), 1)
+    for part in windows.split(MINIBATCH):
+        weights = model.attention(_grids(vectors, part))  # (w, H, T)
+        total.index_add_(0, part.flatten(), weights.transpose(1, 2).reshape(-1, heads).cpu())
+        count.index_add_(0, part.flatten(), torch.ones(part.numel(), 1))
+    return total / count.clamp(min=1)
+
+
+def contributions(model: ViT, vectors: Tensor, regions: Tensor, pull: Tensor) -> Tensor:
+    """How far each patch pulls an answer up or down, to first order.
+
+    Gradient times difference: of the answer, by the patch's vector, times what this vector has
+    beyond the slide's mean patch. Positive where the patch raises the answer.
+
+    Args:
+        model: ViT4096.
+        vectors: (N, C).
+        regions: (R, T) patches of each region, row by row.
+        pull: (R, D) gradient of the answer by each region's vector.
+
+    Returns:
+        (N,); 0 for a patch in no region.
+
+    Source: Shrikumar et al., arXiv:1605.01713 (gradient times input), from the mean as baseline.
+    """
+    found = vectors.new_zeros(len(vectors))
+    beyond = vectors - vectors.mean(0)
+    for part, towards in zip(regions.split(MINIBATCH), pull.split(MINIBATCH), strict=True):
+        with torch.enable_grad():
+            grids = _grids(vectors, part).requires_grad_()
+            (gradient,) = torch.autograd.grad((model(grids) * towards).sum(), grids)
+        by_patch = gradient.flatten(2).transpose(1, 2)  # (w, T, C)
+        found[part.flatten()] = (by_patch * beyond[part]).sum(-1).flatten()
+    return found
+
+
+def pulls(
+    model: BagModel, bags: Bags, answers: Sequence[Callable[[Tensor], Tensor]]
+) -> list[Tensor]:
+    """The gradient of answers of a fitted slide model by the vectors of its one bag.
+
+    Args:
+        model: takes region vectors.
+        bags: one bag of R regions.
+        answers: each makes one number of the (1, K) logits.
+
+    Returns:
+        Per answer (R, D).
+    """
+    model.eval()
+    with torch.enable_grad():
+        features = bags.features.detach().requires_grad_()
+        logits = model(Bags(features, bags.mask, bags.positions, bags.clusters)).logits
+        found = [
+            torch.autograd.grad(answer(logits), features, retain_graph=True)[0][0]
+            for answer in answers
+        ]
+    return found
+
+
+def _grids(vectors: Tensor, windows: Tensor) -> Tensor:
+    """(W, C, side, side) the windows' grids of vectors."""
+    side = round(windows.shape[1] ** 0.5)
+    grids = vectors[windows].transpose(1, 2)  # (W, C, T)
+    return grids.reshape(len(windows), -1, side, side).contiguous()

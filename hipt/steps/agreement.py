@@ -1,0 +1,93 @@
+"""How well heatmaps find what was labelled: per slide, the AUC of each map among its patches."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from hipt.core.label_map import UNLABELLED
+from hipt.core.metrics import auc
+from hipt.errors import HiptError
+from hipt.io.heat_maps import read_maps
+from hipt.io.labels import label_maps
+from hipt.io.probe_items import Row, patch_counts, slides_in_order
+from hipt.io.results import Results
+from hipt.io.settings import read_settings, step_parser
+from hipt.io.sheets import read_sheet
+from hipt.io.tables import AGREEMENT, write_rows
+from hipt.told import AgreementSettings
+
+log = logging.getLogger(__name__)
+
+STEP = "agreement"
+
+MOSTLY = 0.5
+"""A patch is positive if more than this share of its labelled pixels is of the target."""
+
+
+def run(slides: Path, out: Path, cfg: AgreementSettings) -> None:
+    """Write the agreement of every map with the label maps.
+
+    Slides without a positive patch, or with nothing else, have no AUC and are left out.
+
+    Args:
+        slides: the slide table.
+        out: the table.
+        cfg: the settings.
+
+    Raises:
+        HiptError: if no slide has both a map and a label map, or a label map is damaged.
+    """
+    sheet, results = read_sheet(Path(cfg.sheet), cfg.root), Results(slides.parent)
+    maps = label_maps(sheet, cfg.labels, "attend.labels")
+    shown = [
+        row
+        for row in slides_in_order(slides)
+        if row["slide_id"] in maps and results.shard("attend", row["slide_id"]).exists()
+    ]
+    rows = [line for row in shown for line in _lines(row, maps, results, cfg.target)]
+    if not rows:
+        raise HiptError(
+            f"attend.labels: no slide with heatmaps has both target ({list(cfg.target)}) and other "
+            f"patches on its map in {cfg.labels}; name more slides in attend.slides"
+        )
+    write_rows(out, rows, AGREEMENT)
+    found = pl.DataFrame(rows)
+    for name, value in found.group_by("map", maintain_order=True).agg(pl.mean("auc")).iter_rows():
+        log.info("%s: mean AUC %.3f", name, value)
+
+
+def _lines(
+    row: Row, maps: Mapping[str, Path], results: Results, target: Sequence[int]
+) -> Iterator[Row]:
+    """The lines of one slide."""
+    counts = patch_counts(row, maps[row["slide_id"]], results)  # (N, 256)
+    counts[:, UNLABELLED] = 0
+    labelled = counts.sum(1)
+    of_target = counts[:, list(target)].sum(1)
+    asked = labelled > 0
+    positive = (of_target > MOSTLY * labelled)[asked]
+    if positive.all() or not positive.any():
+        return
+    for name, values in read_maps(results.shard("attend", row["slide_id"])).items():
+        score = values[asked].astype(np.float64)
+        yield {
+            "slide_id": row["slide_id"],
+            "case_id": row["case_id"],
+            "map": name,
+            "auc": auc(positive.astype(np.int64), np.stack([-score, score], 1)),
+            "positive": int(positive.sum()),
+            "patches": len(positive),
+        }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the slide table, the settings, the table to make."""
+    parser = step_parser(STEP, __doc__)
+    parser.add_argument("--slides", type=Path, required=True, help="the slide table")
+    args = parser.parse_args(argv)
+    run(args.slides, args.out, read_settings(STEP, AgreementSettings, args.cfg))

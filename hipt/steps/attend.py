@@ -1,0 +1,213 @@
+"""Heatmaps of whole slides from what is on disk: where stage 2 and the tasks' models look."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from hipt.core.heat import lattice, windows
+from hipt.io.cell_maps import RegionAt, cell_maps
+from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
+from hipt.io.digests import weights_identity
+from hipt.io.heat_maps import AVERAGE, COLUMNS, SlideMaps, companions, draw, draw_closer
+from hipt.io.headers import read_plan
+from hipt.io.indices import BatchRun, Row, kept_facts, read_index
+from hipt.io.results import Results
+from hipt.io.settings import read_settings, step_parser
+from hipt.io.shards import Provenance, fingerprint
+from hipt.io.sheets import read_sheet
+from hipt.io.tables import MANIFEST, PatchEmbeddings, attention_schema, read_table, write_table
+from hipt.io.tables import vectors as as_lists
+from hipt.io.task_views import TaskView, task_views
+from hipt.nn.attribution import contributions, window_attention
+from hipt.nn.encoders import PatchEncoder
+from hipt.nn.vit import ViT
+from hipt.steps import VERSION
+from hipt.told import AttendSettings
+
+log = logging.getLogger(__name__)
+
+STEP = "attend"
+
+Floats = npt.NDArray[np.float32]
+
+
+def run(
+    regions: Path, out: Path, cfg: AttendSettings, chosen: Sequence[str] | None, threads: int
+) -> None:
+    """Map the chosen slides of one batch: tables and pictures, then the batch's index.
+
+    Args:
+        regions: the batch's embed_regions index.
+        out: the index to make.
+        cfg: the settings.
+        chosen: slide_ids; None: all of the batch.
+        threads: threads to compute with.
+    """
+    torch.set_num_threads(threads)
+    results = Results.of_index(out)
+    rows = [r for r in _facts(regions, results) if chosen is None or r["slide_id"] in chosen]
+    viewer = _Viewer(cfg, results, threads)
+    with BatchRun(out, len(rows), cfg.on_slide_error) as batch:
+        for row in rows:
+            if row["status"] != "ok":
+                batch.carry(row)
+                continue
+            with batch.slide(row["slide_id"]) as facts:
+                facts |= viewer.facts(row)
+
+
+def _facts(regions: Path, results: Results) -> Iterator[Row]:
+    """What the steps so far say of the batch's slides; the verdict is the last step's."""
+    steps = ("segment", "tile", "embed_patches")
+    known: dict[str, Row] = {}
+    for step in steps:
+        for row in read_index(results.index(step, regions.stem)):
+            known.setdefault(row["slide_id"], {}).update(row)
+    for row in read_index(regions):
+        patches = known.get(row["slide_id"], {})
+        yield {**patches, **row, "patches_fingerprint": patches.get("fingerprint")}
+
+
+class _Viewer:
+    """The networks that are looked into, loaded when a slide needs them."""
+
+    def __init__(self, cfg: AttendSettings, results: Results, threads: int) -> None:
+        self._cfg, self._results, self._threads = cfg, results, threads
+        self._settings = cfg.regions.model_dump(exclude={"weights", "random"})
+        self._settings |= {"grid": cfg.tile.grid, "shifts": cfg.shifts, "cells": cfg.cells}
+        self._weights = weights_identity("embed.regions", cfg.regions, results.digests)
+        self._in_dim = 0
+
+    @cached_property
+    def _model(self) -> ViT:
+        model = load_region_encoder(self._cfg.regions, self._in_dim)
+        return model.requires_grad_(requires_grad=False)  # gradients are of inputs alone
+
+    @cached_property
+    def _views(self) -> Sequence[TaskView]:
+        viewed = self._cfg.viewed
+        return list(task_views(viewed, self._results.slides)) if viewed else []
+
+    def facts(self, row: Row) -> Row:
+        """A slide's facts: its files are kept if they are the right ones, else made."""
+        slide_id = row["slide_id"]
+        views = [view for view in self._views if view.knows(slide_id)]
+        inputs = {"patches": row["patches_fingerprint"], "weights": self._weights}
+        inputs |= {view.name: view.digest(slide_id) for view in views}
+        settings = self._settings
+        mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
+        shard = self._results.shard(STEP, slide_id)
+        kept = kept_facts(shard, mark)
+        folder = self._results.maps(slide_id)
+        if kept is not None and all(
+            path.exists() for path in companions(folder, kept["maps"], kept["closer"])
+        ):
+            return kept
+        found = self._maps(row, views)
+        draw(found, row, self._results)
+        closer = self._look_closer(row, found, folder)
+        made: Row = {"fingerprint": mark, "regions": row["regions"], "maps": list(found.maps)}
+        made |= {"patches": len(found.attention), "heads": found.attention.shape[1]}
+        made |= {"closer": closer}
+        software = {"torch": torch.__version__, "device": "cpu", "precision": "fp32"}
+        provenance = Provenance(STEP, VERSION[STEP], mark, settings, inputs, made, software)
+        columns: dict[str, Any] = {name: found.manifest[name] for name in COLUMNS}
+        columns |= {"heads": as_lists(found.attention), **found.maps}
+        schema = attention_schema(made["heads"], made["maps"])
+        write_table(shard, columns, schema, provenance)
+        return made
+
+    def _maps(self, row: Row, views: Sequence[TaskView]) -> SlideMaps:
+        """All maps of a slide."""
+        slide_id, grid = row["slide_id"], self._cfg.tile.grid
+        manifest = read_table(self._results.shard("tile", slide_id), MANIFEST)
+        vectors = self._vectors(slide_id)
+        corners = np.stack([manifest["x"].to_numpy(), manifest["y"].to_numpy()], 1)
+        places = lattice(corners, row["read_px"])
+        moved = range(0, grid, grid // self._cfg.shifts)
+        squares = torch.from_numpy(np.concatenate([windows(places, grid, s) for s in moved]))
+        attention = window_attention(self._model, vectors, squares)  # (N, H)
+        average = attention.mean(1)
+        maps: dict[str, Floats] = {AVERAGE: average.numpy()}
+        for view in views:
+            maps |= self._of_task(view, slide_id, vectors, average)
+        return SlideMaps(slide_id, manifest, places, attention.numpy(), maps)
+
+    def _of_task(
+        self, view: TaskView, slide_id: str, vectors: Tensor, average: Tensor
+    ) -> dict[str, Floats]:
+        """The maps of one model of a task."""
+        regions = torch.arange(len(vectors)).view(-1, self._cfg.tile.grid**2)  # (R, T)
+        maps = {}
+        shares = view.attention(slide_id)
+        if shares is not None:
+            inside = average[regions]
+            product = shares[:, None] * inside / inside.sum(1, keepdim=True)
+            maps[f"{view.name}.region"] = shares.repeat_interleave(regions.shape[1]).numpy()
+            maps[f"{view.name}.product"] = product.flatten().numpy()
+        for answer, pull in view.pulls(slide_id).items():
+            pulled = contributions(self._model, vectors, regions, pull)
+            maps[f"{view.name}.pull{answer}"] = pulled.numpy()
+        return maps
+
+    def _look_closer(self, row: Row, found: SlideMaps, folder: Path) -> list[int]:
+        """Draw the cells of some regions; which."""
+        if not self._cfg.cells:
+            return []
+        by_region = self._order_of_regions(found)
+        chosen = np.argsort(-by_region, kind="stable")[: self._cfg.cells].tolist()
+        plan = read_plan(row, self._cfg.tile.patch_px)
+        for region in chosen:
+            first = region * self._cfg.tile.grid**2
+            x, y = (found.manifest[axis][first].as_py() for axis in "xy")
+            at = RegionAt(found.slide_id, self._paths[found.slide_id], plan, self._cfg.tile.grid, x, y)
+            maps = cell_maps(self._encoder, self._model, at, self._cfg.shifts, self._threads)
+            path = folder / f"region_{region}.png"
+            draw_closer(maps, path, f"{found.slide_id}, region {region}")
+            log.info("%s: region %d looked at closer", found.slide_id, region)
+        return chosen
+
+    def _order_of_regions(self, found: SlideMaps) -> Floats:
+        """(R,) the attention of the first slide model that has some, else tissue."""
+        of_regions = (values for name, values in found.maps.items() if name.endswith(".region"))
+        tissue = found.manifest["tissue"].to_numpy()
+        values = next(of_regions, tissue)
+        return np.asarray(values.reshape(-1, self._cfg.tile.grid**2).mean(1))
+
+    @cached_property
+    def _encoder(self) -> PatchEncoder:
+        return load_patch_encoder(self._cfg.patches).requires_grad_(requires_grad=False)
+
+    @cached_property
+    def _paths(self) -> Mapping[str, Path]:
+        """The file of every slide."""
+        rows = read_sheet(Path(self._cfg.sheet), self._cfg.root)
+        return {row.slide_id: row.path for row in rows}
+
+    def _vectors(self, slide_id: str) -> Tensor:
+        """(N, C) all patches of a slide."""
+        embeddings = PatchEmbeddings(self._results.shard("embed_patches", slide_id))
+        self._in_dim = embeddings.dim
+        grids = [embeddings.grid(i) for i in range(len(embeddings))]
+        return torch.from_numpy(np.concatenate(grids).astype(np.float32))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the embed_regions index, the settings, the slides, the index to make."""
+    parser = step_parser(STEP, __doc__)
+    parser.add_argument("--regions", type=Path, required=True, help="the embed_regions index")
+    parser.add_argument("--slides", nargs="*", help="slide_ids; without: all of the batch")
+    parser.add_argument("--threads", type=int, default=1, help="threads to compute with")
+    args = parser.parse_args(argv)
+    cfg = read_settings(STEP, AttendSettings, args.cfg)
+    run(args.regions, args.out, cfg, args.slides, args.threads)

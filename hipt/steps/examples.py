@@ -1,0 +1,151 @@
+"""What a task's model looks at: regions of most and least attention, class by class."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from hipt.core.evaluation import Classified, Found, pooled
+from hipt.core.units import each_once
+from hipt.errors import HiptError, SlideError
+from hipt.io.contact_sheets import SheetRow, contact_sheet
+from hipt.io.images import RGB, write_jpeg
+from hipt.io.predictions import Predictions, read_predictions
+from hipt.io.probe_items import slides_in_order
+from hipt.io.results import Results
+from hipt.io.settings import read_task_settings, step_parser
+from hipt.io.slides import open_slide
+from hipt.io.squares import square
+from hipt.io.tables import read_table
+from hipt.io.task_views import TaskView, task_views
+from hipt.told import ExamplesSettings
+
+log = logging.getLogger(__name__)
+
+STEP = "examples"
+
+PICTURE_PX = 256
+"""Side of a region's picture."""
+
+
+class Region(NamedTuple):
+    """A region of a unit, and its share of the unit's attention."""
+
+    slide_id: str
+    number: int
+    share: float
+    """Against 1 / regions: 2 is twice the mean."""
+
+
+def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
+    """Write the contact sheet of one task.
+
+    For every class, the units that the folds which never saw them are surest of; for survival,
+    those of highest and lowest risk. Of each the region of most attention, and that of least.
+
+    Args:
+        slides: the slide table.
+        out: the picture.
+        cfg: the settings.
+
+    Raises:
+        HiptError: if no model of the task has attention, or a table is missing.
+    """
+    view = next((v for v in task_views([cfg.viewed], slides) if v.fits[0].attention), None)
+    if view is None:
+        models = ", ".join(cfg.viewed.models)
+        raise HiptError(f"tasks.{cfg.name}: none of its models has attention ({models}); add hipt")
+    viewed = cfg.viewed
+    made = read_predictions(
+        Results(slides.parent).fit(
+            viewed.name, view.model, f"{viewed.fraction:g}", "predictions.parquet"
+        ),
+        viewed.kind,
+    )
+    shown = list(_rows(_surest(made, cfg), view, _Pictures(slides, cfg)))
+    write_jpeg(out, contact_sheet(shown, PICTURE_PX))
+    log.info("%s: %s's attention", out, view.name)
+
+
+def _surest(made: Predictions, cfg: ExamplesSettings) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Per class, or end of risk, its name, and units with what is said of them."""
+    found: Found = pooled(made.found, made.fold)
+    first, _, once = each_once(found, made.unit)
+    units = made.unit[first]
+    if isinstance(once, Classified):
+        for kind in range(once.p.shape[1]):
+            name = cfg.classes[kind] if cfg.classes else str(kind)
+            order = np.argsort(-once.p[:, kind], kind="stable")[: cfg.examples]
+            yield name, [(str(units[i]), f"{once.p[i, kind]:.2f}") for i in order]
+        return
+    order = np.argsort(-once.risk, kind="stable")
+    ends = (("highest risk", order), ("lowest risk", order[::-1]))
+    for name, places in ends:
+        chosen = places[: cfg.examples]
+        yield name, [(str(units[i]), f"risk rank {once.risk[i]:.2f}") for i in chosen]
+
+
+def _rows(
+    groups: Iterator[tuple[str, list[tuple[str, str]]]], view: TaskView, pictures: _Pictures
+) -> Iterator[SheetRow]:
+    """Two rows per group: most attention, least attention."""
+    slides = dict(zip(view.units.names, view.units.slides, strict=True))
+    for name, units in groups:
+        attended = [(said, _by_attention(view, slides[unit])) for unit, said in units]
+        for heading, place in (("most attention", -1), ("least attention", 0)):
+            regions = [(said, ordered[place]) for said, ordered in attended]
+            yield SheetRow(
+                heading=f"{view.name}, {name}: {heading}",
+                pictures=[pictures.of(region) for _, region in regions],
+                captions=[f"{r.slide_id}, {said}, {r.share:.2g} × mean" for said, r in regions],
+            )
+
+
+def _by_attention(view: TaskView, slides: Sequence[str]) -> list[Region]:
+    """The regions of a unit's slides, rising by attention."""
+    shares = {slide_id: view.attention(slide_id) for slide_id in slides}
+    regions = sum(len(share) for share in shares.values() if share is not None)
+    found = [
+        Region(slide_id, number, value * regions)
+        for slide_id, share in shares.items()
+        if share is not None
+        for number, value in enumerate(share.tolist())
+    ]
+    return sorted(found, key=lambda region: region.share)
+
+
+class _Pictures:
+    """Regions as pictures."""
+
+    def __init__(self, slides: Path, cfg: ExamplesSettings) -> None:
+        self._results, self._side = Results(slides.parent), cfg.tile.region_px
+        self._rows: Mapping[str, dict[str, object]] = {
+            row["slide_id"]: row for row in slides_in_order(slides)
+        }
+
+    def of(self, region: Region) -> RGB:
+        """A region; white where its slide cannot be read any more."""
+        row = self._rows[region.slide_id]
+        table = read_table(self._results.shard("embed_regions", region.slide_id))
+        x, y = (table[axis][region.number].as_py() for axis in "xy")
+        side_read = round(self._side * float(row["read_mpp"]) / float(row["mpp"]))  # type: ignore[arg-type]
+        try:
+            with open_slide(Path(str(row["path"]))) as slide:
+                return square(slide, x, y, side_read, PICTURE_PX)
+        except SlideError as error:
+            log.warning("%s: left white: %s", region.slide_id, error)
+            return np.full((PICTURE_PX, PICTURE_PX, 3), 255, np.uint8)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the slide table, the settings, the picture to make."""
+    parser = step_parser(STEP, __doc__)
+    parser.add_argument("--slides", type=Path, required=True, help="the slide table")
+    parser.add_argument("--task", help="the task's name, where --cfg is a config file")
+    args = parser.parse_args(argv)
+    cfg = read_task_settings(STEP, ExamplesSettings, args.cfg, args.task)
+    run(args.slides, args.out, cfg)

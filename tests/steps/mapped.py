@@ -1,0 +1,58 @@
+"""A small cohort with two tasks that are fitted: what maps are made of."""
+
+from __future__ import annotations
+
+from hipt.config import Config
+from hipt.steps import fit, split
+from hipt.told import task_settings
+from tests.slidemaker import tissue_picture, write_slide
+from tests.steps.conftest import Chain
+
+SLIDES = 12
+TASKS = {
+    "grade": {
+        "kind": "classification",
+        "label": "grade",
+        "folds": 2,
+        "validation": 0.3,
+        "models": ["linear", "hipt"],
+        "fit": {"epochs": 1},
+    },
+    "death": {
+        "kind": "survival",
+        "time": "months",
+        "event": "died",
+        "folds": 2,
+        "validation": 0.3,
+        "models": ["linear", "abmil"],
+        "fit": {"epochs": 1},
+    },
+}
+
+
+def embedded(chain: Chain) -> None:
+    """Slides of two to a case, with labels, embedded."""
+    lines = ["slide_id,path,case_id,grade,months,died"]
+    for i in range(SLIDES):
+        write_slide(chain.folder / f"s{i}.svs", tissue_picture(768, 512, seed=i))
+        lines.append(f"s{i},s{i}.svs,c{i // 2},{'ab'[i // 2 % 2]},{10 + 7 * (i // 2)},1")
+    chain.sheet("\n".join(lines) + "\n")
+    chain.upto("embed_regions")
+    chain.table()
+
+
+def fitted(chain: Chain) -> Config:
+    """All tasks split and fitted."""
+    chain.values |= {"tasks": TASKS}
+    config = Config.model_validate(chain.values)
+    for name, task in TASKS.items():
+        told = task_settings("split", config, name).model_dump_json()
+        folds = chain.results.task(name, "folds.parquet")
+        common = ["--slides", str(chain.results.slides), "--cfg", told]
+        split.main([*common, "--leaks", str(folds.with_name("leaks.parquet")), "--out", str(folds)])
+        told = task_settings("fit", config, name).model_dump_json()
+        common = ["--slides", str(chain.results.slides), "--cfg", told, "--folds", str(folds)]
+        for model in task["models"]:
+            out = chain.results.fit(name, model, "1", "predictions.parquet")
+            fit.main([*common, "--out", str(out)])
+    return config

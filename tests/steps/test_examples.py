@@ -1,0 +1,21 @@
+"""The examples step: pictures of regions of most and least attention."""
+
+from __future__ import annotations
+
+from hipt.io.images import read_rgb
+from hipt.steps import examples
+from hipt.told import task_settings
+from tests.steps.conftest import Chain
+from tests.steps.mapped import embedded, fitted
+
+
+def test_examples_show_a_region_per_unit_and_end(chain: Chain):
+    embedded(chain)
+    config = fitted(chain)
+    for task, rows in (("grade", 4), ("death", 4)):
+        out = chain.results.task(task, "examples.jpg")
+        told = task_settings("examples", config, task)
+        examples.run(chain.results.slides, out, told)
+        height, width = read_rgb(out).shape[:2]
+        assert height > rows * 256
+        assert width > 3 * 256
