@@ -58,15 +58,10 @@ def overlay(rgb: RGB, values: Floats, *, alpha: float = 0.5) -> RGB:
     Returns:
         uint8, the picture's shape.
     """
-    rows, columns = (
-        (2 * np.arange(side) + 1) * count // (2 * side)
-        for side, count in zip(rgb.shape[:2], values.shape, strict=True)
-    )
-    place = np.ix_(rows, columns)
+    known = _spread(~np.isnan(values), rgb.shape[:2])
     grey = cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    out = cv2.addWeighted(coloured(values)[place], alpha, grey, 1 - alpha, 0)
-    np.copyto(out, rgb, where=np.isnan(values)[place][..., None])
-    return np.asarray(out, np.uint8)
+    out = cv2.addWeighted(_spread(coloured(values), rgb.shape[:2]), alpha, grey, 1 - alpha, 0)
+    return np.asarray(cv2.copyTo(rgb, (~known).astype(np.uint8), out), np.uint8)
 
 
 def figure(rgb: RGB, *, title: str, legend: str, ticks: tuple[str, str], um_per_px: float) -> RGB:
@@ -150,6 +145,15 @@ def round_length(um_per_px: float, most_px: float) -> tuple[int, str]:
     um = max(length for length in lengths if length <= most_um)
     text = f"{um / 1000:g} mm" if um >= 1000 else f"{um:g} {MICRO}m"
     return round(um / um_per_px), text
+
+
+def _spread(cells: npt.NDArray[Any], shape: Sequence[int]) -> npt.NDArray[Any]:
+    """Cells over a picture of a height and width: its pixels are those that they lie in."""
+    for axis in (1, 0):
+        centres = (2 * np.arange(shape[axis]) + 1) * cells.shape[axis] // (2 * shape[axis])
+        counts = np.bincount(centres, minlength=cells.shape[axis])
+        cells = np.repeat(cells, counts, axis)
+    return cells
 
 
 def _colour_bar(ticks: tuple[str, str], width_px: int, size_px: int) -> RGB:
