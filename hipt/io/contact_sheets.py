@@ -12,6 +12,9 @@ from hipt.io.lettering import LEAST_PX, fitting_px, text_line
 _LEAST_LETTERS = 30
 """Least width of a sheet, in sizes of its letters, so that headings have room."""
 
+_CAPTION_LETTERS = 14
+"""Least width of a caption, in sizes of its letters: TCGA's ids differ in their middle."""
+
 
 class SheetRow(NamedTuple):
     """A row of a contact sheet."""
@@ -40,9 +43,8 @@ def contact_sheet(rows: Sequence[SheetRow], tile_px: int) -> RGB:
     if not rows:
         raise ValueError("a contact sheet of no rows")
     size = max(LEAST_PX, tile_px // 14)
-    side = tile_px + 2 * FRAME_PX
     most = max(len(row.pictures) for row in rows)
-    width = max(most * (side + size) - size, _LEAST_LETTERS * size)
+    width = max(most * (_cell_px(tile_px, size) + size) - size, _LEAST_LETTERS * size)
     parts = [_row(row, tile_px, size, width) for row in rows]
     around = {"top": size, "bottom": size, "left": size, "right": size}
     return bordered(below(parts, 2 * size), **around)
@@ -61,6 +63,11 @@ def _row(row: SheetRow, tile_px: int, size_px: int, width_px: int) -> RGB:
 
 def _cell(picture: RGB, lines: Sequence[str], tile_px: int, size_px: int) -> RGB:
     """A picture in the middle of its square, and its caption."""
-    side = tile_px + 2 * FRAME_PX
-    shown = on_white(framed(shrunk(picture, tile_px)), side, side)
-    return below([shown, *(text_line(line, side, size_px, "centre") for line in lines)])
+    width = _cell_px(tile_px, size_px)
+    shown = on_white(framed(shrunk(picture, tile_px)), tile_px + 2 * FRAME_PX, width)
+    return below([shown, *(text_line(line, width, size_px, "centre") for line in lines)])
+
+
+def _cell_px(tile_px: int, size_px: int) -> int:
+    """Width of a picture's square, or of its caption where that is wider."""
+    return max(tile_px + 2 * FRAME_PX, _CAPTION_LETTERS * size_px)

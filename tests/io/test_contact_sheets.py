@@ -67,9 +67,17 @@ def test_a_caption_stands_below_its_picture_with_both_ends_of_the_id_and_the_val
     out = contact_sheet(rows, 100)
     for number, value in ((1, "0.93"), (2, "0.17")):
         y, x = place_of(noise(100, 100, number), out)
-        beneath = out[y + 100 + FRAME_PX :, x - FRAME_PX : x + 100 + FRAME_PX]
+        beneath = out[y + 100 + FRAME_PX :, x - 30 : x + 130]
         for text in ("TCGA", value):
             place_of(trimmed(text_line(text, 90, LEAST_PX)), beneath)
+
+
+@pytest.mark.parametrize("tile_px", [48, 96, 128, 256, 512])
+def test_a_slide_id_of_tcga_is_whole(tile_px: int):
+    picture, short = noise(40, 40), ID.split(".")[0].replace("1", "0")  # as wide as they come
+    out = contact_sheet([SheetRow("a", [picture], [short])], tile_px)
+    size = max(LEAST_PX, tile_px // 14)
+    place_of(trimmed(text_line(short, 40 * size, size)), out)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
