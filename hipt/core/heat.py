@@ -72,7 +72,6 @@ def on_lattice(places: Ints, values: npt.NDArray[Any]) -> Floats:
     return padded[places]
 
 
-
 def at_pixels(
     values: Floats, shape: tuple[int, int], across: tuple[float, float], down: tuple[float, float]
 ) -> Floats:

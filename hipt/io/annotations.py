@@ -16,7 +16,7 @@ import shapely.geometry
 
 from hipt.errors import HiptError
 from hipt.io.images import CONTOUR_COLOUR, read_mask
-from hipt.io.shards import whole
+from hipt.io.qupath import write_features
 
 Mask = npt.NDArray[np.bool_]  # [h, w]
 
@@ -24,26 +24,27 @@ EXCLUDING = ("exclude", "ignore", "artefact", "artifact", "background", "hole")
 """A feature whose classification begins like this is cut out; all others are put in."""
 
 
-def write_contours(path: Path, shapes: shapely.MultiPolygon, scale: float) -> None:
+def write_contours(
+    path: Path, shapes: shapely.MultiPolygon, scale: float, origin: tuple[int, int] = (0, 0)
+) -> None:
     """Write polygons as a FeatureCollection in level-0 pixels, whole or not at all.
 
     Args:
         path: the file.
         shapes: the polygons, in pixels of the mask.
         scale: level-0 pixels per pixel of the mask.
+        origin: x, y of the level-0 pixel that the reader calls 0, 0; see `hipt.io.qupath`.
     """
     properties = {
         "objectType": "annotation",
         "classification": {"name": "Tissue", "color": list(CONTOUR_COLOUR)},
     }
-    level0 = shapely.affinity.scale(shapes, scale, scale, origin=(0, 0))
+    level0 = shapely.affinity.affine_transform(shapes, [scale, 0, 0, scale, -origin[0], -origin[1]])
     features = [
         {"type": "Feature", "geometry": shapely.geometry.mapping(part), "properties": properties}
         for part in level0.geoms
     ]
-    text = json.dumps({"type": "FeatureCollection", "features": features})
-    with whole(path) as part_path:
-        part_path.write_text(text, encoding="utf-8")
+    write_features(path, features)
 
 
 def read_outside_mask(path: Path, shape: tuple[int, int], scale: float) -> Mask:

@@ -88,9 +88,7 @@ def cell_maps(
     return CellMaps(picture, cells, patches, product)
 
 
-def _passes(
-    region: RegionAt, moves: list[int], threads: int
-) -> Iterator[npt.NDArray[np.uint8]]:
+def _passes(region: RegionAt, moves: list[int], threads: int) -> Iterator[npt.NDArray[np.uint8]]:
     """[P, px, px, 3] of every pass."""
     step = CELL_PX * region.plan.patch_read_px / region.plan.patch_px  # level-0 pixels per cell
     corners = np.array([(region.x + m * step, region.y + m * step) for m in moves])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ MEANING = {
     AVERAGE: "attention of stage 2, mean of heads",
     "region": "attention of the slide model to regions",
     "product": "attention to regions times attention inside them",
-    "pull": "what raises (+) and lowers (−) the answer",
+    "pull": "what raises and what lowers the answer",
 }
 """What a map shows, by the last part of its name."""
 
@@ -110,7 +111,7 @@ def draw(found: SlideMaps, row: Row, results: Results) -> None:
         )
         write_png(folder / f"{name}.png", shown)
     write_png(folder / "heads.png", _heads(found, view))
-    measured = {name: values.astype(np.float64) for name, values in found.maps.items()}
+    measured: dict[str, npt.NDArray[Any]] = dict(found.maps)
     measured |= {f"{name}, percentile": 100 * percentiles(found.maps[name]) for name in found.maps}
     measured |= {f"head {k}": found.attention[:, k] for k in range(found.attention.shape[1])}
     corners = np.stack([found.manifest["x"].to_numpy(), found.manifest["y"].to_numpy()], 1)

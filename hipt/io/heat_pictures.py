@@ -69,15 +69,11 @@ def overlay(rgb: RGB, values: Floats, *, alpha: float = 0.5, diverging: bool = F
     Returns:
         uint8, the picture's shape.
     """
-    rows, columns = (
-        (2 * np.arange(side) + 1) * count // (2 * side)
-        for side, count in zip(rgb.shape[:2], values.shape, strict=True)
-    )
-    place = np.ix_(rows, columns)
+    known = _spread(~np.isnan(values), rgb.shape[:2])
     grey = cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    out = cv2.addWeighted(coloured(values, diverging=diverging)[place], alpha, grey, 1 - alpha, 0)
-    np.copyto(out, rgb, where=np.isnan(values)[place][..., None])
-    return np.asarray(out, np.uint8)
+    colours = _spread(coloured(values, diverging=diverging), rgb.shape[:2])
+    out = cv2.addWeighted(colours, alpha, grey, 1 - alpha, 0)
+    return np.asarray(cv2.copyTo(rgb, (~known).astype(np.uint8), out), np.uint8)
 
 
 def figure(
@@ -172,14 +168,23 @@ def round_length(um_per_px: float, most_px: float) -> tuple[int, str]:
     return round(um / um_per_px), text
 
 
-def _colour_bar(
-    ticks: tuple[str, str], width_px: int, size_px: int, *, diverging: bool
-) -> RGB:
+def _spread(cells: npt.NDArray[Any], shape: Sequence[int]) -> npt.NDArray[Any]:
+    """Cells over a picture of a height and width: its pixels are those that they lie in."""
+    for axis in (1, 0):
+        centres = (2 * np.arange(shape[axis]) + 1) * cells.shape[axis] // (2 * shape[axis])
+        counts = np.bincount(centres, minlength=cells.shape[axis])
+        cells = np.repeat(cells, counts, axis)
+    return cells
+
+
+def _colour_bar(ticks: tuple[str, str], width_px: int, size_px: int, *, diverging: bool) -> RGB:
     """All colours from left to right, and what both ends mean."""
     ramp = np.tile(np.linspace(0, 1, width_px - 2 * FRAME_PX), (size_px, 1))
     half = width_px // 2
     low, high = text_line(ticks[0], half, size_px), text_line(ticks[1], half, size_px, "right")
-    return below([framed(coloured(ramp, diverging=diverging)), beside([low, high], width_px - 2 * half)])
+    return below(
+        [framed(coloured(ramp, diverging=diverging)), beside([low, high], width_px - 2 * half)]
+    )
 
 
 def _scale_bar(um_per_px: float, most_px: int, size_px: int) -> RGB:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -18,8 +17,8 @@ from hipt.core.heat import lattice, windows
 from hipt.io.cell_maps import RegionAt, cell_maps
 from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
 from hipt.io.digests import weights_identity
-from hipt.io.heat_maps import AVERAGE, COLUMNS, SlideMaps, companions, draw, draw_closer
 from hipt.io.headers import read_plan
+from hipt.io.heat_maps import AVERAGE, COLUMNS, SlideMaps, companions, draw, draw_closer
 from hipt.io.indices import BatchRun, Row, kept_facts, read_index
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
@@ -170,7 +169,9 @@ class _Viewer:
         for region in chosen:
             first = region * self._cfg.tile.grid**2
             x, y = (found.manifest[axis][first].as_py() for axis in "xy")
-            at = RegionAt(found.slide_id, self._paths[found.slide_id], plan, self._cfg.tile.grid, x, y)
+            at = RegionAt(
+                found.slide_id, self._paths[found.slide_id], plan, self._cfg.tile.grid, x, y
+            )
             maps = cell_maps(self._encoder, self._model, at, self._cfg.shifts, self._threads)
             path = folder / f"region_{region}.png"
             draw_closer(maps, path, f"{found.slide_id}, region {region}")

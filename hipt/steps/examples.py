@@ -71,7 +71,9 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
     log.info("%s: %s's attention", out, view.name)
 
 
-def _surest(made: Predictions, cfg: ExamplesSettings) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+def _surest(
+    made: Predictions, cfg: ExamplesSettings
+) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Per class, or end of risk, its name, and units with what is said of them."""
     found: Found = pooled(made.found, made.fold)
     first, _, once = each_once(found, made.unit)

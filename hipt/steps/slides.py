@@ -103,10 +103,7 @@ def _finished(slides: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
     """The slides with one verdict each, that of the first step that was not ok, and all notes."""
 
     def verdict(name: str) -> pl.Expr:
-        ended = [
-            pl.when(pl.col(f"{step} status") != "ok").then(f"{step} {name}")
-            for step in CHAIN
-        ]
+        ended = [pl.when(pl.col(f"{step} status") != "ok").then(f"{step} {name}") for step in CHAIN]
         return pl.coalesce(*ended, f"embed_regions {name}").alias(name)
 
     return slides.join(deleted, on="slide_id", how="left", maintain_order="left").with_columns(

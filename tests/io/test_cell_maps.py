@@ -21,7 +21,9 @@ GRID, PX, CELLS = 3, 64, 4
 def test_the_mean_over_true_shifts(tmp_path: Path):
     path = write_slide(tmp_path / "a.svs", tissue_picture(512, 512), factors=(1,))
     encoder = load_patch_encoder(PatchEncoderConfig.model_validate({"shape": SHAPE, "random": 1}))
-    model = load_region_encoder(RegionEncoderConfig.model_validate({"shape": SHAPE, "random": 2}), 16)
+    model = load_region_encoder(
+        RegionEncoderConfig.model_validate({"shape": SHAPE, "random": 2}), 16
+    )
     plan = plan_read(0.5, [1.0], 0.5, 0.1, PX)
     found = cell_maps(encoder, model, RegionAt("a", path, plan, GRID, 96, 64), 2, 1)
 

@@ -23,6 +23,7 @@ from hipt.told import settings
 from tests.steps.conftest import SHAPE, Chain
 from tests.steps.mapped import TASKS, embedded, fitted
 
+
 def stage2():
     cfg = RegionEncoderConfig.model_validate({"shape": SHAPE, "random": 2})
     return load_region_encoder(cfg, in_dim=16)
