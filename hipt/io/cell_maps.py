@@ -109,7 +109,7 @@ def _passes(region: RegionAt, moves: list[int], threads: int) -> Iterator[npt.ND
 def _maps(encoder: PatchEncoder, model: ViT, pixels: npt.NDArray[np.uint8]) -> Floats:
     """[3, G*E, G*E] cells, patches, product of one pass."""
     vectors, inside = [], []
-    for part in torch.from_numpy(pixels).split(MINIBATCH):
+    for part in torch.split(torch.from_numpy(pixels), MINIBATCH):
         vectors.append(encoder(part))
         inside.append(encoder.attention(part).mean(1))  # (b, E*E)
     grid = round(len(pixels) ** 0.5)

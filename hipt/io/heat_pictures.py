@@ -23,8 +23,8 @@ Floats = npt.NDArray[np.floating[Any]]  # [h, w]
 _PLACES = np.linspace(64, 255, 256).round().astype(np.uint8)
 _COLOURS = cv2.applyColorMap(_PLACES[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]  # (256, 3) RGB
 
-# Signed values: blue below, light grey at 0, orange above, by equal steps of Lab; told apart without
-# red and green, and as light on one side as on the other.
+# Signed values: blue below, light grey at 0, orange above, by equal steps of Lab; told apart
+# without red and green, and as light on one side as on the other.
 _ENDS_LAB = rgb2lab(np.array([[[31, 95, 170], [245, 245, 245], [200, 85, 0]]], np.uint8) / 255)[0]
 _AT = np.linspace(0, 2, 256)
 _SIGNED = np.stack([np.interp(_AT, range(3), _ENDS_LAB[:, k]) for k in range(3)], 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +118,7 @@ class TaskView:
             return {"": (lambda x: x.sum()) if hazard else (lambda x: risk_of(x).sum())}
         if logits == 2:
             return {"": lambda x: (x[:, 1] - x[:, 0]).sum()}
-        return {f".{k}": (lambda x, k=k: (x[:, k] - x.mean(1)).sum()) for k in range(logits)}
+        return {f".{k}": partial(_above_mean, k) for k in range(logits)}
 
     @cached_property
     def _sources(self) -> Mapping[str, str]:
@@ -161,6 +161,11 @@ class TaskView:
                 return slice(start, start + regions)
             start += regions
         raise KeyError(slide_id)
+
+
+def _above_mean(kind: int, logits: Tensor) -> Tensor:
+    """How much likelier a class is than the mean of all."""
+    return (logits[:, kind] - logits.mean(1)).sum()
 
 
 def task_views(tasks: Sequence[ViewedTask], slides: Path) -> Iterator[TaskView]:

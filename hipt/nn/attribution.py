@@ -37,7 +37,7 @@ def window_attention(model: ViT, vectors: Tensor, windows: Tensor) -> Tensor:
     heads = model.heads
     total = torch.zeros(len(vectors), heads)
     count = torch.zeros(len(vectors), 1)
-    for part in windows.split(MINIBATCH):
+    for part in torch.split(windows, MINIBATCH):
         weights = model.attention(_grids(vectors, part))  # (w, H, T)
         total.index_add_(0, part.flatten(), weights.transpose(1, 2).reshape(-1, heads).cpu())
         count.index_add_(0, part.flatten(), torch.ones(part.numel(), 1))
@@ -63,7 +63,9 @@ def contributions(model: ViT, vectors: Tensor, regions: Tensor, pull: Tensor) ->
     """
     found = vectors.new_zeros(len(vectors))
     beyond = vectors - vectors.mean(0)
-    for part, towards in zip(regions.split(MINIBATCH), pull.split(MINIBATCH), strict=True):
+    for part, towards in zip(
+        torch.split(regions, MINIBATCH), torch.split(pull, MINIBATCH), strict=True
+    ):
         with torch.enable_grad():
             grids = _grids(vectors, part).requires_grad_()
             (gradient,) = torch.autograd.grad((model(grids) * towards).sum(), grids)
@@ -89,11 +91,10 @@ def pulls(
     with torch.enable_grad():
         features = bags.features.detach().requires_grad_()
         logits = model(Bags(features, bags.mask, bags.positions, bags.clusters)).logits
-        found = [
+        return [
             torch.autograd.grad(answer(logits), features, retain_graph=True)[0][0]
             for answer in answers
         ]
-    return found
 
 
 def _grids(vectors: Tensor, windows: Tensor) -> Tensor:

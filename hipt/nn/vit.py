@@ -118,7 +118,8 @@ class ViT(nn.Module):
         qkv = last.attn.qkv(last.norm1(x)).unflatten(-1, (3, last.attn.num_heads, -1))
         query, key = qkv[:, 0, 0], qkv[:, :, 1]  # (B, H, D/H), (B, 1+T, H, D/H)
         scores = torch.einsum("bhd,bthd->bht", query, key) * last.attn.scale
-        return scores.float().softmax(-1)[..., 1:]
+        weights: Tensor = scores.float().softmax(-1)
+        return weights[..., 1:]
 
     def _embedded(self, x: Tensor) -> Tensor:
         """Tokens with CLS and positions: (B, 1+T, D)."""

@@ -163,15 +163,12 @@ class _Viewer:
         """Draw the cells of some regions; which."""
         if not self._cfg.cells:
             return []
-        by_region = self._order_of_regions(found)
-        chosen = np.argsort(-by_region, kind="stable")[: self._cfg.cells].tolist()
-        plan = read_plan(row, self._cfg.tile.patch_px)
+        order = np.argsort(-self._order_of_regions(found), kind="stable")
+        chosen = [int(region) for region in order[: self._cfg.cells]]
+        grid, plan = self._cfg.tile.grid, read_plan(row, self._cfg.tile.patch_px)
         for region in chosen:
-            first = region * self._cfg.tile.grid**2
-            x, y = (found.manifest[axis][first].as_py() for axis in "xy")
-            at = RegionAt(
-                found.slide_id, self._paths[found.slide_id], plan, self._cfg.tile.grid, x, y
-            )
+            x, y = (found.manifest[axis][region * grid**2].as_py() for axis in "xy")
+            at = RegionAt(found.slide_id, self._paths[found.slide_id], plan, grid, x, y)
             maps = cell_maps(self._encoder, self._model, at, self._cfg.shifts, self._threads)
             path = folder / f"region_{region}.png"
             draw_closer(maps, path, f"{found.slide_id}, region {region}")

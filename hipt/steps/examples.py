@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hipt.core.evaluation import Classified, Found, pooled
+from hipt.core.evaluation import Classified, Followed, pooled
 from hipt.core.units import each_once
 from hipt.errors import HiptError, SlideError
 from hipt.io.contact_sheets import SheetRow, contact_sheet
@@ -30,6 +30,10 @@ STEP = "examples"
 
 PICTURE_PX = 256
 """Side of a region's picture."""
+
+
+Group = tuple[str, list[tuple[str, str]]]
+"""A class or an end of risk: its name, and units with what is said of each."""
 
 
 class Region(NamedTuple):
@@ -71,29 +75,27 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
     log.info("%s: %s's attention", out, view.name)
 
 
-def _surest(
-    made: Predictions, cfg: ExamplesSettings
-) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+def _surest(made: Predictions, cfg: ExamplesSettings) -> Iterator[Group]:
     """Per class, or end of risk, its name, and units with what is said of them."""
-    found: Found = pooled(made.found, made.fold)
-    first, _, once = each_once(found, made.unit)
-    units = made.unit[first]
-    if isinstance(once, Classified):
-        for kind in range(once.p.shape[1]):
-            name = cfg.classes[kind] if cfg.classes else str(kind)
-            order = np.argsort(-once.p[:, kind], kind="stable")[: cfg.examples]
-            yield name, [(str(units[i]), f"{once.p[i, kind]:.2f}") for i in order]
+    found = pooled(made.found, made.fold)
+    if isinstance(found, Classified):
+        first, _, classified = each_once(found, made.unit)
+        for kind in range(classified.p.shape[1]):
+            p = classified.p[:, kind]
+            order = np.argsort(-p, kind="stable")[: cfg.examples]
+            name = cfg.classes[kind] if cfg.classes else f"class {kind}"
+            yield name, [(str(made.unit[first[i]]), f"p {p[i]:.2f}") for i in order]
         return
-    order = np.argsort(-once.risk, kind="stable")
-    ends = (("highest risk", order), ("lowest risk", order[::-1]))
-    for name, places in ends:
+    assert isinstance(found, Followed)
+    first, _, followed = each_once(found, made.unit)
+    order = np.argsort(-followed.risk, kind="stable")
+    for name, places in (("highest risk", order), ("lowest risk", order[::-1])):
         chosen = places[: cfg.examples]
-        yield name, [(str(units[i]), f"risk rank {once.risk[i]:.2f}") for i in chosen]
+        said = [(str(made.unit[first[i]]), f"risk rank {followed.risk[i]:.2f}") for i in chosen]
+        yield name, said
 
 
-def _rows(
-    groups: Iterator[tuple[str, list[tuple[str, str]]]], view: TaskView, pictures: _Pictures
-) -> Iterator[SheetRow]:
+def _rows(groups: Iterator[Group], view: TaskView, pictures: _Pictures) -> Iterator[SheetRow]:
     """Two rows per group: most attention, least attention."""
     slides = dict(zip(view.units.names, view.units.slides, strict=True))
     for name, units in groups:
@@ -103,7 +105,10 @@ def _rows(
             yield SheetRow(
                 heading=f"{view.name}, {name}: {heading}",
                 pictures=[pictures.of(region) for _, region in regions],
-                captions=[f"{r.slide_id}, {said}, {r.share:.2g} × mean" for said, r in regions],
+                captions=[
+                    f"{one.slide_id}\n{said}, attention {one.share:.2g} of mean"
+                    for said, one in regions
+                ],
             )
 
 

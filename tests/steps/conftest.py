@@ -88,6 +88,16 @@ def chain(tmp_path: Path) -> Chain:
     return Chain(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort with fitted tasks, made once; tests work on copies of it."""
+    from tests.steps.mapped import make
+
+    folder = tmp_path_factory.mktemp("mapped")
+    make(folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Headless Chromium; tests that ask for it are skipped without."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 from hipt.config import Config
 from hipt.steps import fit, split
 from hipt.told import task_settings
@@ -30,8 +33,17 @@ TASKS = {
 }
 
 
-def embedded(chain: Chain) -> None:
-    """Slides of two to a case, with labels, embedded."""
+def cohort(chain: Chain, made: Path, *, fitted: bool) -> Config:
+    """A copy of the cohort that `make` made, embedded; with its tasks' models if asked for."""
+    shutil.copytree(made, chain.folder, dirs_exist_ok=True)
+    if fitted:
+        chain.values |= {"tasks": TASKS}
+    return Config.model_validate(chain.values)
+
+
+def make(folder: Path) -> None:
+    """Slides of two to a case, embedded, and both tasks fitted."""
+    chain = Chain(folder)
     lines = ["slide_id,path,case_id,grade,months,died"]
     for i in range(SLIDES):
         write_slide(chain.folder / f"s{i}.svs", tissue_picture(768, 512, seed=i))
@@ -39,12 +51,7 @@ def embedded(chain: Chain) -> None:
     chain.sheet("\n".join(lines) + "\n")
     chain.upto("embed_regions")
     chain.table()
-
-
-def fitted(chain: Chain) -> Config:
-    """All tasks split and fitted."""
-    chain.values |= {"tasks": TASKS}
-    config = Config.model_validate(chain.values)
+    config = Config.model_validate(chain.values | {"tasks": TASKS})
     for name, task in TASKS.items():
         told = task_settings("split", config, name).model_dump_json()
         folds = chain.results.task(name, "folds.parquet")
@@ -55,4 +62,3 @@ def fitted(chain: Chain) -> Config:
         for model in task["models"]:
             out = chain.results.fit(name, model, "1", "predictions.parquet")
             fit.main([*common, "--out", str(out)])
-    return config

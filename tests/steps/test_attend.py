@@ -21,7 +21,7 @@ from hipt.nn.mil import build, pad
 from hipt.steps import agreement, attend
 from hipt.told import settings
 from tests.steps.conftest import SHAPE, Chain
-from tests.steps.mapped import TASKS, embedded, fitted
+from tests.steps.mapped import TASKS, cohort
 
 
 def stage2():
@@ -35,8 +35,8 @@ def grids(chain: Chain, slide_id: str) -> torch.Tensor:
     return torch.from_numpy(found).transpose(1, 2).reshape(len(found), 16, 4, 4)
 
 
-def test_maps_are_the_networks_attention_region_by_region(chain: Chain):
-    embedded(chain)
+def test_maps_are_the_networks_attention_region_by_region(chain: Chain, made: Path):
+    cohort(chain, made, fitted=False)
     row = chain.call("attend")["s3"]
     table = read_table(chain.results.shard("attend", "s3"))
     model = stage2()
@@ -48,8 +48,8 @@ def test_maps_are_the_networks_attention_region_by_region(chain: Chain):
     np.testing.assert_allclose(table["attention"], expected.mean(1), atol=1e-6)
 
 
-def test_shifts_average_over_windows_between_regions(chain: Chain):
-    embedded(chain)
+def test_shifts_average_over_windows_between_regions(chain: Chain, made: Path):
+    cohort(chain, made, fitted=False)
     chain.call("attend")
     before = matrix(read_table(chain.results.shard("attend", "s0"))["heads"])
     chain.values |= {"attend": {"shifts": 2}}
@@ -64,9 +64,8 @@ def test_shifts_average_over_windows_between_regions(chain: Chain):
     assert not moved[rim].any()
 
 
-def test_tasks_maps_are_of_folds_that_never_saw_the_slide(chain: Chain):
-    embedded(chain)
-    fitted(chain)
+def test_tasks_maps_are_of_folds_that_never_saw_the_slide(chain: Chain, made: Path):
+    cohort(chain, made, fitted=True)
     row = chain.call("attend")["s2"]
     assert row["maps"] == [
         "attention",
@@ -98,9 +97,8 @@ def test_tasks_maps_are_of_folds_that_never_saw_the_slide(chain: Chain):
     )
 
 
-def test_pulls_are_the_derivative_of_the_answer_by_a_patch(chain: Chain):
-    embedded(chain)
-    fitted(chain)
+def test_pulls_are_the_derivative_of_the_answer_by_a_patch(chain: Chain, made: Path):
+    cohort(chain, made, fitted=True)
     chain.call("attend")
     table = read_table(chain.results.shard("attend", "s4"))
     units = read_units(chain.results.task("grade", "folds.parquet"))
@@ -126,9 +124,8 @@ def test_pulls_are_the_derivative_of_the_answer_by_a_patch(chain: Chain):
         assert found == pytest.approx(slope, rel=0.01, abs=2e-6)
 
 
-def test_pictures_pyramids_and_tiles(chain: Chain):
-    embedded(chain)
-    fitted(chain)
+def test_pictures_pyramids_and_tiles(chain: Chain, made: Path):
+    cohort(chain, made, fitted=True)
     rows = chain.call("attend")
     folder = chain.results.maps("s1")
     files = {path.name for path in folder.iterdir()}
@@ -156,9 +153,8 @@ def test_pictures_pyramids_and_tiles(chain: Chain):
     assert 0 < measured["attention, percentile"] <= 100
 
 
-def test_files_are_kept_until_something_that_decides_them_changes(chain: Chain):
-    embedded(chain)
-    fitted(chain)
+def test_files_are_kept_until_something_that_decides_them_changes(chain: Chain, made: Path):
+    cohort(chain, made, fitted=True)
     chain.call("attend")
     shard = chain.results.shard("attend", "s5")
     made = shard.stat().st_mtime_ns
@@ -173,8 +169,8 @@ def test_files_are_kept_until_something_that_decides_them_changes(chain: Chain):
     assert shard.stat().st_mtime_ns != made
 
 
-def test_only_the_chosen_slides_are_mapped(chain: Chain):
-    embedded(chain)
+def test_only_the_chosen_slides_are_mapped(chain: Chain, made: Path):
+    cohort(chain, made, fitted=False)
     cfg = settings("attend", Config.model_validate(chain.values))
     out = chain.results.index("attend", "b0000")
     attend.run(chain.results.index("embed_regions", "b0000"), out, cfg, ["s0", "s6"], 1)
@@ -182,10 +178,10 @@ def test_only_the_chosen_slides_are_mapped(chain: Chain):
     assert not chain.results.shard("attend", "s1").exists()
 
 
-def test_agreement_is_the_auc_of_each_map(chain: Chain, tmp_path: Path):
+def test_agreement_is_the_auc_of_each_map(chain: Chain, made: Path, tmp_path: Path):
     from PIL import Image
 
-    embedded(chain)
+    cohort(chain, made, fitted=False)
     chain.call("attend")
     table = read_table(chain.results.shard("attend", "s0"))
     attention, labels = table["attention"].to_numpy(), np.zeros((512, 768), np.uint8)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hipt.io.images import read_rgb
 from hipt.steps import examples
 from hipt.told import task_settings
 from tests.steps.conftest import Chain
-from tests.steps.mapped import embedded, fitted
+from tests.steps.mapped import cohort
 
 
-def test_examples_show_a_region_per_unit_and_end(chain: Chain):
-    embedded(chain)
-    config = fitted(chain)
+def test_examples_show_a_region_per_unit_and_end(chain: Chain, made: Path):
+    config = cohort(chain, made, fitted=True)
     for task, rows in (("grade", 4), ("death", 4)):
         out = chain.results.task(task, "examples.jpg")
         told = task_settings("examples", config, task)
