@@ -17,7 +17,7 @@ import pyarrow as pa
 from hipt.core.heat import at_pixels, on_lattice, percentiles
 from hipt.io.cell_maps import CellMaps
 from hipt.io.heat_pictures import figure, overlay, side_by_side
-from hipt.io.images import RGB, read_rgb, shrunk, write_png
+from hipt.io.images import RGB, enlarged, read_rgb, shrunk, write_png
 from hipt.io.indices import Row
 from hipt.io.pyramids import write_pyramid
 from hipt.io.qupath import write_tiles
@@ -29,6 +29,9 @@ COLUMNS = ("slide_id", "region", "patch", "x", "y", "read_px", "tissue")
 
 AVERAGE = "attention"
 """The map of stage 2 alone, the mean of its heads."""
+
+LEAST_PX = 800
+"""Least long side of a figure's picture: those of small slides are enlarged."""
 
 HEAD_PX = 700
 """Longest side of a head's picture among the others."""
@@ -43,7 +46,7 @@ MEANING = {
     AVERAGE: "attention of stage 2, mean of heads",
     "region": "attention of the slide model to regions",
     "product": "attention to regions times attention inside them",
-    "pull": "what raises and what lowers the answer",
+    "pull": "what the answer comes from",
 }
 """What a map shows, by the last part of its name."""
 
@@ -61,6 +64,8 @@ class SlideMaps:
     """(N, H) of stage 2."""
     maps: Mapping[str, Floats]
     """(N,) each; `<task>.<model>.<kind>`, and AVERAGE."""
+    ends: Mapping[str, tuple[str, str]]
+    """Of the signed maps, what values below and above 0 speak for."""
 
 
 def companions(folder: Path, maps: Sequence[str], closer: Sequence[int]) -> Iterator[Path]:
@@ -97,7 +102,7 @@ def draw(found: SlideMaps, row: Row, results: Results) -> None:
     folder = results.maps(found.slide_id)
     view = _View(found, row, read_rgb(results.overview("segment", found.slide_id)))
     for name, values in found.maps.items():
-        signed = _is_signed(name)
+        signed = name in found.ends
         heat = _from_0_to_1(values) if signed else percentiles(values)
         picture = overlay(view.picture, view.placed(heat), diverging=signed)
         write_pyramid(folder / f"{name}.tif", picture, view.um_per_px)
@@ -105,7 +110,7 @@ def draw(found: SlideMaps, row: Row, results: Results) -> None:
             picture,
             title=f"{found.slide_id}: {_title(name)}",
             legend=PULL if signed else RANK,
-            ticks=("lowers", "raises") if signed else ("0 %", "100 %"),
+            ticks=found.ends.get(name, ("0 %", "100 %")),
             um_per_px=view.um_per_px,
             diverging=signed,
         )
@@ -142,9 +147,9 @@ class _View:
     """The slide's overview, and where its patches lie on it."""
 
     def __init__(self, found: SlideMaps, row: Row, picture: RGB) -> None:
-        self.picture = picture
+        self.picture = enlarged(picture, LEAST_PX)
         self._places = found.places
-        self._px = row["width_px"] / picture.shape[1]  # level-0 pixels per pixel
+        self._px = row["width_px"] / self.picture.shape[1]  # level-0 pixels per pixel
         self.um_per_px = row["mpp"] * self._px
         corner = (found.manifest["x"].to_numpy().min(), found.manifest["y"].to_numpy().min())
         self._corner = (float(corner[0]), float(corner[1]))
@@ -156,11 +161,6 @@ class _View:
         height, width = self.picture.shape[:2]
         x, y = ((c / self._px, self._side / self._px) for c in self._corner)
         return at_pixels(map_, (height, width), x, y)
-
-
-def _is_signed(name: str) -> bool:
-    """Whether a map has values below 0: what lowers an answer."""
-    return ".pull" in name
 
 
 def _from_0_to_1(values: Floats) -> npt.NDArray[np.float64]:

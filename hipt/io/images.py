@@ -118,6 +118,15 @@ def shrunk(rgb: RGB, longest_px: int) -> RGB:
     return reduced(rgb, width, height)
 
 
+def enlarged(rgb: RGB, longest_px: int) -> RGB:
+    """A picture enlarged by a whole number, so that its long side has at least so many pixels."""
+    factor = -(-longest_px // max(rgb.shape[:2]))
+    if factor <= 1:
+        return rgb
+    size = (rgb.shape[1] * factor, rgb.shape[0] * factor)
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
 def reduced(rgb: RGB, width_px: int, height_px: int) -> RGB:
     """A smaller picture by exact area means, whole-number factor or not."""
     return np.asarray(

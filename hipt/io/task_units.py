@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Units:
     """(N,) months; 0 for classification."""
     event: npt.NDArray[np.bool_]
     """(N,)"""
+    classes: Mapping[int, str]
+    """Names of the classes that occur; none for survival."""
 
     @property
     def folds(self) -> int:
@@ -71,6 +73,7 @@ def read_units(path: Path) -> Units:
         y=np.array([row["y"] or 0 for row in first], np.int64),
         time=np.array([row["time"] or 0.0 for row in first], np.float64),
         event=np.array([bool(row["event"]) for row in first]),
+        classes={row["y"]: row["label"] for row in first if row["label"] is not None},
     )
 
 

@@ -109,6 +109,14 @@ class TaskView:
             by_mean = fit.weights["weights"] @ direction[0] * fit.weights["factor"]  # (D,)
             yield (by_mean / regions).float().expand(regions, -1)
 
+    def ends(self, answer: str) -> tuple[str, str]:
+        """What lowers an answer and what raises it, in words."""
+        if self.task.kind == "survival":
+            return "lower risk", "higher risk"
+        asked = [int(answer[1:])] if answer else [0, 1]
+        names = [self.units.classes.get(kind, f"class {kind}") for kind in asked]
+        return (f"against {names[0]}" if answer else f"for {names[0]}"), f"for {names[-1]}"
+
     @cached_property
     def _answers(self) -> Mapping[str, Answer]:
         """What a slide's map is of, by name; empty for the only one."""

@@ -138,26 +138,31 @@ class _Viewer:
         attention = window_attention(self._model, vectors, squares)  # (N, H)
         average = attention.mean(1)
         maps: dict[str, Floats] = {AVERAGE: average.numpy()}
+        ends: dict[str, tuple[str, str]] = {}
         for view in views:
-            maps |= self._of_task(view, slide_id, vectors, average)
-        return SlideMaps(slide_id, manifest, places, attention.numpy(), maps)
+            maps |= self._attended(view, slide_id, average)
+            for answer, pull in view.pulls(slide_id).items():
+                name = f"{view.name}.pull{answer}"
+                ends[name] = view.ends(answer)
+                regions = self._regions(len(vectors))
+                maps[name] = contributions(self._model, vectors, regions, pull).numpy()
+        return SlideMaps(slide_id, manifest, places, attention.numpy(), maps, ends)
 
-    def _of_task(
-        self, view: TaskView, slide_id: str, vectors: Tensor, average: Tensor
-    ) -> dict[str, Floats]:
-        """The maps of one model of a task."""
-        regions = torch.arange(len(vectors)).view(-1, self._cfg.tile.grid**2)  # (R, T)
-        maps = {}
+    def _attended(self, view: TaskView, slide_id: str, average: Tensor) -> dict[str, Floats]:
+        """Where a slide model looks: among regions, and together with stage 2; none without."""
         shares = view.attention(slide_id)
-        if shares is not None:
-            inside = average[regions]
-            product = shares[:, None] * inside / inside.sum(1, keepdim=True)
-            maps[f"{view.name}.region"] = shares.repeat_interleave(regions.shape[1]).numpy()
-            maps[f"{view.name}.product"] = product.flatten().numpy()
-        for answer, pull in view.pulls(slide_id).items():
-            pulled = contributions(self._model, vectors, regions, pull)
-            maps[f"{view.name}.pull{answer}"] = pulled.numpy()
-        return maps
+        if shares is None:
+            return {}
+        inside = average[self._regions(len(average))]  # (R, T)
+        product = shares[:, None] * inside / inside.sum(1, keepdim=True)
+        return {
+            f"{view.name}.region": shares.repeat_interleave(inside.shape[1]).numpy(),
+            f"{view.name}.product": product.flatten().numpy(),
+        }
+
+    def _regions(self, patches: int) -> Tensor:
+        """(R, T) the patches of each region."""
+        return torch.arange(patches).view(-1, self._cfg.tile.grid**2)
 
     def _look_closer(self, row: Row, found: SlideMaps, folder: Path) -> list[int]:
         """Draw the cells of some regions; which."""

@@ -106,7 +106,7 @@ def _rows(groups: Iterator[Group], view: TaskView, pictures: _Pictures) -> Itera
                 heading=f"{view.name}, {name}: {heading}",
                 pictures=[pictures.of(region) for _, region in regions],
                 captions=[
-                    f"{one.slide_id}\n{said}, attention {one.share:.2g} of mean"
+                    f"{one.slide_id}\n{said}\nattention {one.share:.2g} times mean"
                     for said, one in regions
                 ],
             )

@@ -20,6 +20,7 @@ from hipt import __version__
 from hipt.config import Config
 from hipt.core.cohort import distributions, histograms, totals
 from hipt.errors import STATUSES, TROUBLE, HiptError, Status
+from hipt.io.attention_page import attention
 from hipt.io.benchmarks import per_rule, read_jobs
 from hipt.io.html import write_page
 from hipt.io.indices import read_seconds, read_shard_provenance
@@ -123,6 +124,7 @@ def run(slides: Path, out: Path, cfg: ReportSettings) -> None:
         "neighbours": list(neighbours(_in_order(table), results, config.tile)),
         "probes": list(_probes(results, config)),
         "tasks": list(tasks(config, results)),
+        "attention": attention(_in_order(table), config, results),
         "encoders": list(_encoders(table, results, config)),
         "software": _software(),
         "steps": VERSION,

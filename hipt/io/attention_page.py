@@ -1,0 +1,98 @@
+"""What the report shows of heatmaps: some slides' pictures, examples, agreement with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import polars as pl
+
+from hipt.config import Config
+from hipt.core.intervals import bootstrap_interval
+from hipt.core.neighbours import evenly
+from hipt.io.overviews import overview
+from hipt.io.results import Results
+from hipt.io.tables import AGREEMENT, read_table
+
+MOST_SLIDES = 6
+"""Slides whose maps are in the page, evenly over those that have some; all are on disk."""
+
+MAP_PX = 620
+EXAMPLES_PX = 1500
+"""Longest side of a picture."""
+
+RESAMPLES, SEED = 1000, 0
+
+Row = dict[str, Any]
+
+
+def attention(slides: Sequence[Row], config: Config, results: Results) -> Row | None:
+    """What is shown; None if there are no maps.
+
+    Args:
+        slides: rows of the slide table that are in order.
+        config: the whole config.
+        results: where maps and examples lie.
+    """
+    there = {path.stem for path in (results.root / "attend").glob("*.parquet")}
+    mapped = [row for row in slides if row["slide_id"] in there]
+    if not mapped:
+        return None
+    some = [mapped[i] for i in evenly(len(mapped), MOST_SLIDES)]
+    return {
+        "mapped": len(mapped),
+        "shifts": config.attend.shifts,
+        "slides": [{"slide_id": s["slide_id"], "maps": list(_maps(s, results))} for s in some],
+        "examples": list(_examples(config, results)),
+        "agreement": _agreement(results),
+    }
+
+
+def _maps(row: Row, results: Results) -> Iterator[Row]:
+    """The pictures of one slide."""
+    folder = results.maps(row["slide_id"])
+    for path in sorted(folder.glob("*.png"), key=lambda path: (path.name != "attention.png", path)):
+        if shown := _small(path, MAP_PX, results):
+            yield shown | {"name": path.stem}
+
+
+def _examples(config: Config, results: Results) -> Iterator[Row]:
+    """The contact sheets of tasks."""
+    for name in config.tasks:
+        path = results.task(name, "examples.jpg")
+        if path.exists() and (shown := _small(path, EXAMPLES_PX, results)):
+            yield shown | {"task": name}
+
+
+def _small(path: Path, longest_px: int, results: Results) -> Mapping[str, Any] | None:
+    """A picture, made small, and where the large one lies."""
+    shown = overview(path, longest_px)
+    if shown is None:
+        return None
+    return shown | {"file": quote(path.relative_to(results.root).as_posix())}
+
+
+def _agreement(results: Results) -> list[Row]:
+    """Per map the mean over slides of its AUC, with an interval over cases."""
+    if not results.agreement.exists():
+        return []
+    table = pl.from_arrow(read_table(results.agreement, AGREEMENT))
+    assert isinstance(table, pl.DataFrame)
+    return [_line(part) for part in table.partition_by("map", maintain_order=True)]
+
+
+def _line(part: pl.DataFrame) -> Row:
+    """One map."""
+    auc = part["auc"].to_numpy()
+    cases = np.unique(part["case_id"].to_list(), return_inverse=True)[1]
+    interval = bootstrap_interval(lambda i: float(auc[i].mean()), cases, RESAMPLES, SEED)
+    return {
+        "map": part["map"][0],
+        "slides": len(part),
+        "auc": float(auc.mean()),
+        "low": interval.low,
+        "high": interval.high,
+    }
