@@ -267,8 +267,6 @@ class Config(Section):
                 f"attend.cells: only encoder: hipt shows its cells, and not "
                 f"{self.embed.patches.encoder}; set it to 0"
             )
-        if (self.attend.labels is None) != (not self.attend.target):
-            raise ValueError("attend.labels and attend.target go together")
         return self
 
     @model_validator(mode="after")

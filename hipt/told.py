@@ -170,7 +170,6 @@ class AttendSettings(Section):
     root: str | None
     on_slide_error: Literal["record", "stop"]
     tile: TileConfig
-    precision: Literal["auto", "fp32", "bf16"]
     patches: PatchEncoderConfig
     regions: RegionEncoderConfig
     shifts: int

@@ -57,7 +57,7 @@ def test_nothing_given_is_the_defaults():
     assert parse(Config, None, "x") == parse(Config, {}, "x") == Config()
 
 
-SECTIONS = "embed, knn, mpp, pretrain, probe, report, results, segment, slides, tasks, tile"
+SECTIONS = "attend, embed, knn, mpp, pretrain, probe, report, results, segment, slides, tasks, tile"
 SENTENCES = {
     "tile: {min_tisue: 0.1}": "unknown key 'tile.min_tisue'; did you mean 'min_tissue'?",
     "tiles: {}": "unknown key 'tiles'; did you mean 'tile'?",
@@ -167,7 +167,8 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
     words = [word for option in (kind, *get_args(kind)) for word in get_args(option)]
     numbers = [value + 1, value * 1.01, value / 2] if isinstance(value, int | float) else []
     if isinstance(value, tuple):
-        numbers = [value[:1] if isinstance(value[0], str) else [number / 2 for number in value]]
+        halved = [number / 2 for number in value if not isinstance(number, str)]
+        numbers = [halved or value[:1], [1]]
         words = [[word] for word in words]
     shape = {"depth": 1, "dim": 8, "heads": 2}
     task = {"t": {"kind": "classification", "label": "x"}}
@@ -181,27 +182,34 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
     raise AssertionError(f"no other value is known for {key}")
 
 
-OF_TASK = ("split", "fit", "evaluate", "knn")
+OF_TASK = ("split", "fit", "evaluate", "knn", "examples")
 STEPS = [step for step in VERSION if step not in OF_TASK]
+MAPS = {"attend", "agreement"}
 TOLD = {
-    "slides.sheet": {"segment", "embed_patches", "pretrain", "slides", "probe"},
-    "slides.root": {"segment", "embed_patches", "pretrain", "slides", "probe"},
+    "slides.sheet": {"segment", "embed_patches", "pretrain", "slides", "probe"} | MAPS,
+    "slides.root": {"segment", "embed_patches", "pretrain", "slides", "probe"} | MAPS,
     "slides.batch_size": set(),
     "slides.case_from": {"pretrain", "slides", "probe"},
     "slides.default_mpp": {"segment"},
     "slides.mpp_tolerance": {"tile"},
-    "slides.on_slide_error": {"segment", "tile", "embed_patches", "embed_regions"},
+    "slides.on_slide_error": {"segment", "tile", "embed_patches", "embed_regions", "attend"},
     "results": set(),
     "mpp": {"tile"},
     "segment": {"segment"},
-    "tile": {"tile", "embed_patches", "embed_regions", "pretrain", "probe"},
+    "tile": {"tile", "embed_patches", "embed_regions", "pretrain", "probe", "attend"},
     "embed.precision": {"embed_patches", "embed_regions"},
-    "embed.patches": {"embed_patches", "pretrain", "probe"},
-    "embed.regions": {"embed_regions", "pretrain", "probe"},
+    "embed.patches": {"embed_patches", "pretrain", "probe", "attend"},
+    "embed.regions": {"embed_regions", "pretrain", "probe", "attend"},
     "pretrain": {"pretrain"},
     "probe": {"probe"},
-    "tasks": set(),
+    "tasks": {"attend"},
     "knn": set(),
+    "attend.slides": set(),
+    "attend.shifts": {"attend"},
+    "attend.cells": {"attend"},
+    "attend.examples": set(),
+    "attend.labels": {"agreement"},
+    "attend.target": {"agreement"},
     "report": set(),
 }
 """Which steps hear of a change of a key, or of any key of a section; the report always does."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -67,7 +67,7 @@ def _examples(config: Config, results: Results) -> Iterator[Row]:
             yield shown | {"task": name}
 
 
-def _small(path: Path, longest_px: int, results: Results) -> Mapping[str, Any] | None:
+def _small(path: Path, longest_px: int, results: Results) -> Row | None:
     """A picture, made small, and where the large one lies."""
     shown = overview(path, longest_px)
     if shown is None:

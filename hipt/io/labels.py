@@ -59,6 +59,22 @@ def label_maps(
     return found
 
 
+def target_maps(
+    rows: Sequence[SlideRow], folder: str | None, target: Sequence[int]
+) -> dict[str, Path]:
+    """The slides whose heatmaps are compared with a map in a folder, with its path.
+
+    Raises:
+        HiptError: if only one of folder and target is named, or there is no map.
+    """
+    if (folder is None) != (not target):
+        raise HiptError(
+            "attend.labels and attend.target go together: name the folder of label maps, and the "
+            "grey values that heatmaps should find"
+        )
+    return label_maps(rows, folder, "attend.labels")
+
+
 def class_names(folder: str) -> dict[int, str]:
     """Names of a map's grey values, from `labels` in the folder's truth.json; empty without it.
 

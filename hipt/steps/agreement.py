@@ -13,7 +13,7 @@ from hipt.core.label_map import UNLABELLED
 from hipt.core.metrics import auc
 from hipt.errors import HiptError
 from hipt.io.heat_maps import read_maps
-from hipt.io.labels import label_maps
+from hipt.io.labels import target_maps
 from hipt.io.probe_items import Row, patch_counts, slides_in_order
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
@@ -43,7 +43,7 @@ def run(slides: Path, out: Path, cfg: AgreementSettings) -> None:
         HiptError: if no slide has both a map and a label map, or a label map is damaged.
     """
     sheet, results = read_sheet(Path(cfg.sheet), cfg.root), Results(slides.parent)
-    maps = label_maps(sheet, cfg.labels, "attend.labels")
+    maps = target_maps(sheet, cfg.labels, cfg.target)
     shown = [
         row
         for row in slides_in_order(slides)

@@ -15,7 +15,7 @@ from hipt import told as hipt_told
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger, updated, write_ledger
 from hipt.io.digests import remember_sha256, weights_identity
-from hipt.io.labels import label_maps, slide_labels
+from hipt.io.labels import label_maps, slide_labels, target_maps
 from hipt.io.models import resolved, trained
 from hipt.io.results import Results
 from hipt.io.sheets import read_sheet, refuse_unknown
@@ -51,7 +51,9 @@ try:
     PROBED = bool(CONFIG.probe.labels or CONFIG.probe.column)
     LABELS = slide_labels(SHEET, CONFIG.probe.column)
     LABEL_MAPS = sorted(label_maps(SHEET, CONFIG.probe.labels).values())
-    SEEN_MAPS = sorted(label_maps(SHEET, CONFIG.attend.labels, "attend.labels").values())
+    SEEN_MAPS = sorted(
+        target_maps(SHEET, CONFIG.attend.labels, CONFIG.attend.target).values()
+    )
     if CONFIG.attend.slides != "all":
         refuse_unknown(SHEET, CONFIG.attend.slides, "attend.slides")
     # A model that is trained here is an input file of its rule; its content is no param, since it is
