@@ -30,6 +30,7 @@ STEPS = {
     "fit": "one model of a task, in all folds",
     "evaluate": "scores of a task's models, with intervals and paired tests",
     "knn": "what mean embeddings know of a task's classes, by nearest neighbours",
+    "export": "embeddings in the files of other tools",
     "report": "the report page",
     "check": "look before a long run: sheet, headers, weights, disk, hours",
     "weights": "show a weights file, or convert it",

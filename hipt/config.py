@@ -201,6 +201,15 @@ class ProbeConfig(Section):
     """Decides the draw; seed + 1000 the weights of the random networks."""
 
 
+class ExportConfig(Section):
+    """Embeddings in the files of other tools: docs/exchange.md."""
+
+    formats: tuple[Literal["trident", "clam", "stamp", "hipt"], ...] = ()
+    """Whose files to write under `results/export/`; none by default."""
+    min_patch_tissue: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Patches with less tissue are left out; `hipt` has all patches of a region always."""
+
+
 class ReportConfig(Section):
     """The report page."""
 
@@ -226,6 +235,7 @@ class Config(Section):
     tasks: dict[TaskName, TaskConfig] = Field(default_factory=dict)
     """Prediction tasks by name; see below."""
     knn: KnnConfig = KnnConfig()
+    export: ExportConfig = ExportConfig()
     report: ReportConfig = ReportConfig()
 
     @property

@@ -134,6 +134,18 @@ class KnnSettings(Section):
     levels: tuple[Literal["region", "patch"], ...]
 
 
+class ExportSettings(Section):
+    """What the export is told, whatever the format."""
+
+    sheet: str
+    root: str | None
+    case_from: Literal["column", "tcga"]
+    mpp: float
+    tile: TileConfig
+    patches: PatchEncoderConfig
+    min_patch_tissue: float
+
+
 class ReportSettings(Section):
     """What the report is told: the whole config, since it shows it."""
 
@@ -148,6 +160,7 @@ _TOLD: dict[str, type[Section]] = {
     "pretrain": PretrainSettings,
     "slides": SlidesSettings,
     "probe": ProbeSettings,
+    "export": ExportSettings,
     "report": ReportSettings,
 }
 
@@ -166,7 +179,9 @@ def settings(step: str, config: Config) -> Section:
         KeyError: if no step has that name.
     """
     cls = _TOLD[step]
-    known = {**dict(config.slides), **dict(config.embed), **dict(config), "config": config}
+    sections = config.slides, config.embed, config.export
+    known = {name: value for section in (*sections, config) for name, value in section}
+    known["config"] = config
     return cls(**{name: known[name] for name in cls.model_fields})
 
 

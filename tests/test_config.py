@@ -57,7 +57,7 @@ def test_nothing_given_is_the_defaults():
     assert parse(Config, None, "x") == parse(Config, {}, "x") == Config()
 
 
-SECTIONS = "embed, knn, mpp, pretrain, probe, report, results, segment, slides, tasks, tile"
+SECTIONS = "embed, export, knn, mpp, pretrain, probe, report, results, segment, slides, tasks, tile"
 SENTENCES = {
     "tile: {min_tisue: 0.1}": "unknown key 'tile.min_tisue'; did you mean 'min_tissue'?",
     "tiles: {}": "unknown key 'tiles'; did you mean 'tile'?",
@@ -167,7 +167,11 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
     words = [word for option in (kind, *get_args(kind)) for word in get_args(option)]
     numbers = [value + 1, value * 1.01, value / 2] if isinstance(value, int | float) else []
     if isinstance(value, tuple):
-        numbers = [value[:1] if isinstance(value[0], str) else [number / 2 for number in value]]
+        numbers = [
+            value[:1]
+            if not value or isinstance(value[0], str)
+            else [number / 2 for number in value]
+        ]
         words = [[word] for word in words]
     shape = {"depth": 1, "dim": 8, "heads": 2}
     task = {"t": {"kind": "classification", "label": "x"}}
@@ -184,24 +188,26 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
 OF_TASK = ("split", "fit", "evaluate", "knn")
 STEPS = [step for step in VERSION if step not in OF_TASK]
 TOLD = {
-    "slides.sheet": {"segment", "embed_patches", "pretrain", "slides", "probe"},
-    "slides.root": {"segment", "embed_patches", "pretrain", "slides", "probe"},
+    "slides.sheet": {"segment", "embed_patches", "pretrain", "slides", "probe", "export"},
+    "slides.root": {"segment", "embed_patches", "pretrain", "slides", "probe", "export"},
     "slides.batch_size": set(),
-    "slides.case_from": {"pretrain", "slides", "probe"},
+    "slides.case_from": {"pretrain", "slides", "probe", "export"},
     "slides.default_mpp": {"segment"},
     "slides.mpp_tolerance": {"tile"},
     "slides.on_slide_error": {"segment", "tile", "embed_patches", "embed_regions"},
     "results": set(),
-    "mpp": {"tile"},
+    "mpp": {"tile", "export"},
     "segment": {"segment"},
-    "tile": {"tile", "embed_patches", "embed_regions", "pretrain", "probe"},
+    "tile": {"tile", "embed_patches", "embed_regions", "pretrain", "probe", "export"},
     "embed.precision": {"embed_patches", "embed_regions"},
-    "embed.patches": {"embed_patches", "pretrain", "probe"},
+    "embed.patches": {"embed_patches", "pretrain", "probe", "export"},
     "embed.regions": {"embed_regions", "pretrain", "probe"},
     "pretrain": {"pretrain"},
     "probe": {"probe"},
     "tasks": set(),
     "knn": set(),
+    "export": {"export"},
+    "export.formats": set(),
     "report": set(),
 }
 """Which steps hear of a change of a key, or of any key of a section; the report always does."""

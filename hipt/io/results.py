@@ -59,6 +59,10 @@ class Results:
         """How good that is, in rows like those of the task's scores.parquet."""
         return self.root / "knn" / f"{task}.scores.parquet"
 
+    def export(self, name: str) -> Path:
+        """The tree of one format of other tools; what is in it: the same with `.parquet`."""
+        return self.root / "export" / name
+
     @property
     def report(self) -> Path:
         """The report page."""

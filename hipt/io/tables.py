@@ -131,6 +131,10 @@ PROBE = schema_of(
 """results/probe.parquet: one row per level, task and kind of features."""
 
 
+EXPORT = schema_of(slide_id=TEXT, files=pa.list_(TEXT), patches=INT, regions=INT, fingerprint=TEXT)
+"""results/export/<format>.parquet: one row per slide in the tree beside it."""
+
+
 def patch_embeddings_schema(dim: int) -> pa.Schema:
     """results/embed_patches/<slide>.arrow for vectors of `dim` numbers."""
     return schema_of(

@@ -12,6 +12,7 @@ VERSION = {
     "fit": 1,
     "evaluate": 2,
     "knn": 1,
+    "export": 1,
     "report": 4,
 }
 """Raised by one when a step's results change: everything that it made is then made again."""

@@ -26,6 +26,7 @@ wildcard_constraints:
     task=r"[A-Za-z0-9][A-Za-z0-9_-]*",
     model=r"[a-z0-9_]+",
     fraction=r"[0-9.e-]+",
+    format=r"[a-z]+",
 
 
 # Jobs use this checkout's hipt, wherever they are started; and, unless Snakemake deploys software
@@ -197,3 +198,14 @@ def scores():
     """The scores of all tasks, and of the neighbours in those that ask them."""
     fitted = [str(RESULTS.task(task, "scores.parquet")) for task in CONFIG.tasks]
     return fitted + [str(RESULTS.knn_scores(task)) for task in CONFIG.knn_tasks]
+
+
+def exports():
+    """The list of what was exported, for every format that is asked for."""
+    return [f"{RESULTS.export(name)}.parquet" for name in CONFIG.export.formats]
+
+
+def exported_rows():
+    """What else reruns the export: its version, and the sheet's cases and labels."""
+    rows = [[row.slide_id, row.case_id, row.labels] for row in SHEET]
+    return {"version": VERSION["export"], "rows": rows}
