@@ -144,6 +144,8 @@ class PatchEncoderConfig(Section):
     """A weights file (safetensors, or a DINO checkpoint), or `pretrain`: made from the slides."""
     random: Annotated[int, Field(ge=0)] | None = None
     """Seed for random weights instead of a file: for trials, not for results."""
+    features: Annotated[str, Field(min_length=1)] | None = None
+    """Folder of vectors that TRIDENT or CLAM has made: taken instead of computing any."""
     max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.05
     """More unreadable tissue patches than this share: the slide ends as `damaged`."""
 
@@ -152,6 +154,10 @@ class PatchEncoderConfig(Section):
         if self.weights == PRETRAIN and self.encoder != "hipt":
             raise ValueError(
                 f"weights: pretrain is for encoder: hipt; name a weights file for {self.encoder}"
+            )
+        if self.features is not None and (self.weights is not None or self.random is not None):
+            raise ValueError(
+                "features are taken as they are, no model makes them; leave out weights and random"
             )
         return self
 

@@ -34,6 +34,7 @@ class TileSettings(Section):
     mpp: float
     mpp_tolerance: float
     tile: TileConfig
+    features: str | None
 
 
 class EmbedPatchesSettings(Section):
@@ -181,7 +182,7 @@ def settings(step: str, config: Config) -> Section:
     cls = _TOLD[step]
     sections = config.slides, config.embed, config.export
     known = {name: value for section in (*sections, config) for name, value in section}
-    known["config"] = config
+    known |= {"config": config, "features": config.embed.patches.features}
     return cls(**{name: known[name] for name in cls.model_fields})
 
 

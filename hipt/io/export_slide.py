@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hipt.config import PatchEncoderConfig
 from hipt.errors import HiptError
+from hipt.io.feature_files import FeatureFiles
 from hipt.io.shards import Provenance
 from hipt.io.tables import PatchEmbeddings, matrix, read_provenance, read_table
 
@@ -108,6 +109,8 @@ def region_vectors(slide: ExportedSlide) -> npt.NDArray[np.float32]:
 
 def encoder_name(cfg: PatchEncoderConfig) -> str:
     """The patch encoder's name, fit for a file name."""
+    if cfg.features is not None:
+        return FeatureFiles.named(cfg.features).encoder
     return re.sub(r"[^A-Za-z0-9._-]+", "_", cfg.encoder)
 
 

@@ -14,6 +14,7 @@ from hipt import told as hipt_told
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger, updated, write_ledger
 from hipt.io.digests import remember_sha256, weights_identity
+from hipt.io.feature_files import FeatureFiles
 from hipt.io.labels import label_maps, slide_labels
 from hipt.io.models import resolved, trained
 from hipt.io.results import Results
@@ -61,6 +62,8 @@ try:
         )
         for stage, section in (("patches", CONFIG.embed.patches), ("regions", CONFIG.embed.regions))
     }
+    # Features that another tool has made, in place of stage 1.
+    FEATURES = CONFIG.embed.patches.features and FeatureFiles.named(CONFIG.embed.patches.features)
 except HiptError as error:
     raise WorkflowError(str(error)) from None
 
@@ -107,6 +110,13 @@ def slides_of(wildcards):
 def revision(step):
     """What else reruns a later step: its version, and the content of its weights."""
     return {"version": VERSION[step], "weights": WEIGHTS.get(step)}
+
+
+def revision_of_grid(wildcards):
+    """What else reruns tile: its version, and its slides' files of imported features."""
+    if not FEATURES:
+        return revision("tile")
+    return revision("tile") | {"features": FEATURES.digests(MEMBERS[wildcards.batch])}
 
 
 def sheet_rows():
