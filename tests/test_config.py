@@ -201,6 +201,7 @@ TOLD = {
     "tile": {"tile", "embed_patches", "embed_regions", "pretrain", "probe", "export"},
     "embed.precision": {"embed_patches", "embed_regions"},
     "embed.patches": {"embed_patches", "pretrain", "probe", "export"},
+    "embed.patches.features": {"tile", "embed_patches", "pretrain", "probe", "export"},
     "embed.regions": {"embed_regions", "pretrain", "probe"},
     "pretrain": {"pretrain"},
     "probe": {"probe"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +34,28 @@ def write_h5(
         datasets: (N, ...) arrays by name.
         attributes: attributes by the dataset that carries them, ROOT for the file's own.
     """
-    # HDF5's own lock would meet the one that the part holds already.
-    with whole(path) as part, h5py.File(part, "w", locking=False) as file:
+    made = BytesIO()
+    with h5py.File(made, "w") as file:
         for name, values in datasets.items():
             rows = min(CHUNK_ROWS, len(values))
-            file.create_dataset(
-                name, data=values, chunks=(rows, *values.shape[1:]) if rows else None
-            )
+            chunks = (rows, *values.shape[1:]) if rows else None
+            file.create_dataset(name, data=values, chunks=chunks)
         for name, pairs in attributes.items():
             file[name].attrs.update(pairs)
+    _write(path, made)
 
 
 def write_pt(path: Path, values: npt.NDArray[np.float32]) -> None:
     """Write a bare tensor, as `torch.load(path, weights_only=True)` gives it back."""
-    # Given a name instead of an open file, torch would write it, a part's, into the file.
-    with whole(path) as part, part.open("wb") as file:
-        torch.save(torch.from_numpy(np.ascontiguousarray(values)), file)
+    made = BytesIO()
+    torch.save(torch.from_numpy(np.ascontiguousarray(values)), made)
+    _write(path, made)
+
+
+def _write(path: Path, made: BytesIO) -> None:
+    """Write what was made in memory: on a full disk, HDF5 would take the process down with it."""
+    with whole(path) as part:
+        part.write_bytes(made.getbuffer())
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
