@@ -30,7 +30,7 @@ def write_imported(
     Raises:
         SlideError: if the features cannot be read.
     """
-    table = read_table(manifest, MANIFEST)
+    table = read_table(manifest, MANIFEST).combine_chunks()
     slide_id = table["slide_id"][0].as_py()
     features = read_features(files, slide_id)
     wanted = np.stack([table[name].to_numpy() for name in "xy"], 1)

@@ -107,7 +107,7 @@ def run(config: Config, threads: int) -> None:
     encoder = load_weights(config)
     fine = [h for h in headers if h.status == "ok" and h.row.slide_id not in done]
     if encoder is None:
-        _say("to do", f"{len(fine):,} x slide; patches are imported, which takes seconds per slide")
+        _say("to do", f"{len(fine):,} x slide; patches are imported, none is computed")
         return
     with compute_device() as device:
         rate = _model_rate(encoder.to(device), config, device)

@@ -13,7 +13,7 @@ import pytest
 from hipt.config import Config
 from hipt.errors import HiptError
 from hipt.io.tables import PatchEmbeddings, matrix, read_table
-from hipt.steps import check, export
+from hipt.steps import check, export, report
 from hipt.told import settings
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
@@ -170,3 +170,14 @@ def test_no_folder(tmp_path: Path):
     config = Config.model_validate({"embed": {"patches": {"features": str(tmp_path / "none")}}})
     with pytest.raises(HiptError, match=r"embed\.patches\.features: .*no such folder"):
         check.main(["--weights", "--cfg", config.model_dump_json()])
+
+
+def test_the_report_says_that_vectors_were_imported(made: Chain, tmp_path: Path):
+    chain = importing(made, tmp_path)
+    chain.upto("embed_regions")
+    chain.table()
+    config = Config.model_validate(chain.values)
+    cfg = settings("report", config).model_dump_json()
+    page = chain.results.report
+    report.main(["--slides", str(chain.results.slides), "--cfg", cfg, "--out", str(page)])
+    assert "imported: hipt" in page.read_text()
