@@ -22,6 +22,7 @@ rule all:
     input:
         RESULTS.report,
         indices("embed_regions"),
+        exports(),
 
 
 onstart:

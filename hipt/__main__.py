@@ -33,6 +33,7 @@ STEPS = {
     "attend": "heatmaps: where stage 2 and the tasks' models look, slide by slide",
     "agreement": "how well heatmaps find what was labelled",
     "examples": "regions of most and least attention, class by class",
+    "export": "embeddings in the files of other tools",
     "report": "the report page",
     "check": "look before a long run: sheet, headers, weights, disk, hours",
     "weights": "show a weights file, or convert it",

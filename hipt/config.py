@@ -144,6 +144,8 @@ class PatchEncoderConfig(Section):
     """A weights file (safetensors, or a DINO checkpoint), or `pretrain`: made from the slides."""
     random: Annotated[int, Field(ge=0)] | None = None
     """Seed for random weights instead of a file: for trials, not for results."""
+    features: Annotated[str, Field(min_length=1)] | None = None
+    """Folder of vectors that TRIDENT or CLAM has made: taken instead of computing any."""
     max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.05
     """More unreadable tissue patches than this share: the slide ends as `damaged`."""
 
@@ -152,6 +154,10 @@ class PatchEncoderConfig(Section):
         if self.weights == PRETRAIN and self.encoder != "hipt":
             raise ValueError(
                 f"weights: pretrain is for encoder: hipt; name a weights file for {self.encoder}"
+            )
+        if self.features is not None and (self.weights is not None or self.random is not None):
+            raise ValueError(
+                "features are taken as they are, no model makes them; leave out weights and random"
             )
         return self
 
@@ -219,6 +225,15 @@ class AttendConfig(Section):
     """The grey values that a map should find."""
 
 
+class ExportConfig(Section):
+    """Embeddings in the files of other tools: docs/exchange.md."""
+
+    formats: tuple[Literal["trident", "clam", "stamp", "hipt"], ...] = ()
+    """Whose files to write under `results/export/`; none by default."""
+    min_patch_tissue: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Patches with less tissue are left out; `hipt` has all patches of a region always."""
+
+
 class ReportConfig(Section):
     """The report page."""
 
@@ -245,6 +260,7 @@ class Config(Section):
     """Prediction tasks by name; see below."""
     knn: KnnConfig = KnnConfig()
     attend: AttendConfig = AttendConfig()
+    export: ExportConfig = ExportConfig()
     report: ReportConfig = ReportConfig()
 
     @property

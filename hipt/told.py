@@ -34,6 +34,7 @@ class TileSettings(Section):
     mpp: float
     mpp_tolerance: float
     tile: TileConfig
+    features: str | None
 
 
 class EmbedPatchesSettings(Section):
@@ -177,6 +178,18 @@ class AttendSettings(Section):
     viewed: tuple[ViewedTask, ...]
 
 
+class ExportSettings(Section):
+    """What the export is told, whatever the format."""
+
+    sheet: str
+    root: str | None
+    case_from: Literal["column", "tcga"]
+    mpp: float
+    tile: TileConfig
+    patches: PatchEncoderConfig
+    min_patch_tissue: float
+
+
 class ReportSettings(Section):
     """What the report is told: the whole config, since it shows it."""
 
@@ -193,6 +206,7 @@ _TOLD: dict[str, type[Section]] = {
     "probe": ProbeSettings,
     "attend": AttendSettings,
     "agreement": AgreementSettings,
+    "export": ExportSettings,
     "report": ReportSettings,
 }
 
@@ -212,15 +226,14 @@ def settings(step: str, config: Config) -> Section:
         KeyError: if no step has that name.
     """
     cls = _TOLD[step]
-    known: dict[str, object] = {
-        **dict(config.attend),
-        **dict(config.slides),
-        **dict(config.embed),
-        **dict(config),
+    sections = config.attend, config.slides, config.embed, config.export
+    known = {name: value for section in (*sections, config) for name, value in section}
+    known |= {
+        "config": config,
+        "features": config.embed.patches.features,
         "viewed": tuple(  # only the workflow's own regions have a place on a slide
             _viewed(name, task) for name, task in config.tasks.items() if task.features is None
         ),
-        "config": config,
     }
     return cls(**{name: known[name] for name in cls.model_fields})
 

@@ -57,7 +57,7 @@ def test_nothing_given_is_the_defaults():
     assert parse(Config, None, "x") == parse(Config, {}, "x") == Config()
 
 
-SECTIONS = "attend, embed, knn, mpp, pretrain, probe, report, results, segment, slides, tasks, tile"
+SECTIONS = "attend, embed, export, knn, mpp, pretrain, probe, report, results, segment, slides, tasks, tile"
 SENTENCES = {
     "tile: {min_tisue: 0.1}": "unknown key 'tile.min_tisue'; did you mean 'min_tissue'?",
     "tiles: {}": "unknown key 'tiles'; did you mean 'tile'?",
@@ -186,19 +186,20 @@ OF_TASK = ("split", "fit", "evaluate", "knn", "examples")
 STEPS = [step for step in VERSION if step not in OF_TASK]
 MAPS = {"attend", "agreement"}
 TOLD = {
-    "slides.sheet": {"segment", "embed_patches", "pretrain", "slides", "probe"} | MAPS,
-    "slides.root": {"segment", "embed_patches", "pretrain", "slides", "probe"} | MAPS,
+    "slides.sheet": {"segment", "embed_patches", "pretrain", "slides", "probe", "export"} | MAPS,
+    "slides.root": {"segment", "embed_patches", "pretrain", "slides", "probe", "export"} | MAPS,
     "slides.batch_size": set(),
-    "slides.case_from": {"pretrain", "slides", "probe"},
+    "slides.case_from": {"pretrain", "slides", "probe", "export"},
     "slides.default_mpp": {"segment"},
     "slides.mpp_tolerance": {"tile"},
     "slides.on_slide_error": {"segment", "tile", "embed_patches", "embed_regions", "attend"},
     "results": set(),
-    "mpp": {"tile"},
+    "mpp": {"tile", "export"},
     "segment": {"segment"},
-    "tile": {"tile", "embed_patches", "embed_regions", "pretrain", "probe", "attend"},
+    "tile": {"tile", "embed_patches", "embed_regions", "pretrain", "probe", "attend", "export"},
     "embed.precision": {"embed_patches", "embed_regions"},
-    "embed.patches": {"embed_patches", "pretrain", "probe", "attend"},
+    "embed.patches": {"embed_patches", "pretrain", "probe", "attend", "export"},
+    "embed.patches.features": {"tile", "embed_patches", "pretrain", "probe", "attend", "export"},
     "embed.regions": {"embed_regions", "pretrain", "probe", "attend"},
     "pretrain": {"pretrain"},
     "probe": {"probe"},
@@ -210,6 +211,8 @@ TOLD = {
     "attend.examples": set(),
     "attend.labels": {"agreement"},
     "attend.target": {"agreement"},
+    "export": {"export"},
+    "export.formats": set(),
     "report": set(),
 }
 """Which steps hear of a change of a key, or of any key of a section; the report always does."""
@@ -293,6 +296,7 @@ HEARD = {
     **{"split": {"split", "fit"}, "seed": {"split", "fit", "evaluate", "knn"}},
     **{"features": {"split", "fit", "knn"}, "fit": {"split", "fit"}},
     **{"resamples": {"split", "evaluate", "knn"}, "published": set()},
+    **{key: {"split", "examples"} for key in ("classes", "models", "train_fractions")},
 }
 
 

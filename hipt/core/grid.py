@@ -72,7 +72,8 @@ def region_grid(tissue: TissueMask, slide: Box, plan: ReadPlan, cfg: TileConfig)
     """
     box = tissue.bounding_box()
     if box is None:
-        return Grid(_columns(np.zeros((0, 2), np.int64), tissue, slide, plan, cfg), 0, 0.0)
+        nowhere, side = np.zeros((0, 2), np.int64), plan.patch_read_px
+        return Grid(manifest_columns(nowhere, np.zeros(0), slide, side, cfg.grid), 0, 0.0)
     corners = _corners(_clipped(box, slide) if cfg.anchor == "tissue" else slide, plan, cfg)
     side = plan.patch_read_px * cfg.grid
     share = _tissue_share(tissue, corners, side)  # (R,)
@@ -82,7 +83,11 @@ def region_grid(tissue: TissueMask, slide: Box, plan: ReadPlan, cfg: TileConfig)
     kept = corners[enough]
     area = float(tissue.mask.sum()) * tissue.scale_x * tissue.scale_y
     inside = float(share[enough].sum()) * side * side / area
-    return Grid(_columns(kept, tissue, slide, plan, cfg), len(kept), min(1.0, inside))
+    patches = _tissue_share(
+        tissue, patch_corners(kept, plan.patch_read_px, cfg.grid), side // cfg.grid
+    )
+    columns = manifest_columns(kept, patches, slide, plan.patch_read_px, cfg.grid)
+    return Grid(columns, len(kept), min(1.0, inside))
 
 
 def places(corners: npt.NDArray[np.number[Any]]) -> npt.NDArray[np.float32]:
@@ -115,15 +120,37 @@ def _corners(box: Box, plan: ReadPlan, cfg: TileConfig) -> npt.NDArray[np.int64]
     return np.stack([grid_x.ravel(), grid_y.ravel()], axis=1)
 
 
-def _columns(
-    corners: npt.NDArray[np.int64], tissue: TissueMask, slide: Box, plan: ReadPlan, cfg: TileConfig
-) -> dict[str, npt.NDArray[Any]]:
-    """The manifest's columns for regions at these (R, 2) corners."""
-    count, patches, side = len(corners), cfg.grid**2, plan.patch_read_px
-    row, column = np.divmod(np.arange(patches), cfg.grid)
+def patch_corners(corners: npt.NDArray[np.int64], side: int, grid: int) -> npt.NDArray[np.int64]:
+    """(R*P, 2) corners of the patches of the regions at these (R, 2) corners, row by row in each.
+
+    Args:
+        corners: x, y of the regions, level-0 pixels.
+        side: side of a patch, level-0 pixels.
+        grid: patches along a region's side.
+    """
+    row, column = np.divmod(np.arange(grid**2), grid)
     offsets = np.stack([column, row], axis=1) * side  # (P, 2)
-    xy = (corners[:, None, :] + offsets[None]).reshape(-1, 2)  # (R*P, 2)
-    share = _tissue_share(tissue, xy, side)
+    return np.asarray((corners[:, None, :] + offsets[None]).reshape(-1, 2))
+
+
+def manifest_columns(
+    corners: npt.NDArray[np.int64],
+    share: npt.NDArray[np.float64],
+    slide: Box,
+    side: int,
+    grid: int,
+) -> dict[str, npt.NDArray[Any]]:
+    """The manifest's columns for regions at these (R, 2) corners.
+
+    Args:
+        corners: x, y of the regions, level-0 pixels.
+        share: (R*P,) tissue share of each patch.
+        slide: the part of level 0 that has pixels.
+        side: side of a patch, level-0 pixels.
+        grid: patches along a region's side.
+    """
+    count, patches = len(corners), grid**2
+    xy = patch_corners(corners, side, grid)
     region_share = share.reshape(count, patches).mean(1) if count else np.zeros(0)
     return {
         "region": np.repeat(np.arange(count, dtype=np.int32), patches),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hipt.config import PatchEncoderConfig, RegionEncoderConfig
 from hipt.errors import HiptError
+from hipt.io.feature_files import FeatureFiles
 from hipt.io.shards import whole
 
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -20,7 +21,7 @@ _seen: dict[str, str] = {}
 def weights_identity(
     section: str, cfg: PatchEncoderConfig | RegionEncoderConfig, cache: Path | None = None
 ) -> str:
-    """What decides an encoder's numbers: its weights' sha256, or `random:SEED`.
+    """What decides an encoder's numbers: its weights' sha256, `random:SEED`, or `imported:NAME`.
 
     Args:
         section: the config section's name, for the sentence.
@@ -30,6 +31,8 @@ def weights_identity(
     Raises:
         HiptError: if the section names no weights, or both a file and a seed, or no usable file.
     """
+    if isinstance(cfg, PatchEncoderConfig) and cfg.features is not None:
+        return f"imported:{FeatureFiles.named(cfg.features).encoder}"
     if (cfg.weights is None) == (cfg.random is None):
         found = "both are given" if cfg.weights is not None else "neither is given"
         raise HiptError(

@@ -72,6 +72,10 @@ class Results:
         """Folder of a slide's heatmaps."""
         return self.root / "attend" / slide_id
 
+    def export(self, name: str) -> Path:
+        """The tree of one format of other tools; what is in it: the same with `.parquet`."""
+        return self.root / "export" / name
+
     @property
     def report(self) -> Path:
         """The report page."""

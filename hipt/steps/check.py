@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from hipt.config import Config, PatchEncoderConfig, RegionEncoderConfig
 from hipt.core.geometry import ReadPlan
@@ -26,6 +27,8 @@ from hipt.errors import SlideError, Status
 from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
 from hipt.io.devices import compute_device
 from hipt.io.digests import weights_identity
+from hipt.io.feature_files import FeatureFiles
+from hipt.io.foreign_features import features_width
 from hipt.io.headers import slide_mpp, slide_plan
 from hipt.io.models import Stage, resolved, trained
 from hipt.io.progress import Progress
@@ -35,7 +38,6 @@ from hipt.io.settings import read_config
 from hipt.io.sheets import SlideRow, read_sheet
 from hipt.io.slides import open_slide
 from hipt.nn.encoders import PatchEncoder, choose_precision, inference
-from hipt.nn.vit import ViT
 from hipt.section import parse
 
 log = logging.getLogger(__name__)
@@ -102,16 +104,19 @@ def run(config: Config, threads: int) -> None:
     _say("", f"{len(done):,} have embeddings already; `snakemake -n` says which jobs will run")
     headers = list(_headers(rows, config))
     _say_headers(headers)
-    encoder, _ = load_weights(config)
+    encoder = load_weights(config)
     fine = [h for h in headers if h.status == "ok" and h.row.slide_id not in done]
+    if encoder is None:
+        _say("to do", f"{len(fine):,} x slide; patches are imported, none is computed")
+        return
     with compute_device() as device:
         rate = _model_rate(encoder.to(device), config, device)
     if fine:
         _say_costs(fine, _sample(fine, config, threads), rate, encoder.dim, config)
 
 
-def load_weights(config: Config) -> tuple[PatchEncoder, ViT]:
-    """Both encoders with their weights, which are named on the way.
+def load_weights(config: Config) -> PatchEncoder | None:
+    """The patch encoder, None where patches are imported; both encoders' weights are named.
 
     Random weights stand for those that the run will train.
 
@@ -128,18 +133,27 @@ def load_weights(config: Config) -> tuple[PatchEncoder, ViT]:
         stage: TRAINED_LATER if stage in later else _named(f"embed.{stage}", section)
         for stage, section in sections.items()
     }
-    encoder = load_patch_encoder(patches)
-    models = encoder, load_region_encoder(regions, encoder.dim)
-    for (stage, text), model in zip(named.items(), models, strict=True):
+    if patches.features is not None:
+        _say("weights", f"embed.patches: {named['patches']}, no model")
+        width = features_width(FeatureFiles.named(patches.features))
+        encoder, models = None, dict[Stage, nn.Module]()
+    else:
+        encoder = load_patch_encoder(patches)
+        width, models = encoder.dim, {"patches": encoder}
+    if width is not None:
+        models["regions"] = load_region_encoder(regions, width)
+    for stage, model in models.items():
         parameters = sum(p.numel() for p in model.parameters())
-        _say("weights", f"embed.{stage}: {text}, {parameters:,} parameters")
-    return models
+        _say("weights", f"embed.{stage}: {named[stage]}, {parameters:,} parameters")
+    return encoder
 
 
 def _named(section: str, cfg: PatchEncoderConfig | RegionEncoderConfig) -> str:
     """Which weights a section names."""
     mark = weights_identity(section, cfg)
-    return f"{cfg.weights} (sha256 {mark[:12]})" if cfg.weights else f"{mark}: {FOR_TRIALS}"
+    if cfg.weights:
+        return f"{cfg.weights} (sha256 {mark[:12]})"
+    return f"{mark}: {FOR_TRIALS}" if mark.startswith("random:") else mark
 
 
 def _say(head: str, text: str) -> None:

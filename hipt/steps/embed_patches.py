@@ -17,7 +17,9 @@ from hipt.errors import SlideError
 from hipt.io.checkpoints import load_patch_encoder
 from hipt.io.devices import compute_device
 from hipt.io.digests import weights_identity
+from hipt.io.feature_files import FeatureFiles
 from hipt.io.headers import read_plan
+from hipt.io.imported_patches import write_imported
 from hipt.io.indices import BatchRun, Row, kept_facts, read_index
 from hipt.io.progress import Progress
 from hipt.io.regions import RegionPixels, RegionReader, SlideJob
@@ -55,7 +57,7 @@ class _Work:
     shard: Path
     provenance: Provenance
     pending: bool
-    """Whether its pixels have to be read."""
+    """Whether it has to be made."""
 
 
 def run(tile: Path, out: Path, cfg: EmbedPatchesSettings, threads: int) -> None:
@@ -63,10 +65,12 @@ def run(tile: Path, out: Path, cfg: EmbedPatchesSettings, threads: int) -> None:
 
     The model is loaded when a slide needs it; one reader serves all slides and runs ahead over
     their borders. Minibatches never mix slides, so a slide's numbers do not depend on its batch.
+    Imported vectors are taken from their files instead.
     """
     torch.set_num_threads(threads)
     works = list(_works(tile, Results.of_index(out), cfg))
-    pending = [work for work in works if work.pending]
+    imported = FeatureFiles.named(cfg.patches.features) if cfg.patches.features else None
+    pending = [] if imported else [work for work in works if work.pending]
     with BatchRun(out, len(works), cfg.on_slide_error) as batch, ExitStack() as stack:
         if pending:
             embedder = _Embedder(cfg, stack.enter_context(compute_device()))
@@ -78,7 +82,10 @@ def run(tile: Path, out: Path, cfg: EmbedPatchesSettings, threads: int) -> None:
                 batch.carry(work.row)
                 continue
             with batch.slide(work.row["slide_id"]) as facts:
-                if work.pending:
+                if work.pending and imported:
+                    count = cfg.tile.grid**2
+                    write_imported(imported, work.manifest, work.shard, work.provenance, count)
+                elif work.pending:
                     _, regions = next(stream)
                     embedder.write(work, _watched(regions, work, progress, reader))
                 facts |= {"fingerprint": work.provenance.fingerprint}
@@ -128,8 +135,7 @@ class _Embedder:
 def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[_Work]:
     """The batch's slides that are still in the sheet."""
     weights = weights_identity("embed.patches", cfg.patches, results.digests)
-    settings = cfg.patches.model_dump(exclude={"weights", "random", "max_unreadable"})
-    settings |= {"precision": cfg.precision}
+    settings = _settings(cfg)
     paths = {row.slide_id: row.path for row in read_sheet(Path(cfg.sheet), cfg.root)}
     for row in read_index(tile):
         slide_id = row["slide_id"]
@@ -146,6 +152,14 @@ def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[
             provenance=Provenance(STEP, VERSION[STEP], mark, settings, inputs),
             pending=row["status"] == "ok" and kept_facts(shard, mark) is None,
         )
+
+
+def _settings(cfg: EmbedPatchesSettings) -> Row:
+    """What decides the vectors beside weights and manifest; nothing, where they are imported."""
+    if cfg.patches.features is not None:
+        return {}
+    left_out = {"weights", "random", "max_unreadable", "features"}
+    return cfg.patches.model_dump(exclude=left_out) | {"precision": cfg.precision}
 
 
 def _job(work: _Work, cfg: EmbedPatchesSettings) -> SlideJob:
@@ -174,6 +188,8 @@ def _counted(shard: PatchEmbeddings, cfg: EmbedPatchesSettings) -> Row:
     """
     batches = [shard.region(i) for i in range(len(shard))]
     readable = np.concatenate([b["readable"].to_numpy(zero_copy_only=False) for b in batches])
+    if cfg.patches.features is not None:
+        readable[:] = True  # nobody failed to read what was not imported
     tissue = np.concatenate([b["tissue"].to_numpy() for b in batches]) >= cfg.tile.min_tissue
     lost, total = int((tissue & ~readable).sum()), int(tissue.sum())
     if lost > cfg.patches.max_unreadable * total:

@@ -252,12 +252,13 @@ def _encoders(table: pl.DataFrame, results: Results, config: Config) -> Iterator
         paths = (results.shard(step, slide_id) for slide_id in samples["slide_id"])
         made = Counter(found for path in paths if (found := _made_with(path)))
         for (weights, software), batches in made.most_common():
-            random = weights.startswith("random:")
+            kind, _, which = weights.rpartition(":")
+            named = {"random": f"random, seed {which}", "imported": f"imported: {which}"}
             yield {
                 "step": step,
-                "name": f"random, seed {weights[7:]}" if random else Path(file or "").name,
-                "random": random,
-                "sha256": "" if random else weights,
+                "name": named.get(kind, Path(file or "").name),
+                "random": kind == "random",
+                "sha256": "" if kind else weights,
                 "software": software,
                 "batches": batches,
             }

@@ -106,12 +106,18 @@ def _finished(slides: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
         ended = [pl.when(pl.col(f"{step} status") != "ok").then(f"{step} {name}") for step in CHAIN]
         return pl.coalesce(*ended, f"embed_regions {name}").alias(name)
 
+    tile_remark = (pl.col("tile status") == "ok") & (pl.col("tile reason") != "")
     return slides.join(deleted, on="slide_id", how="left", maintain_order="left").with_columns(
         verdict("status"),
         verdict("reason"),
         levels=pl.col("downsamples").list.len(),
         note=pl.concat_str(
-            pl.when(pl.col("note") != "").then("note"), "deleted", separator="; ", ignore_nulls=True
+            pl.when(pl.col("note") != "").then("note"),
+            # what tile says of a slide in order: how many imported patches do not fit
+            pl.when(tile_remark).then("tile reason"),
+            "deleted",
+            separator="; ",
+            ignore_nulls=True,
         ),
     )
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hipt.core.geometry import ReadPlan
 from hipt.core.grid import Grid, TissueMask, region_grid
+from hipt.core.imported_grid import ImportedGrid, imported_grid
+from hipt.errors import SlideError
+from hipt.io.feature_files import FeatureFiles
+from hipt.io.foreign_features import features_identity, read_patches
 from hipt.io.headers import slide_plan
 from hipt.io.images import draw_grid, read_mask, read_rgb, write_jpeg
 from hipt.io.indices import BatchRun, Row, kept_facts, read_index
@@ -36,23 +41,59 @@ def run(segment: Path, out: Path, cfg: TileSettings) -> None:
 def _tile(row: Row, results: Results, cfg: TileSettings) -> Row:
     """A slide's facts: its manifest is kept if it is the right one, else made."""
     slide_id = row["slide_id"]
-    settings = cfg.model_dump(exclude={"on_slide_error"})
+    settings = cfg.model_dump(exclude={"on_slide_error", "features"})
     inputs = {"mask": row["fingerprint"]}
+    if cfg.features is not None:
+        inputs["features"] = features_identity(FeatureFiles.named(cfg.features), slide_id)
     mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
     shard, overview = results.shard(STEP, slide_id), results.overview(STEP, slide_id)
     kept = kept_facts(shard, mark, [overview])
     if kept is not None:
         return kept
     plan = slide_plan(row["mpp"], row["downsamples"], cfg.mpp, cfg.mpp_tolerance, cfg.tile.patch_px)
-    mask = read_mask(results.shard("segment", slide_id))
-    scale = row["mask_mpp"] / row["mpp"]
-    grid = region_grid(TissueMask(mask, scale, scale), tuple(row["bounds"]), plan, cfg.tile)
+    if cfg.features is None:
+        grid, remark = _found(row, plan, results, cfg), ""
+    else:
+        plan, fitted = _imported(row, plan, FeatureFiles.named(cfg.features), cfg)
+        grid, remark = fitted.grid, fitted.remark
     facts = _facts(grid, plan, cfg) | {"fingerprint": mark}
+    facts |= {"reason": remark} if remark else {}
     _draw(results, slide_id, row, grid, plan.patch_read_px * cfg.tile.grid)
     columns = {"slide_id": [slide_id] * facts["patches"], **grid.columns}
     provenance = Provenance(STEP, VERSION[STEP], mark, settings, inputs, facts)
     write_table(shard, columns, MANIFEST, provenance)
     return facts
+
+
+def _found(row: Row, plan: ReadPlan, results: Results, cfg: TileSettings) -> Grid:
+    """The grid over the tissue that was found."""
+    mask = read_mask(results.shard("segment", row["slide_id"]))
+    scale = row["mask_mpp"] / row["mpp"]
+    return region_grid(TissueMask(mask, scale, scale), tuple(row["bounds"]), plan, cfg.tile)
+
+
+def _imported(
+    row: Row, plan: ReadPlan, files: FeatureFiles, cfg: TileSettings
+) -> tuple[ReadPlan, ImportedGrid]:
+    """The grid that fits imported patches, and the plan with their side.
+
+    Raises:
+        SlideError: if there are none, they cannot be read, or are of another size than wanted.
+    """
+    patches = read_patches(files, row["slide_id"])
+    side, mpp = patches.side_px, patches.side_px * row["mpp"] / cfg.tile.patch_px
+    if abs(mpp / cfg.mpp - 1) > cfg.mpp_tolerance:
+        raise SlideError(
+            "unreadable",
+            f"its imported features: a patch has a side of {side} px, {side * row['mpp']:g} um; "
+            f"wanted are {cfg.tile.patch_px * cfg.mpp:g} um (tile.patch_px at mpp; "
+            f"slides.mpp_tolerance is {cfg.mpp_tolerance:.0%})",
+        )
+    if not len(patches.coords):
+        raise SlideError("no_tissue", "its imported features hold no patch")
+    level_px = round(side / plan.downsample)
+    fitting = replace(plan, patch_level_px=level_px, patch_read_px=side, read_mpp=mpp)
+    return fitting, imported_grid(patches.coords, side, tuple(row["bounds"]), cfg.tile)
 
 
 def _facts(grid: Grid, plan: ReadPlan, cfg: TileSettings) -> Row:

@@ -15,6 +15,7 @@ from hipt import told as hipt_told
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger, updated, write_ledger
 from hipt.io.digests import remember_sha256, weights_identity
+from hipt.io.feature_files import FeatureFiles
 from hipt.io.labels import label_maps, slide_labels, target_maps
 from hipt.io.models import resolved, trained
 from hipt.io.results import Results
@@ -27,6 +28,7 @@ wildcard_constraints:
     task=r"[A-Za-z0-9][A-Za-z0-9_-]*",
     model=r"[a-z0-9_]+",
     fraction=r"[0-9.e-]+",
+    format=r"[a-z]+",
 
 
 # Jobs use this checkout's hipt, wherever they are started; and, unless Snakemake deploys software
@@ -66,6 +68,8 @@ try:
         )
         for stage, section in (("patches", CONFIG.embed.patches), ("regions", CONFIG.embed.regions))
     }
+    # Features that another tool has made, in place of stage 1.
+    FEATURES = CONFIG.embed.patches.features and FeatureFiles.named(CONFIG.embed.patches.features)
 except HiptError as error:
     raise WorkflowError(str(error)) from None
 
@@ -112,6 +116,13 @@ def slides_of(wildcards):
 def revision(step):
     """What else reruns a later step: its version, and the content of its weights."""
     return {"version": VERSION[step], "weights": WEIGHTS.get(step)}
+
+
+def revision_of_grid(wildcards):
+    """What else reruns tile: its version, and its slides' files of imported features."""
+    if not FEATURES:
+        return revision("tile")
+    return revision("tile") | {"features": FEATURES.digests(MEMBERS[wildcards.batch])}
 
 
 def sheet_rows():
@@ -236,3 +247,14 @@ def scores():
     """The scores of all tasks, and of the neighbours in those that ask them."""
     fitted = [str(RESULTS.task(task, "scores.parquet")) for task in CONFIG.tasks]
     return fitted + [str(RESULTS.knn_scores(task)) for task in CONFIG.knn_tasks]
+
+
+def exports():
+    """The list of what was exported, for every format that is asked for."""
+    return [f"{RESULTS.export(name)}.parquet" for name in CONFIG.export.formats]
+
+
+def exported_rows():
+    """What else reruns the export: its version, and the sheet's cases and labels."""
+    rows = [[row.slide_id, row.case_id, row.labels] for row in SHEET]
+    return {"version": VERSION["export"], "rows": rows}

@@ -14,7 +14,7 @@ rule embed_patches:
     threads: 16
     resources:
         mem_mb=6000,
-        gpu=1,
+        gpu=0 if FEATURES else 1,
     params:
         cfg=told("embed_patches"),
         revision=revision("embed_patches"),

@@ -36,7 +36,7 @@ rule tile:
         mem_mb=1500,
     params:
         cfg=told("tile"),
-        revision=revision("tile"),
+        revision=revision_of_grid,
     shell:
         """
         python -m hipt tile --segment {input.segment:q} --cfg {params.cfg:q} \

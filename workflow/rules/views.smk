@@ -103,6 +103,32 @@ if examples():
             """
 
 
+if CONFIG.export.formats:
+
+    rule export:
+        input:
+            slides=RESULTS.slides,
+            regions=indices("embed_regions"),
+        output:
+            table=f"{RESULTS.root}/export/{{format}}.parquet",
+        log:
+            f"{RESULTS.root}/logs/export/{{format}}.log",
+        benchmark:
+            f"{RESULTS.root}/benchmarks/export/{{format}}.tsv"
+        conda:
+            "../../environment.yml"
+        resources:
+            mem_mb=4000,
+        params:
+            cfg=told("export"),
+            rows=exported_rows(),
+        shell:
+            """
+            python -m hipt export --slides {input.slides:q} --format {wildcards.format:q} \
+                --cfg {params.cfg:q} --out {output.table:q} 2>&1 | tee {log:q} >&2
+            """
+
+
 rule report:
     input:
         maps=maps(),

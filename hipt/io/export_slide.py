@@ -1,0 +1,129 @@
+"""What the writers of other tools' files are told of a slide, and its vectors from the shards."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hipt.config import PatchEncoderConfig
+from hipt.errors import HiptError
+from hipt.io.feature_files import FeatureFiles
+from hipt.io.shards import Provenance
+from hipt.io.tables import PatchEmbeddings, matrix, read_provenance, read_table
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What is the same for all slides of an export."""
+
+    mpp: float
+    """Resolution at which patches were embedded, um/px."""
+    patch_px: int
+    """Side of a patch at that resolution."""
+    encoder: str
+    """The patch encoder's name, fit for a file name."""
+    dim: int
+    """Width D of a patch's vector."""
+    min_tissue: float
+    """Patches with a smaller tissue share are left out."""
+
+    @property
+    def magnification(self) -> str:
+        """The resolution as pathologists say it: 0.5 um/px is `20`."""
+        return f"{10 / self.mpp:.3g}"
+
+
+@dataclass(frozen=True)
+class ExportedSlide:
+    """One slide: its geometry, and where its shards are."""
+
+    slide_id: str
+    mpp: float
+    """Level-0 resolution, um/px."""
+    width_px: int
+    height_px: int
+    read_px: int
+    """Side of a patch, level-0 pixels."""
+    level: int
+    """The level that patches were read from."""
+    downsample: float
+    """Level-0 pixels per pixel of that level."""
+    fingerprint: str
+    """Of everything that decides the exported files."""
+    patches: Path | None
+    """Shard of patch embeddings; None where no tissue was found."""
+    regions: Path
+    contours: Path
+
+
+@dataclass(frozen=True)
+class Bag:
+    """A slide's patches as a list."""
+
+    coords: npt.NDArray[np.int64]  # (N, 2) x, y of corners, level-0 pixels
+    features: npt.NDArray[np.float16]  # (N, D)
+
+
+def tissue_bag(slide: ExportedSlide, scale: Scale) -> Bag:
+    """The readable patches with enough tissue, region by region; none without a shard.
+
+    Raises:
+        HiptError: if the shard is absent or damaged.
+    """
+    coords = [np.zeros((0, 2), np.int64)]
+    features = [np.zeros((0, scale.dim), np.float16)]
+    if slide.patches is not None:
+        shard = PatchEmbeddings(slide.patches)
+        for index in range(len(shard)):
+            region = shard.region(index)
+            readable = region["readable"].to_numpy(zero_copy_only=False)
+            chosen = readable & (region["tissue"].to_numpy() >= scale.min_tissue)
+            coords.append(np.stack([region[name].to_numpy() for name in "xy"], 1)[chosen])
+            features.append(shard.grid(index)[chosen])
+    return Bag(np.concatenate(coords), np.concatenate(features))
+
+
+def region_grids(slide: ExportedSlide) -> npt.NDArray[np.float32]:
+    """(M, P, D) vectors of all patches of all regions, row-major inside a region.
+
+    Raises:
+        HiptError: if the shard is absent or damaged.
+    """
+    assert slide.patches is not None
+    shard = PatchEmbeddings(slide.patches)
+    return np.stack([shard.grid(index) for index in range(len(shard))]).astype(np.float32)
+
+
+def region_vectors(slide: ExportedSlide) -> npt.NDArray[np.float32]:
+    """(M, D) vectors of the regions.
+
+    Raises:
+        HiptError: if the shard is absent or damaged.
+    """
+    return np.array(matrix(read_table(slide.regions)["embedding"]), np.float32)
+
+
+def encoder_name(cfg: PatchEncoderConfig) -> str:
+    """The patch encoder's name, fit for a file name."""
+    if cfg.features is not None:
+        return FeatureFiles.named(cfg.features).encoder
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", cfg.encoder)
+
+
+def made_from(shard: Path) -> Provenance:
+    """What a shard carries about its making.
+
+    Raises:
+        HiptError: if the shard is absent or damaged.
+    """
+    try:
+        return read_provenance(shard)
+    except (OSError, ValueError):
+        raise HiptError(
+            f"{shard}: is missing or damaged; the slide table's column note says how to make it "
+            "again"
+        ) from None

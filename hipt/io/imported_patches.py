@@ -1,0 +1,51 @@
+"""A slide's file of patch embeddings from vectors that another tool has made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from hipt.core.imported_grid import rows_at
+from hipt.io.feature_files import FeatureFiles
+from hipt.io.foreign_features import read_features, read_patches
+from hipt.io.shards import Provenance
+from hipt.io.tables import (
+    MANIFEST,
+    patch_embeddings_schema,
+    patch_embeddings_writer,
+    read_table,
+    vectors,
+)
+
+
+def write_imported(
+    files: FeatureFiles, manifest: Path, shard: Path, provenance: Provenance, per_region: int
+) -> None:
+    """Write the imported vectors at the manifest's places, one record batch per region.
+
+    Where no patch was imported the vector is 0 and `readable` is false: nobody looked there.
+
+    Raises:
+        SlideError: if the features cannot be read.
+    """
+    table = read_table(manifest, MANIFEST).combine_chunks()
+    slide_id = table["slide_id"][0].as_py()
+    features = read_features(files, slide_id)
+    wanted = np.stack([table[name].to_numpy() for name in "xy"], 1)
+    rows = rows_at(read_patches(files, slide_id).coords, wanted)
+    there = rows >= 0
+    embedding = np.zeros((len(rows), features.shape[1]), np.float16)
+    embedding[there] = features[rows[there]]
+    schema = patch_embeddings_schema(features.shape[1])
+    with patch_embeddings_writer(shard, schema, provenance) as writer:
+        for start in range(0, len(rows), per_region):
+            part = slice(start, start + per_region)
+            known = table.slice(start, per_region).to_batches()[0]
+            made = {"readable": pa.array(there[part]), "embedding": vectors(embedding[part])}
+            columns = [
+                made.get(name, known[name] if name in known.schema.names else None)
+                for name in schema.names
+            ]
+            writer.write_batch(pa.record_batch(columns, schema=schema))

@@ -1,0 +1,132 @@
+"""Embeddings in the files of other tools: TRIDENT, CLAM, STAMP, and HIPT's own bags."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from hipt.io.export_formats import FORMATS
+from hipt.io.export_lists import write_lists
+from hipt.io.export_slide import ExportedSlide, Scale, encoder_name, made_from
+from hipt.io.export_tree import Entry, ExportTree
+from hipt.io.indices import Row
+from hipt.io.progress import Progress
+from hipt.io.results import Results
+from hipt.io.settings import read_settings, step_parser
+from hipt.io.shards import fingerprint
+from hipt.io.sheets import read_sheet
+from hipt.io.tables import EXPORT, SLIDES, PatchEmbeddings, read_table, write_rows
+from hipt.steps import VERSION
+from hipt.told import ExportSettings
+
+log = logging.getLogger(__name__)
+
+STEP = "export"
+
+MADE_FROM = ("tile", "embed_patches", "embed_regions")
+"""The steps whose shards are exported."""
+
+
+def run(slides: Path, out: Path, name: str, cfg: ExportSettings) -> None:
+    """Bring one format's tree up to date with the shards, then list what lies in it.
+
+    A slide whose files are there and of the right fingerprint is kept; files of slides that are no
+    longer exported are deleted.
+    """
+    results = Results(slides.parent)
+    tree = ExportTree(results.export(name))
+    rows: list[Row] = read_table(slides, SLIDES).to_pylist()
+    exporter = _Exporter(name, tree, results, cfg, _dim(rows, results))
+    progress, lines = Progress(len(rows), "slides"), list[Row]()
+    for row in rows:
+        if exporter.takes(row):
+            lines.append(_line(row["slide_id"], exporter.entry(row)))
+        progress.add(1, row["slide_id"])
+    exported = {line["slide_id"] for line in lines}
+    gone = tree.remove_others(exported)
+    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
+    write_lists(name, tree.root, [row for row in sheet if row.slide_id in exported])
+    write_rows(out, lines, EXPORT)
+    left = Counter(row["status"] for row in rows if row["slide_id"] not in exported)
+    log.info("%s: %d slides, %d of them written now", name, len(lines), exporter.written)
+    if left:
+        log.info("left out: %s", ", ".join(f"{n} {status}" for status, n in left.items()))
+    if gone:
+        log.info("deleted files of %d slides that are no longer exported", len(gone))
+
+
+class _Exporter:
+    """Writes the slides of one format."""
+
+    def __init__(
+        self, name: str, tree: ExportTree, results: Results, cfg: ExportSettings, dim: int | None
+    ) -> None:
+        self._name, self._tree, self._results, self._dim = name, tree, results, dim
+        encoder, least = encoder_name(cfg.patches), cfg.min_patch_tissue
+        self._scale = Scale(cfg.mpp, cfg.tile.patch_px, encoder, dim or 0, least)
+        self.written = 0
+
+    def takes(self, row: Row) -> bool:
+        """Whether a slide has files in this format."""
+        if row["status"] == "no_tissue":
+            return FORMATS[self._name].keeps_empty and self._dim is not None
+        return bool(row["status"] == "ok")
+
+    def entry(self, row: Row) -> Entry:
+        """A slide's entry: its files are kept if they are the right ones, else written."""
+        slide = self._slide(row)
+        kept = self._tree.kept(slide.slide_id, slide.fingerprint)
+        if kept is not None:
+            return kept
+        self._tree.remove(slide.slide_id)
+        files, patches = FORMATS[self._name].write(self._tree.root, slide, self._scale)
+        self.written += 1
+        counts = {"patches": patches, "regions": row["regions"] or 0}
+        return self._tree.remember(slide.slide_id, slide.fingerprint, files, counts)
+
+    def _slide(self, row: Row) -> ExportedSlide:
+        """What the format's writer is told of a slide."""
+        slide_id, tissue = row["slide_id"], row["status"] == "ok"
+        shards = {s: self._results.shard(s, slide_id) for s in MADE_FROM} if tissue else {}
+        made = {step: made_from(shard) for step, shard in shards.items()}
+        place = {name: row[name] for name in ("mpp", "width_px", "height_px")}
+        if tissue:
+            place |= {"level": row["read_level"], "downsample": row["downsample"]}
+            place |= {"read_px": made["tile"].facts["read_px"]}
+        else:
+            side = round(self._scale.patch_px * self._scale.mpp / row["mpp"])
+            place |= {"level": 0, "downsample": 1.0, "read_px": side}
+        inputs = {step: provenance.fingerprint for step, provenance in made.items()}
+        facts = {"format": self._name, "scale": vars(self._scale), "place": place}
+        return ExportedSlide(
+            slide_id=slide_id,
+            **place,
+            fingerprint=fingerprint(step=STEP, version=VERSION[STEP], inputs=inputs, **facts),
+            patches=shards.get("embed_patches"),
+            regions=self._results.shard("embed_regions", slide_id),
+            contours=self._results.contours(slide_id),
+        )
+
+
+def _dim(rows: Sequence[Row], results: Results) -> int | None:
+    """Width of a patch's vector; None where no slide has any."""
+    first = next((row["slide_id"] for row in rows if row["status"] == "ok"), None)
+    return PatchEmbeddings(results.shard("embed_patches", first)).dim if first else None
+
+
+def _line(slide_id: str, entry: Entry) -> Row:
+    """A slide's line of the list of what was exported."""
+    made = {"fingerprint": entry.fingerprint, "files": sorted(entry.sizes)}
+    return {"slide_id": slide_id, **entry.counts, **made}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the slide table, the format, the settings, the list to make."""
+    parser = step_parser(STEP, __doc__)
+    parser.add_argument("--slides", type=Path, required=True, help="the slide table")
+    parser.add_argument("--format", choices=tuple(FORMATS), required=True, help="whose files")
+    args = parser.parse_args(argv)
+    cfg = read_settings(STEP, ExportSettings, args.cfg)
+    run(args.slides, args.out, args.format, cfg)
