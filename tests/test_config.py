@@ -57,7 +57,10 @@ def test_nothing_given_is_the_defaults():
     assert parse(Config, None, "x") == parse(Config, {}, "x") == Config()
 
 
-SECTIONS = "attend, embed, export, knn, mpp, pretrain, probe, report, results, segment, slides, tasks, tile"
+SECTIONS = (
+    "attend, embed, export, knn, mpp, pretrain, probe, report, results, segment, slides, tasks, "
+    "tile"
+)
 SENTENCES = {
     "tile: {min_tisue: 0.1}": "unknown key 'tile.min_tisue'; did you mean 'min_tissue'?",
     "tiles: {}": "unknown key 'tiles'; did you mean 'tile'?",
