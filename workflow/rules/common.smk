@@ -53,9 +53,7 @@ try:
     PROBED = bool(CONFIG.probe.labels or CONFIG.probe.column)
     LABELS = slide_labels(SHEET, CONFIG.probe.column)
     LABEL_MAPS = sorted(label_maps(SHEET, CONFIG.probe.labels).values())
-    SEEN_MAPS = sorted(
-        target_maps(SHEET, CONFIG.attend.labels, CONFIG.attend.target).values()
-    )
+    SEEN_MAPS = sorted(target_maps(SHEET, CONFIG.attend.labels, CONFIG.attend.target).values())
     if CONFIG.attend.slides != "all":
         refuse_unknown(SHEET, CONFIG.attend.slides, "attend.slides")
     # A model that is trained here is an input file of its rule; its content is no param, since it is
