@@ -208,7 +208,7 @@ class ProbeConfig(Section):
 
 
 class AttendConfig(Section):
-    """Heatmaps: where stage 2 and the fitted models of tasks look, and what pulls their answers."""
+    """Heatmaps: where stage 2 and the fitted models of tasks look, and what moves their answers."""
 
     slides: Literal["all"] | tuple[str, ...] = ()
     """`all`, or the slide_ids that get maps."""

@@ -36,8 +36,9 @@ LEAST_PX = 800
 HEAD_PX = 700
 """Longest side of a head's picture among the others."""
 
+WHOLE = ("0 %", "100 %")
 RANK = "percentile within the slide"
-PULL = "contribution to the answer"
+CONTRIBUTION = "contribution to the answer"
 """What colours show, as legends say it."""
 
 Floats = npt.NDArray[np.float32]
@@ -46,7 +47,7 @@ MEANING = {
     AVERAGE: "attention of stage 2, mean of heads",
     "region": "attention of the slide model to regions",
     "product": "attention to regions times attention inside them",
-    "pull": "what the answer comes from",
+    "contribution": "what the answer comes from",
 }
 """What a map shows, by the last part of its name."""
 
@@ -109,8 +110,8 @@ def draw(found: SlideMaps, row: Row, results: Results) -> None:
         shown = figure(
             picture,
             title=f"{found.slide_id}: {_title(name)}",
-            legend=PULL if signed else RANK,
-            ticks=found.ends.get(name, ("0 %", "100 %")),
+            legend=CONTRIBUTION if signed else RANK,
+            ticks=found.ends.get(name, WHOLE),
             um_per_px=view.um_per_px,
             diverging=signed,
         )
@@ -124,18 +125,25 @@ def draw(found: SlideMaps, row: Row, results: Results) -> None:
     write_tiles(folder / "qupath.geojson", corners, row["read_px"], measured, origin)
 
 
-def draw_closer(found: CellMaps, path: Path, title: str) -> None:
-    """Write a region and its maps down to cells, beside each other."""
+def draw_closer(found: CellMaps, path: Path, title: str, side_um: float) -> None:
+    """Write a region, `side_um` wide, and its maps down to cells, beside each other."""
     shown = [("H&E", found.picture)] + [
-        (f"{name}, percentile", overlay(found.picture, _ranked(values)))
+        (name, overlay(found.picture, _ranked(values)))
         for name, values in (
-            ("patches", found.patches),
-            ("cells in their patch", found.cells),
-            ("cells, share of stage 2's attention", found.product),
+            ("patches, seen by stage 2", found.patches),
+            ("cells in their patch, seen by stage 1", found.cells),
+            ("both together", found.product),
         )
     ]
     pictures = side_by_side([one for _, one in shown], [name for name, _ in shown], columns=2)
-    write_png(path, pictures, title)
+    shown_with = figure(
+        pictures,
+        title=title,
+        legend="percentile within the region",
+        ticks=WHOLE,
+        um_per_px=side_um / found.picture.shape[1],
+    )
+    write_png(path, shown_with, title)
 
 
 def _ranked(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -185,4 +193,10 @@ def _heads(found: SlideMaps, view: _View) -> RGB:
         shrunk(overlay(view.picture, view.placed(percentiles(found.attention[:, k]))), HEAD_PX)
         for k in heads
     ]
-    return side_by_side(pictures, [f"head {k}" for k in heads], columns=3)
+    return figure(
+        side_by_side(pictures, [f"head {k}" for k in heads], columns=3),
+        title=f"{found.slide_id}: attention of stage 2, head by head",
+        legend=RANK,
+        ticks=WHOLE,
+        um_per_px=view.um_per_px * view.picture.shape[1] / pictures[0].shape[1],
+    )

@@ -21,7 +21,7 @@ from hipt.io.fold_files import FoldFit, read_fold
 from hipt.io.results import Results
 from hipt.io.task_features import OwnFeatures, bag
 from hipt.io.task_units import TEST, Units, read_units
-from hipt.nn.attribution import pulls
+from hipt.nn.attribution import answer_gradients
 from hipt.nn.mil import MODELS, build, pad
 from hipt.nn.slide_losses import risk_of
 from hipt.task_config import LINEAR
@@ -72,7 +72,7 @@ class TaskView:
         ]
         return torch.stack(found).mean(0) if found else None
 
-    def pulls(self, slide_id: str) -> dict[str, Tensor]:
+    def gradients(self, slide_id: str) -> dict[str, Tensor]:
         """Per answer (R, D): its gradient by the slide's regions; nothing for models of patches.
 
         Of two classes the one answer is how much likelier the second is, of more how much likelier
@@ -80,27 +80,27 @@ class TaskView:
         """
         if self.model != LINEAR and (MODELS[self.model].grids or MODELS[self.model].clustered):
             return {}
-        names, found = self._answers, list(self._pulls_by_fold(slide_id))
+        names, found = self._answers, list(self._gradients_by_fold(slide_id))
         means = [torch.stack(part).mean(0) for part in zip(*found, strict=True)]
         return dict(zip(names, means, strict=True)) if means else {}
 
-    def _pulls_by_fold(self, slide_id: str) -> Iterator[list[Tensor]]:
+    def _gradients_by_fold(self, slide_id: str) -> Iterator[list[Tensor]]:
         """Per fold and answer (R, D)."""
         own = self._own(slide_id)
         for fold, _ in self._tested(slide_id):
             fit = self.fits[fold]
             if self.model == LINEAR:
-                yield [pull[own] for pull in self._linear_pulls(fit, slide_id)]
+                yield [one[own] for one in self._linear_gradients(fit, slide_id)]
                 continue
             vectors, positions = self._bag(slide_id)
             model = build(self.model, vectors.shape[1], fit.logits.shape[1], dropout=0)
             model.load_state_dict(dict(fit.weights))
             placed = MODELS[self.model].placed and positions is not None
             bags = pad([vectors], [positions] if placed and positions is not None else None)
-            yield [pull[own] for pull in pulls(model, bags, list(self._answers.values()))]
+            yield [one[own] for one in answer_gradients(model, bags, list(self._answers.values()))]
 
-    def _linear_pulls(self, fit: FoldFit, slide_id: str) -> Iterator[Tensor]:
-        """Per answer (M, D): every region pulls by its share of the mean."""
+    def _linear_gradients(self, fit: FoldFit, slide_id: str) -> Iterator[Tensor]:
+        """Per answer (M, D): every region counts by its share of the mean."""
         regions = len(self._bag(slide_id)[0])
         logits = fit.logits.shape[1]
         for answer in self._answers.values():

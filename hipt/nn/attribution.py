@@ -44,8 +44,8 @@ def window_attention(model: ViT, vectors: Tensor, windows: Tensor) -> Tensor:
     return total / count.clamp(min=1)
 
 
-def contributions(model: ViT, vectors: Tensor, regions: Tensor, pull: Tensor) -> Tensor:
-    """How far each patch pulls an answer up or down, to first order.
+def contributions(model: ViT, vectors: Tensor, regions: Tensor, gradient: Tensor) -> Tensor:
+    """How far each patch moves an answer up or down, to first order.
 
     Gradient times difference: of the answer, by the patch's vector, times what this vector has
     beyond the slide's mean patch. Positive where the patch raises the answer.
@@ -54,7 +54,7 @@ def contributions(model: ViT, vectors: Tensor, regions: Tensor, pull: Tensor) ->
         model: ViT4096.
         vectors: (N, C).
         regions: (R, T) patches of each region, row by row.
-        pull: (R, D) gradient of the answer by each region's vector.
+        gradient: (R, D) gradient of the answer by each region's vector.
 
     Returns:
         (N,); 0 for a patch in no region.
@@ -64,17 +64,17 @@ def contributions(model: ViT, vectors: Tensor, regions: Tensor, pull: Tensor) ->
     found = vectors.new_zeros(len(vectors))
     beyond = vectors - vectors.mean(0)
     for part, towards in zip(
-        torch.split(regions, MINIBATCH), torch.split(pull, MINIBATCH), strict=True
+        torch.split(regions, MINIBATCH), torch.split(gradient, MINIBATCH), strict=True
     ):
         with torch.enable_grad():
             grids = _grids(vectors, part).requires_grad_()
-            (gradient,) = torch.autograd.grad((model(grids) * towards).sum(), grids)
-        by_patch = gradient.flatten(2).transpose(1, 2)  # (w, T, C)
+            (by_grid,) = torch.autograd.grad((model(grids) * towards).sum(), grids)
+        by_patch = by_grid.flatten(2).transpose(1, 2)  # (w, T, C)
         found[part.flatten()] = (by_patch * beyond[part]).sum(-1).flatten()
     return found
 
 
-def pulls(
+def answer_gradients(
     model: BagModel, bags: Bags, answers: Sequence[Callable[[Tensor], Tensor]]
 ) -> list[Tensor]:
     """The gradient of answers of a fitted slide model by the vectors of its one bag.

@@ -141,11 +141,11 @@ class _Viewer:
         ends: dict[str, tuple[str, str]] = {}
         for view in views:
             maps |= self._attended(view, slide_id, average)
-            for answer, pull in view.pulls(slide_id).items():
-                name = f"{view.name}.pull{answer}"
+            for answer, gradient in view.gradients(slide_id).items():
+                name = f"{view.name}.contribution{answer}"
                 ends[name] = view.ends(answer)
                 regions = self._regions(len(vectors))
-                maps[name] = contributions(self._model, vectors, regions, pull).numpy()
+                maps[name] = contributions(self._model, vectors, regions, gradient).numpy()
         return SlideMaps(slide_id, manifest, places, attention.numpy(), maps, ends)
 
     def _attended(self, view: TaskView, slide_id: str, average: Tensor) -> dict[str, Floats]:
@@ -176,7 +176,8 @@ class _Viewer:
             at = RegionAt(found.slide_id, self._paths[found.slide_id], plan, grid, x, y)
             maps = cell_maps(self._encoder, self._model, at, self._cfg.shifts, self._threads)
             path = folder / f"region_{region}.png"
-            draw_closer(maps, path, f"{found.slide_id}, region {region}")
+            side_um = plan.read_mpp * plan.patch_px * grid
+            draw_closer(maps, path, f"{found.slide_id}, region {region}", side_um)
             log.info("%s: region %d looked at closer", found.slide_id, region)
         return chosen
 

@@ -8,7 +8,7 @@ import torch
 
 from hipt.config import ViTShape
 from hipt.core.heat import lattice, windows
-from hipt.nn.attribution import contributions, pulls, window_attention
+from hipt.nn.attribution import answer_gradients, contributions, window_attention
 from hipt.nn.mil import build, pad
 from hipt.nn.vit import initialise, vit256, vit4096
 
@@ -124,12 +124,14 @@ def test_contributions_are_derivatives_along_the_way_from_the_mean():
 
 
 @pytest.mark.parametrize("name", ["hipt", "mean", "max", "abmil", "clam_sb", "dsmil", "dgcn"])
-def test_pulls_are_gradients_of_the_answer(name):
+def test_answers_gradients_are_gradients_of_the_answer(name):
     torch.manual_seed(0)
     model = build(name, 6, 2).eval()
     vectors = torch.randn(5, 6)
     positions = torch.tensor([[0.0, 0], [1, 0], [2, 0], [0, 1], [5, 5]])
-    (found,) = pulls(model, pad([vectors], [positions]), [lambda x: (x[:, 1] - x[:, 0]).sum()])
+    (found,) = answer_gradients(
+        model, pad([vectors], [positions]), [lambda x: (x[:, 1] - x[:, 0]).sum()]
+    )
     double = model.double()
 
     def answer(at):
