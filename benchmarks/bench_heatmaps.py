@@ -2,8 +2,8 @@
 
     python benchmarks/bench_heatmaps.py [--regions 100]
 
-Stage 2 as released (6 blocks, 6 heads, 192 wide), random weights and vectors, one thread. What is
-timed is the step as its rule calls it, without the start of Python: table, figures, pyramids, tiles.
+Stage 2 as released (6 blocks, 6 heads, 192 wide), random weights and vectors, one thread. Timed is
+the step as its rule calls it, without the start of Python: table, figures, pyramids, tiles.
 """
 
 from __future__ import annotations
