@@ -1,0 +1,61 @@
+"""The report's section on heatmaps."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from hipt.io.tables import AGREEMENT, write_rows
+from hipt.steps import examples, report
+from hipt.told import ReportSettings, task_settings
+from tests.steps.conftest import Chain
+from tests.steps.mapped import cohort
+from tests.steps.test_report import Opened
+
+
+def page(chain: Chain, made: Path) -> Path:
+    config = cohort(chain, made, fitted=True)
+    chain.call("attend")
+    out = chain.results.task("grade", "examples.jpg")
+    examples.run(chain.results.slides, out, task_settings("examples", config, "grade"))
+    rows = [
+        {"slide_id": f"s{i}", "case_id": f"c{i // 2}", "map": name, "auc": auc}
+        | {"positive": 3, "patches": 9}
+        for i in range(6)
+        for name, auc in (("attention", 0.5), ("grade.linear.contribution", 0.6 + 0.05 * i))
+    ]
+    write_rows(chain.results.agreement, rows, AGREEMENT)
+    report.run(chain.results.slides, chain.results.report, ReportSettings(config=config))
+    return chain.results.report
+
+
+def test_maps_examples_and_agreement(chain: Chain, made: Path):
+    text = page(chain, made).read_text().split('<section id="attention"')[1].split("</section>")[0]
+    assert "Of 12 slides; 6 are shown here" in text
+    assert text.count('alt="Heatmap attention of slide s') == 6
+    assert 'alt="Regions of most and least attention, task grade"' in text
+    cells = re.findall(r"<td class=\"end\">([^<]*)</td>", text)
+    assert cells[3] == "0.725"  # the mean of 0.6, 0.65, ... 0.85
+    low, high = map(float, cells[4].split(" to "))
+    assert 0.6 < low < 0.725 < high < 0.85
+    for name in re.findall(r'href="([^"]*)"', text):
+        assert (chain.results.root / unquote(name)).is_file()
+
+
+@pytest.mark.browser
+def test_in_a_browser(chain: Chain, made: Path, browser: Any):
+    path = page(chain, made)
+    opened = Opened(browser, path)
+    pictures = opened.page.locator("#attention img")
+    assert pictures.count() > 12
+    for picture in pictures.all():
+        picture.scroll_into_view_if_needed()
+    assert pictures.evaluate_all("all => all.filter(i => !i.naturalWidth).length") == 0
+    assert opened.complaints == []
+    asked = [url for url in opened.requests if not url.startswith("data:")]
+    assert asked == [path.as_uri()]
+    opened.page.close()
