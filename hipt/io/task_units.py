@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Units:
     """(N,) months; 0 for classification."""
     event: npt.NDArray[np.bool_]
     """(N,)"""
-    classes: Mapping[int, str]
+    classes: Mapping[int, str] = field(default_factory=dict)
     """Names of the classes that occur; none for survival."""
 
     @property
