@@ -75,6 +75,12 @@ MEMBERS = LEDGER.members()
 # A batch all of whose slides left the sheet is no longer asked for.
 BATCHES = sorted({LEDGER.batch_of[row.slide_id] for row in SHEET}, key=lambda name: int(name[1:]))
 
+# The slides that get heatmaps, batch by batch.
+MAPPED = {}
+for _row in SHEET:
+    if CONFIG.attend.slides == "all" or _row.slide_id in CONFIG.attend.slides:
+        MAPPED.setdefault(LEDGER.batch_of[_row.slide_id], []).append(_row.slide_id)
+
 
 def remember():
     """Write down what a later run has to find again; a dry run never comes here."""
@@ -208,16 +214,9 @@ def predictions_of_task(wildcards):
     ]
 
 
-def mapped(batch):
-    """The slides of a batch that get heatmaps."""
-    members = [row.slide_id for row in SHEET if LEDGER.batch_of[row.slide_id] == batch]
-    asked = CONFIG.attend.slides
-    return members if asked == "all" else [name for name in members if name in asked]
-
-
 def maps():
     """The heatmaps' indices of all batches that have a slide to map."""
-    return expand(index("attend"), batch=[batch for batch in BATCHES if mapped(batch)])
+    return expand(index("attend"), batch=[batch for batch in BATCHES if batch in MAPPED])
 
 
 def agreement():

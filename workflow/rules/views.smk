@@ -44,7 +44,7 @@ rule attend:
         mem_mb=6000,
     params:
         cfg=told("attend"),
-        slides=lambda wildcards: mapped(wildcards.batch),
+        slides=lambda wildcards: MAPPED[wildcards.batch],
         revision=revision("attend"),
     shell:
         """
