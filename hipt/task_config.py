@@ -30,6 +30,9 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 LINEAR = "linear"
 """The baseline to beat, on mean vectors; every other model takes bags."""
 
+INATTENTIVE = frozenset({LINEAR, "mean"})
+"""Models to which every region is the same: there is nothing to see in their attention."""
+
 NEIGHBOURS = "knn"
 """In `published`: nearest neighbours, Euclidean on mean regions, as the paper has them."""
 

@@ -24,7 +24,7 @@ from hipt.io.task_units import TEST, Units, read_units
 from hipt.nn.attribution import answer_gradients
 from hipt.nn.mil import MODELS, build, pad
 from hipt.nn.slide_losses import risk_of
-from hipt.task_config import LINEAR
+from hipt.task_config import INATTENTIVE, LINEAR
 from hipt.told import ViewedTask
 
 Answer = Callable[[Tensor], Tensor]
@@ -65,10 +65,11 @@ class TaskView:
 
         The mean over the folds in which the slide was tested.
         """
+        if self.model in INATTENTIVE:
+            return None
         found = [
             self.fits[fold].attention[place][self._own(slide_id)]
             for fold, place in self._tested(slide_id)
-            if self.fits[fold].attention
         ]
         return torch.stack(found).mean(0) if found else None
 

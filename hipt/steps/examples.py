@@ -22,6 +22,7 @@ from hipt.io.slides import open_slide
 from hipt.io.squares import square
 from hipt.io.tables import read_table
 from hipt.io.task_views import TaskView, task_views
+from hipt.task_config import INATTENTIVE
 from hipt.told import ExamplesSettings
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,8 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
     Raises:
         HiptError: if no model of the task has attention, or a table is missing.
     """
-    view = next((v for v in task_views([cfg.viewed], slides) if v.fits[0].attention), None)
+    views = task_views([cfg.viewed], slides)
+    view = next((one for one in views if one.model not in INATTENTIVE), None)
     if view is None:
         models = ", ".join(cfg.viewed.models)
         raise HiptError(f"tasks.{cfg.name}: none of its models has attention ({models}); add hipt")

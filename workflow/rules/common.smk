@@ -227,7 +227,7 @@ def agreement():
 def examples():
     """The contact sheets of all tasks that maps look into."""
     viewed = hipt_told.settings("attend", CONFIG).viewed if CONFIG.attend.examples else ()
-    attentive = [task for task in viewed if set(task.models) - {hipt_tasks.LINEAR}]
+    attentive = [task for task in viewed if set(task.models) - hipt_tasks.INATTENTIVE]
     return [str(RESULTS.task(task.name, "examples.jpg")) for task in attentive]
 
 
