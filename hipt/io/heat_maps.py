@@ -22,10 +22,6 @@ from hipt.io.indices import Row
 from hipt.io.pyramids import write_pyramid
 from hipt.io.qupath import write_tiles
 from hipt.io.results import Results
-from hipt.io.tables import matrix, read_table
-
-COLUMNS = ("slide_id", "region", "patch", "x", "y", "read_px", "tissue")
-"""What a slide's table says of each patch, before `heads` and the maps."""
 
 AVERAGE = "attention"
 """The map of stage 2 alone, the mean of its heads."""
@@ -78,18 +74,6 @@ def companions(folder: Path, maps: Sequence[str], closer: Sequence[int]) -> Iter
         yield folder / f"{name}.tif"
     for region in closer:
         yield folder / f"region_{region}.png"
-
-
-def read_maps(shard: Path) -> dict[str, Floats]:
-    """(N,) every map in a slide's table, those of single heads too.
-
-    Raises:
-        HiptError: if the table is absent or damaged.
-    """
-    table = read_table(shard)
-    heads = matrix(table["heads"])
-    maps = {name: table[name].to_numpy() for name in table.column_names[len(COLUMNS) + 1 :]}
-    return maps | {f"head {k}": heads[:, k] for k in range(heads.shape[1])}
 
 
 def draw(found: SlideMaps, row: Row, results: Results) -> None:

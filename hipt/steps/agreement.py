@@ -12,8 +12,8 @@ import polars as pl
 from hipt.core.label_map import UNLABELLED
 from hipt.core.metrics import auc
 from hipt.errors import HiptError
-from hipt.io.heat_maps import read_maps
 from hipt.io.labels import target_maps
+from hipt.io.map_tables import read_maps
 from hipt.io.probe_items import Row, patch_counts, slides_in_order
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser

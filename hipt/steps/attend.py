@@ -18,8 +18,9 @@ from hipt.io.cell_maps import RegionAt, cell_maps
 from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
 from hipt.io.digests import weights_identity
 from hipt.io.headers import read_plan
-from hipt.io.heat_maps import AVERAGE, COLUMNS, SlideMaps, companions, draw, draw_closer
+from hipt.io.heat_maps import AVERAGE, SlideMaps, companions, draw, draw_closer
 from hipt.io.indices import BatchRun, Row, kept_facts, read_index
+from hipt.io.map_tables import COLUMNS
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import Provenance, fingerprint

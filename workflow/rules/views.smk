@@ -39,7 +39,7 @@ rule attend:
         f"{RESULTS.root}/benchmarks/attend/{{batch}}.tsv"
     conda:
         "../../environment.yml"
-    threads: 4
+    threads: 1
     resources:
         mem_mb=6000,
     params:
