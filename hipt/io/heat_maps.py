@@ -85,7 +85,8 @@ def draw(found: SlideMaps, row: Row, results: Results) -> None:
         results: where the overview lies, and the pictures go.
     """
     folder = results.maps(found.slide_id)
-    view = _View(found, row, read_rgb(results.overview("segment", found.slide_id)))
+    overview = read_rgb(results.overview("segment", found.slide_id))
+    view = _View(found, row, enlarged(overview, LEAST_PX))
     for name, values in found.maps.items():
         signed = name in found.ends
         heat = _from_0_to_1(values) if signed else percentiles(values)
@@ -100,7 +101,7 @@ def draw(found: SlideMaps, row: Row, results: Results) -> None:
             diverging=signed,
         )
         write_png(folder / f"{name}.png", shown)
-    write_png(folder / "heads.png", _heads(found, view))
+    write_png(folder / "heads.png", _heads(found, _View(found, row, shrunk(overview, HEAD_PX))))
     measured: dict[str, npt.NDArray[Any]] = dict(found.maps)
     measured |= {f"{name}, percentile": 100 * percentiles(found.maps[name]) for name in found.maps}
     measured |= {f"head {k}": found.attention[:, k] for k in range(found.attention.shape[1])}
@@ -139,9 +140,9 @@ class _View:
     """The slide's overview, and where its patches lie on it."""
 
     def __init__(self, found: SlideMaps, row: Row, picture: RGB) -> None:
-        self.picture = enlarged(picture, LEAST_PX)
+        self.picture = picture
         self._places = found.places
-        self._px = row["width_px"] / self.picture.shape[1]  # level-0 pixels per pixel
+        self._px = row["width_px"] / picture.shape[1]  # level-0 pixels per pixel
         self.um_per_px = row["mpp"] * self._px
         corner = (found.manifest["x"].to_numpy().min(), found.manifest["y"].to_numpy().min())
         self._corner = (float(corner[0]), float(corner[1]))
@@ -174,13 +175,12 @@ def _heads(found: SlideMaps, view: _View) -> RGB:
     """Every head of stage 2 beside the others."""
     heads = range(found.attention.shape[1])
     pictures = [
-        shrunk(overlay(view.picture, view.placed(percentiles(found.attention[:, k]))), HEAD_PX)
-        for k in heads
+        overlay(view.picture, view.placed(percentiles(found.attention[:, k]))) for k in heads
     ]
     return figure(
         side_by_side(pictures, [f"head {k}" for k in heads], columns=3),
         title=f"{found.slide_id}: attention of stage 2, head by head",
         legend=RANK,
         ticks=WHOLE,
-        um_per_px=view.um_per_px * view.picture.shape[1] / pictures[0].shape[1],
+        um_per_px=view.um_per_px,
     )
