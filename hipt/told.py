@@ -149,7 +149,6 @@ class ExamplesSettings(Section):
     """What the examples step is told of one task."""
 
     name: str
-    classes: tuple[str, ...] | None
     tile: TileConfig
     examples: int
     viewed: ViewedTask

@@ -299,7 +299,7 @@ HEARD = {
     **{"split": {"split", "fit"}, "seed": {"split", "fit", "evaluate", "knn"}},
     **{"features": {"split", "fit", "knn"}, "fit": {"split", "fit"}},
     **{"resamples": {"split", "evaluate", "knn"}, "published": set()},
-    **{key: {"split", "examples"} for key in ("classes", "models", "train_fractions")},
+    **{key: {"split", "examples"} for key in ("models", "train_fractions")},
 }
 
 

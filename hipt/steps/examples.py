@@ -72,27 +72,29 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
         ),
         viewed.kind,
     )
-    shown = list(_rows(_surest(made, cfg), view, _Pictures(slides, cfg)))
+    shown = list(
+        _rows(_surest(made, view.units.classes, cfg.examples), view, _Pictures(slides, cfg))
+    )
     write_jpeg(out, contact_sheet(shown, PICTURE_PX))
     log.info("%s: %s's attention", out, view.name)
 
 
-def _surest(made: Predictions, cfg: ExamplesSettings) -> Iterator[Group]:
+def _surest(made: Predictions, classes: Mapping[int, str], most: int) -> Iterator[Group]:
     """Per class, or end of risk, its name, and units with what is said of them."""
     found = pooled(made.found, made.fold)
     if isinstance(found, Classified):
         first, _, classified = each_once(found, made.unit)
         for kind in range(classified.p.shape[1]):
             p = classified.p[:, kind]
-            order = np.argsort(-p, kind="stable")[: cfg.examples]
-            name = cfg.classes[kind] if cfg.classes else f"class {kind}"
+            order = np.argsort(-p, kind="stable")[:most]
+            name = classes.get(kind, f"class {kind}")
             yield name, [(str(made.unit[first[i]]), f"p {p[i]:.2f}") for i in order]
         return
     assert isinstance(found, Followed)
     first, _, followed = each_once(found, made.unit)
     order = np.argsort(-followed.risk, kind="stable")
     for name, places in (("highest risk", order), ("lowest risk", order[::-1])):
-        chosen = places[: cfg.examples]
+        chosen = places[:most]
         said = [(str(made.unit[first[i]]), f"risk rank {followed.risk[i]:.2f}") for i in chosen]
         yield name, said
 

@@ -35,12 +35,12 @@ def page(chain: Chain, made: Path) -> Path:
 
 def test_maps_examples_and_agreement(chain: Chain, made: Path):
     text = page(chain, made).read_text().split('<section id="attention"')[1].split("</section>")[0]
-    assert "Of 12 slides; 6 are shown here" in text
+    assert "Maps of 12 slides, of which 6 are shown here" in text
     assert text.count('alt="Heatmap attention of slide s') == 6
     assert 'alt="Regions of most and least attention, task grade"' in text
     cells = re.findall(r"<td class=\"end\">([^<]*)</td>", text)
     assert cells[3] == "0.725"  # the mean of 0.6, 0.65, ... 0.85
-    low, high = map(float, cells[4].split(" to "))
+    low, high = map(float, cells[4].split("&nbsp;to&nbsp;"))
     assert 0.6 < low < 0.725 < high < 0.85
     for name in re.findall(r'href="([^"]*)"', text):
         assert (chain.results.root / unquote(name)).is_file()
