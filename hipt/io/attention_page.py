@@ -13,6 +13,7 @@ import polars as pl
 from hipt.config import Config
 from hipt.core.intervals import bootstrap_interval
 from hipt.core.neighbours import evenly
+from hipt.io.map_tables import listed
 from hipt.io.overviews import overview
 from hipt.io.results import Results
 from hipt.io.tables import AGREEMENT, read_table
@@ -53,9 +54,8 @@ def attention(slides: Sequence[Row], config: Config, results: Results) -> Row | 
 
 def _maps(row: Row, results: Results) -> Iterator[Row]:
     """The pictures of one slide."""
-    folder = results.maps(row["slide_id"])
-    for path in sorted(folder.glob("*.png"), key=lambda path: (path.name != "attention.png", path)):
-        if shown := _small(path, MAP_PX, results):
+    for path in listed(results.shard("attend", row["slide_id"])):
+        if path.suffix == ".png" and (shown := _small(path, MAP_PX, results)):
             yield shown | {"name": path.stem}
 
 

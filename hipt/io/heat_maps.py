@@ -5,7 +5,7 @@ Legend: N patches of a slide, H heads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,17 +63,6 @@ class SlideMaps:
     """(N,) each; `<task>.<model>.<kind>`, and AVERAGE."""
     ends: Mapping[str, tuple[str, str]]
     """Of the signed maps, what values below and above 0 speak for."""
-
-
-def companions(folder: Path, maps: Sequence[str], closer: Sequence[int]) -> Iterator[Path]:
-    """The files of a slide's maps, and of the regions that were looked at closer."""
-    yield folder / "qupath.geojson"
-    yield folder / "heads.png"
-    for name in maps:
-        yield folder / f"{name}.png"
-        yield folder / f"{name}.tif"
-    for region in closer:
-        yield folder / f"region_{region}.png"
 
 
 def draw(found: SlideMaps, row: Row, results: Results) -> None:

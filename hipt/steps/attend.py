@@ -18,9 +18,9 @@ from hipt.io.cell_maps import RegionAt, cell_maps
 from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
 from hipt.io.digests import weights_identity
 from hipt.io.headers import read_plan
-from hipt.io.heat_maps import AVERAGE, SlideMaps, companions, draw, draw_closer
+from hipt.io.heat_maps import AVERAGE, SlideMaps, draw, draw_closer
 from hipt.io.indices import BatchRun, Row, kept_facts, read_index
-from hipt.io.map_tables import COLUMNS
+from hipt.io.map_tables import COLUMNS, companions, listed
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import Provenance, fingerprint
@@ -107,15 +107,13 @@ class _Viewer:
         settings = self._settings
         mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
         shard = self._results.shard(STEP, slide_id)
-        kept = kept_facts(shard, mark)
-        folder = self._results.maps(slide_id)
-        if kept is not None and all(
-            path.exists() for path in companions(folder, kept["maps"], kept["closer"])
-        ):
+        before = listed(shard)
+        kept = kept_facts(shard, mark, before)
+        if kept is not None:
             return kept
         found = self._maps(row, views)
         draw(found, row, self._results)
-        closer = self._look_closer(row, found, folder)
+        closer = self._look_closer(row, found, self._results.maps(slide_id))
         made: Row = {"fingerprint": mark, "regions": row["regions"], "maps": list(found.maps)}
         made |= {"patches": len(found.attention), "heads": found.attention.shape[1]}
         made |= {"closer": closer}
@@ -125,6 +123,8 @@ class _Viewer:
         columns |= {"heads": as_lists(found.attention), **found.maps}
         schema = attention_schema(made["heads"], made["maps"])
         write_table(shard, columns, schema, provenance)
+        for path in set(before) - set(companions(shard, made)):
+            path.unlink(missing_ok=True)  # a map that is asked for no more
         return made
 
     def _maps(self, row: Row, views: Sequence[TaskView]) -> SlideMaps:

@@ -168,6 +168,9 @@ def test_files_are_kept_until_something_that_decides_them_changes(chain: Chain, 
     made = shard.stat().st_mtime_ns
     chain.values["tasks"] = {"grade": TASKS["grade"]}
     assert "death.abmil.contribution" not in chain.call("attend")["s5"]["maps"]
+    left = {path.name for path in chain.results.maps("s5").iterdir()}
+    assert "death.abmil.contribution.png" not in left
+    assert "grade.hipt.contribution.png" in left
     assert shard.stat().st_mtime_ns != made
 
 
