@@ -278,10 +278,11 @@ class Config(Section):
                 f"attend.shifts ({self.attend.shifts}) must divide the {self.tile.grid} patches "
                 "along a region's side"
             )
-        if self.attend.cells and self.embed.patches.encoder != "hipt":
+        patches = self.embed.patches
+        if self.attend.cells and (patches.encoder != "hipt" or patches.features is not None):
+            made = patches.encoder if patches.features is None else "imported features"
             raise ValueError(
-                f"attend.cells: only encoder: hipt shows its cells, and not "
-                f"{self.embed.patches.encoder}; set it to 0"
+                f"attend.cells: only encoder: hipt shows its cells, and not {made}; set it to 0"
             )
         return self
 

@@ -235,6 +235,12 @@ def test_what_a_step_is_told_survives_its_command_line(step: str):
     assert parse(type(told), json.loads(told.model_dump_json()), "x") == told
 
 
+@pytest.mark.parametrize("made", [{"encoder": "resnet18"}, {"features": "f"}])
+def test_cells_are_those_of_vit256_alone(made: dict[str, str]):
+    with pytest.raises(HiptError, match=r"attend\.cells: only encoder: hipt shows its cells"):
+        parse(Config, {"embed": {"patches": made}, "attend": {"cells": 1}}, "x")
+
+
 def test_no_such_step():
     with pytest.raises(KeyError):
         settings("paint", Config())

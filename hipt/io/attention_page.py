@@ -31,7 +31,7 @@ Row = dict[str, Any]
 
 
 def attention(slides: Sequence[Row], config: Config, results: Results) -> Row | None:
-    """What is shown; None if there are no maps.
+    """What is shown; None if there are no maps and no examples.
 
     Args:
         slides: rows of the slide table that are in order.
@@ -40,14 +40,15 @@ def attention(slides: Sequence[Row], config: Config, results: Results) -> Row | 
     """
     there = {path.stem for path in (results.root / "attend").glob("*.parquet")}
     mapped = [row for row in slides if row["slide_id"] in there]
-    if not mapped:
+    examples = list(_examples(config, results))
+    if not mapped and not examples:
         return None
     some = [mapped[i] for i in evenly(len(mapped), MOST_SLIDES)]
     return {
         "mapped": len(mapped),
         "shifts": config.attend.shifts,
         "slides": [{"slide_id": s["slide_id"], "maps": list(_maps(s, results))} for s in some],
-        "examples": list(_examples(config, results)),
+        "examples": examples,
         "agreement": _agreement(results),
     }
 

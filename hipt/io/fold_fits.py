@@ -22,7 +22,7 @@ from hipt.io.tables import PatchEmbeddings
 from hipt.io.task_features import bag, features_of
 from hipt.io.task_units import TEST, TRAIN, VALIDATION, Units
 from hipt.nn.encoders import build_region_encoder
-from hipt.nn.fitting import BagData, answers, fit
+from hipt.nn.fitting import BagData, answers, fit, refuse_empty
 from hipt.nn.mil import CLUSTERS, MODELS, BagModel, build
 from hipt.nn.vit import initialise
 from hipt.task_config import LINEAR
@@ -125,11 +125,7 @@ class FoldFitter:
 
     def _linear(self, train: Ints, validation: Ints, test: Ints) -> FoldFit:
         """The baseline on mean vectors."""
-        if not len(train) or not len(validation):
-            raise ValueError(
-                f"{len(train)} units to train with, {len(validation)} to validate with; raise "
-                "validation, or add cases"
-            )
+        refuse_empty(len(train), len(validation))
         units, cfg = self._data.units, self._cfg.fit
         means = np.stack([one.double().mean(0).numpy() for one in self._data.bags])
         parts = (train, validation)

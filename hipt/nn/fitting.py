@@ -73,6 +73,19 @@ class Answers(NamedTuple):
     """n times (m,)."""
 
 
+def refuse_empty(train: int, validation: int | None) -> None:
+    """Refuse to fit without units to train with, or to validate with where that is needed.
+
+    Raises:
+        ValueError: saying how many there are.
+    """
+    if not train or validation == 0:
+        raise ValueError(
+            f"{train} units to train with, {validation or 0} to validate with; raise validation, "
+            "or add cases"
+        )
+
+
 def fit(
     build: Callable[[], BagModel],
     data: BagData,
@@ -98,11 +111,7 @@ def fit(
             for without a validation part.
     """
     train, validation = parts
-    if not train or (cfg.epoch == "best" and not validation):
-        raise ValueError(
-            f"{len(train)} units to train with, {len(validation)} to validate with; raise "
-            "validation, or add cases"
-        )
+    refuse_empty(len(train), len(validation) if cfg.epoch == "best" else None)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         model = build().to(device)

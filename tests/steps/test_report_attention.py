@@ -46,6 +46,16 @@ def test_maps_examples_and_agreement(chain: Chain, made: Path):
         assert (chain.results.root / unquote(name)).is_file()
 
 
+def test_examples_are_shown_without_maps(chain: Chain, made: Path):
+    config = cohort(chain, made, fitted=True)
+    out = chain.results.task("grade", "examples.jpg")
+    examples.run(chain.results.slides, out, task_settings("examples", config, "grade"))
+    report.run(chain.results.slides, chain.results.report, ReportSettings(config=config))
+    text = chain.results.report.read_text().split('<section id="attention"')[1]
+    assert 'alt="Regions of most and least attention, task grade"' in text
+    assert "Maps of" not in text
+
+
 @pytest.mark.browser
 def test_in_a_browser(chain: Chain, made: Path, browser: Any):
     path = page(chain, made)
