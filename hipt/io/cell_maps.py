@@ -110,8 +110,9 @@ def _maps(encoder: PatchEncoder, model: ViT, pixels: npt.NDArray[np.uint8]) -> F
     """[3, G*E, G*E] cells, patches, product of one pass."""
     vectors, inside = [], []
     for part in torch.split(torch.from_numpy(pixels), MINIBATCH):
-        vectors.append(encoder(part))
-        inside.append(encoder.attention(part).mean(1))  # (b, E*E)
+        vector, attention = encoder.seen(part)
+        vectors.append(vector)
+        inside.append(attention.mean(1))  # (b, E*E)
     grid = round(len(pixels) ** 0.5)
     square = torch.cat(vectors).T.reshape(1, -1, grid, grid)
     patches = model.attention(square)[0].mean(0)  # (P,)

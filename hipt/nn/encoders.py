@@ -64,10 +64,10 @@ class PatchEncoder(nn.Module):
         out: Tensor = self.model(self._normalised(pixels))
         return out.float()
 
-    def attention(self, pixels: Tensor) -> Tensor:
-        """uint8 (B, px, px, 3) -> (B, H, T) attention of CLS to cells; of ViT256 alone."""
+    def seen(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 (B, px, px, 3) -> (B, D), (B, H, T) attention of CLS to cells; of ViT256 alone."""
         assert isinstance(self.model, ViT)
-        return self.model.attention(self._normalised(pixels))
+        return self.model.seen(self._normalised(pixels))
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         """uint8 (B, px, px, 3) -> (B, 3, px, px) as the network takes it."""

@@ -111,9 +111,22 @@ class ViT(nn.Module):
 
         Source: Caron et al., ICCV 2021: self-attention of CLS on the heads of the last layer.
         """
+        return self._looking(self._before_last(x))
+
+    def seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D) as of `forward`, and (B, H, T) as of `attention`, in one pass."""
+        x = self._before_last(x)
+        return self.norm(self.blocks[-1](x))[:, 0], self._looking(x)
+
+    def _before_last(self, x: Tensor) -> Tensor:
+        """(B, 1+T, D) what goes into the last block."""
         x = self._embedded(x)
         for block in self.blocks[:-1]:
             x = block(x)
+        return x
+
+    def _looking(self, x: Tensor) -> Tensor:
+        """(B, H, T) the last block's attention of CLS, of what goes into it."""
         last: Any = self.blocks[-1]
         qkv = last.attn.qkv(last.norm1(x)).unflatten(-1, (3, last.attn.num_heads, -1))
         query, key = qkv[:, 0, 0], qkv[:, :, 1]  # (B, H, D/H), (B, 1+T, H, D/H)
