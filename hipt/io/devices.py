@@ -25,13 +25,17 @@ _WAIT_S = 2.0
 
 @contextmanager
 def compute_device() -> Iterator[torch.device]:
-    """The device to compute on: a leased GPU where there are GPUs, else the CPU."""
+    """The device to compute on: a leased GPU where there are GPUs, else the CPU.
+
+    Each process of a training leases its own, so that none takes what another job is computing on.
+    """
     count = torch.cuda.device_count()
     if count == 0:
         yield torch.device("cpu")
         return
     names = [_device_name(i) for i in range(count)]
     with leased(names, _lease_folder()) as chosen:
+        torch.cuda.set_device(chosen)
         yield torch.device("cuda", chosen)
 
 

@@ -53,7 +53,7 @@ def run(name: str, out: Path, cfg: PretrainSettings, threads: int) -> None:
     torch.set_num_threads(threads)
     results = Results(out.parents[1])
     stage = stage_of(name, cfg, results, threads)
-    with _processes() as (rank, ranks), _device(ranks) as device:
+    with _processes() as (rank, ranks), compute_device() as device:
         _Training(stage, out, device, (rank, ranks)).run()
 
 
@@ -217,18 +217,6 @@ def _processes() -> Iterator[tuple[int, int]]:
         yield dist.get_rank(), dist.get_world_size()
     finally:
         dist.destroy_process_group()
-
-
-@contextmanager
-def _device(ranks: int) -> Iterator[torch.device]:
-    """A leased GPU; with several processes, the one that torchrun gave to this one."""
-    if ranks > 1 and torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-        yield device
-        return
-    with compute_device() as device:
-        yield device
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -10,7 +10,7 @@ from hipt.config import ViTShape
 from hipt.io.checkpoints import write_weights
 from hipt.nn.vit import initialise, vit256
 from tests.slidemaker import tissue_picture, write_slide
-from tests.workflow.project import Project
+from tests.workflow.project import EMBED, PRETRAIN, Project
 
 COHORT = {"a": 0.5, "b": 0.25, "0012": 0.5, "d": 0.36}
 """Slides and their um per pixel."""
@@ -35,6 +35,17 @@ def finished(cohort: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
     project = cohort.copy(tmp_path_factory.mktemp("finished") / "p")
     ran = project.run()
     assert ran.rc == 0, ran.text
+    return project
+
+
+@pytest.fixture(scope="session")
+def trained(cohort: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The cohort after a run that trained both models."""
+    project = cohort.copy(tmp_path_factory.mktemp("trained") / "p")
+    project.configure(embed=EMBED, pretrain=PRETRAIN)
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert (ran.jobs["pretrain_patches"], ran.jobs["pretrain_regions"]) == (1, 1)
     return project
 
 

@@ -31,6 +31,19 @@ TINY: dict[str, Any] = {
     },
 }
 
+SHAPE = {"depth": 1, "dim": 16, "heads": 2}
+DINO = {
+    **{"iterations": 3, "batch": 8, "out_dim": 32, "hidden_dim": 24, "bottleneck_dim": 12},
+    **{"warmup_iterations": 1, "checkpoint_every": 1},
+}
+EMBED = {stage: {"shape": SHAPE, "weights": "pretrain"} for stage in ("patches", "regions")}
+PRETRAIN: dict[str, Any] = {
+    "patches": {"views": {"global_px": 64, "local_px": 32, "local_crops": 1}, "dino": DINO},
+    "regions": {"views": {"global_side": 3, "local_side": 2, "local_crops": 1}, "dino": DINO},
+}
+LOCAL = ("--workflow-profile", str(ROOT / "workflow/profiles/default"), "--cores", "2")
+"""How Snakemake runs a project on this machine."""
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -81,20 +94,19 @@ class Project:
             [row | cells if row["slide_id"] == slide_id else row for row in self.read_sheet()]
         )
 
-    def command(self, *args: str) -> list[str]:
-        """Snakemake's command line."""
+    def command(self, *args: str, where: tuple[str, ...] = LOCAL) -> list[str]:
+        """Snakemake's command line; the same threads everywhere."""
+        threads = ["embed_patches=1", "embed_regions=1", "pretrain_patches=2", "pretrain_regions=2"]
         return [
             *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-            *("--workflow-profile", str(ROOT / "workflow/profiles/default")),
-            *("--cores", "2", "--set-threads", "embed_patches=1", "embed_regions=1"),
-            *("--configfile", "config.yaml", *args),
+            *(*where, "--set-threads", *threads, "--configfile", "config.yaml", *args),
         ]
 
-    def run(self, *args: str) -> Ran:
+    def run(self, *args: str, where: tuple[str, ...] = LOCAL) -> Ran:
         """Run Snakemake and wait for it."""
         start = time.monotonic()
         done = subprocess.run(
-            self.command(*args),
+            self.command(*args, where=where),
             cwd=self.folder,
             capture_output=True,
             text=True,

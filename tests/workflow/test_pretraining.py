@@ -6,38 +6,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hipt.io.checkpoints import read_weights
-from tests.workflow.project import Project
+from tests.workflow.project import DINO, EMBED, PRETRAIN, Project
 from tests.workflow.test_what_must_hold import AGGREGATES, per_batch, rewritten
 
 pytestmark = pytest.mark.workflow
-
-SHAPE = {"depth": 1, "dim": 16, "heads": 2}
-DINO = {
-    **{"iterations": 3, "batch": 8, "out_dim": 32, "hidden_dim": 24, "bottleneck_dim": 12},
-    **{"warmup_iterations": 1, "checkpoint_every": 1},
-}
-EMBED = {stage: {"shape": SHAPE, "weights": "pretrain"} for stage in ("patches", "regions")}
-PRETRAIN: dict[str, Any] = {
-    "patches": {"views": {"global_px": 64, "local_px": 32, "local_crops": 1}, "dino": DINO},
-    "regions": {"views": {"global_side": 3, "local_side": 2, "local_crops": 1}, "dino": DINO},
-}
-TRAINING = {"pretrain_patches": 1, "pretrain_regions": 1}
-
-
-@pytest.fixture(scope="module")
-def trained(cohort: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The cohort after a run that trained both models."""
-    project = cohort.copy(tmp_path_factory.mktemp("trained") / "p")
-    project.configure(embed=EMBED, pretrain=PRETRAIN)
-    ran = project.run()
-    assert ran.rc == 0, ran.text
-    assert ran.jobs == per_batch(2) | TRAINING
-    return project
 
 
 @pytest.fixture

@@ -141,6 +141,11 @@ def probed_rows():
     return {"version": VERSION["probe"], "rows": rows}
 
 
+def grown(amount):
+    """A resource that doubles with each attempt, for profiles that send a failed job again."""
+    return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
+
+
 def model(stage):
     """The model that a stage is embedded with, where the workflow trains it; else nothing."""
     return TRAINED.get(stage, [])

@@ -13,7 +13,8 @@ rule embed_patches:
         "../../environment.yml"
     threads: 16
     resources:
-        mem_mb=6000,
+        mem_mb=grown(6000),
+        runtime=grown(240),
         gpu=0 if FEATURES else 1,
     params:
         cfg=told("embed_patches"),
@@ -39,7 +40,8 @@ rule embed_regions:
         "../../environment.yml"
     threads: 4
     resources:
-        mem_mb=3000,
+        mem_mb=grown(3000),
+        runtime=grown(60),
     params:
         cfg=told("embed_regions"),
         revision=revision("embed_regions"),

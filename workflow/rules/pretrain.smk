@@ -17,7 +17,8 @@ if missing("patches"):
             "../../environment.yml"
         threads: 16
         resources:
-            mem_mb=16000,
+            mem_mb=grown(16000),
+            runtime=2880,
             gpu=CONFIG.pretrain.processes,
         params:
             cfg=told("pretrain"),
@@ -46,7 +47,8 @@ if missing("regions"):
             "../../environment.yml"
         threads: 16
         resources:
-            mem_mb=8000,
+            mem_mb=grown(8000),
+            runtime=2880,
             gpu=CONFIG.pretrain.processes,
         params:
             cfg=told("pretrain"),

@@ -10,7 +10,8 @@ rule segment:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=grown(2000),
+        runtime=grown(120),
     params:
         cfg=told("segment"),
         slides=slides_of,
@@ -33,7 +34,8 @@ rule tile:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=grown(1500),
+        runtime=grown(60),
     params:
         cfg=told("tile"),
         revision=revision_of_grid,
@@ -53,6 +55,9 @@ rule slides:
         f"{RESULTS.root}/logs/slides.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=grown(2000),
+        runtime=grown(30),
     params:
         cfg=told("slides"),
         rows=sheet_rows(),

@@ -14,7 +14,8 @@ if CONFIG.tasks:
         conda:
             "../../environment.yml"
         resources:
-            mem_mb=4000,
+            mem_mb=grown(4000),
+            runtime=grown(60),
         params:
             cfg=told_of_task("split"),
             slides=str(RESULTS.slides),
@@ -39,7 +40,8 @@ if CONFIG.tasks:
             "../../environment.yml"
         threads: 16
         resources:
-            mem_mb=8000,
+            mem_mb=grown(8000),
+            runtime=grown(240),
         params:
             cfg=told_of_task("fit"),
             slides=str(RESULTS.slides),
@@ -63,7 +65,8 @@ if CONFIG.tasks:
         conda:
             "../../environment.yml"
         resources:
-            mem_mb=4000,
+            mem_mb=grown(4000),
+            runtime=grown(60),
         params:
             cfg=told_of_task("evaluate"),
             version=VERSION["evaluate"],
@@ -87,7 +90,8 @@ if CONFIG.tasks:
         conda:
             "../../environment.yml"
         resources:
-            mem_mb=8000,
+            mem_mb=grown(8000),
+            runtime=grown(120),
         params:
             cfg=told_of_task("knn"),
             slides=str(RESULTS.slides),

@@ -16,7 +16,8 @@ if PROBED:
             "../../environment.yml"
         threads: 16
         resources:
-            mem_mb=6000,
+            mem_mb=grown(6000),
+            runtime=grown(60),
         params:
             cfg=told("probe"),
             rows=probed_rows(),
@@ -41,7 +42,8 @@ rule attend:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=6000,
+        mem_mb=grown(6000),
+        runtime=grown(120),
     params:
         cfg=told("attend"),
         slides=lambda wildcards: MAPPED[wildcards.batch],
@@ -68,7 +70,8 @@ if agreement():
         conda:
             "../../environment.yml"
         resources:
-            mem_mb=2000,
+            mem_mb=grown(2000),
+            runtime=grown(60),
         params:
             cfg=told("agreement"),
             revision=revision("agreement"),
@@ -91,7 +94,8 @@ if examples():
         conda:
             "../../environment.yml"
         resources:
-            mem_mb=2000,
+            mem_mb=grown(2000),
+            runtime=grown(60),
         params:
             cfg=told_of_task("examples"),
             slides=str(RESULTS.slides),
@@ -118,7 +122,8 @@ if CONFIG.export.formats:
         conda:
             "../../environment.yml"
         resources:
-            mem_mb=4000,
+            mem_mb=grown(4000),
+            runtime=grown(120),
         params:
             cfg=told("export"),
             rows=exported_rows(),
@@ -144,7 +149,8 @@ rule report:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=grown(2000),
+        runtime=grown(60),
     params:
         cfg=told("report"),
         revision=revision("report"),

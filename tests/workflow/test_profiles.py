@@ -1,0 +1,58 @@
+"""The profiles that people start from, read by Snakemake itself."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+import yaml
+
+from tests.workflow.project import ROOT, Project
+
+pytestmark = pytest.mark.workflow
+
+DEFAULT = ("--workflow-profile", str(ROOT / "workflow/profiles/default"))
+
+
+def profile(name: str) -> tuple[str, ...]:
+    return ("--profile", str(ROOT / "workflow/profiles" / name), *DEFAULT)
+
+
+def test_local_takes_the_whole_machine(cohort: Project):
+    ran = cohort.run("--dry-run", where=profile("local"))
+    assert ran.rc == 0, ran.text
+    assert ran.jobs["embed_patches"] == 2
+    # a batch never asks for more memory than there is
+    mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
+    asked = [int(value) for value in re.findall(r"mem_mib=(\d+)", ran.text)]
+    assert max(asked) < mib
+
+
+def test_slurm_is_filled_in_by_account_and_partitions_alone():
+    folder = ROOT / "workflow/profiles/slurm"
+    profile = yaml.safe_load((folder / "config.yaml").read_text())
+    assert profile["default-resources"] == {"slurm_account": "ACCOUNT"}
+    assert (folder / profile["slurm-partition-config"]).exists()
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    assert "retries" in profile
+    assert "retries:" not in rules
+
+
+def test_every_rule_says_what_it_needs():
+    """A scheduler that is told nothing gives too little."""
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        for rule in re.split(r"^\s*(?:rule|checkpoint) ", path.read_text(), flags=re.M)[1:]:
+            name = rule.split(":")[0]
+            assert "mem_mb=" in rule, name
+            assert "runtime=" in rule, name
+
+
+@pytest.mark.parametrize("name", ["local", "slurm"])
+def test_the_default_profile_overrides_no_other(name: str):
+    """It is read beside each of them and wins key by key."""
+    read = {
+        one: yaml.safe_load((ROOT / f"workflow/profiles/{one}/config.yaml").read_text())
+        for one in ("default", name)
+    }
+    assert not read["default"].keys() & read[name].keys()
