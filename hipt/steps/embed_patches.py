@@ -20,13 +20,14 @@ from hipt.io.digests import weights_identity
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.headers import read_plan
 from hipt.io.imported_patches import write_imported
-from hipt.io.indices import BatchRun, Row, kept_facts, read_index
+from hipt.io.indices import BatchRun, Row, kept_facts, read_index, read_shard_provenance
 from hipt.io.progress import Progress
 from hipt.io.regions import RegionPixels, RegionReader, SlideJob
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import Provenance, fingerprint
 from hipt.io.sheets import read_sheet
+from hipt.io.slides import identity
 from hipt.io.tables import (
     MANIFEST,
     PatchEmbeddings,
@@ -55,6 +56,8 @@ class _Work:
     path: Path
     manifest: Path
     shard: Path
+    mask: Path
+    """The shard of segment, which knows the slide's file as it was then."""
     provenance: Provenance
     pending: bool
     """Whether it has to be made."""
@@ -122,6 +125,7 @@ class _Embedder:
                 writer.write_batch(
                     pa.record_batch([columns[name] for name in schema.names], schema=schema)
                 )
+            _refuse_another_slide(work)  # before the file gets its name
 
     def _embed(self, region: RegionPixels) -> npt.NDArray[np.float16]:
         """One region's (P, D) vectors."""
@@ -149,6 +153,7 @@ def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[
             path=paths[slide_id],
             manifest=results.shard("tile", slide_id),
             shard=shard,
+            mask=results.shard("segment", slide_id),
             provenance=Provenance(STEP, VERSION[STEP], mark, settings, inputs),
             pending=row["status"] == "ok" and kept_facts(shard, mark) is None,
         )
@@ -178,6 +183,19 @@ def _watched(
     for region in regions:
         yield region
         progress.add(len(region.readable), work.row["slide_id"], reader.waited_s)
+
+
+def _refuse_another_slide(work: _Work) -> None:
+    """Refuse vectors of a file that is not the one whose fingerprint they would carry.
+
+    Raises:
+        SlideError: `missing` or `unreadable`, if the slide was changed after it was segmented.
+        HiptError: if segment's file has gone, so that nobody can tell.
+    """
+    if identity(work.path) != read_shard_provenance(work.mask).inputs["slide"]:
+        raise SlideError(
+            "unreadable", f"{work.path}: has changed since it was segmented; run again"
+        )
 
 
 def _counted(shard: PatchEmbeddings, cfg: EmbedPatchesSettings) -> Row:

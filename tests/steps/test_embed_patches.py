@@ -89,3 +89,20 @@ def test_a_slide_that_goes_during_the_run_costs_only_itself(chain: Chain, gone: 
     else:
         (chain.folder / "slides.csv").write_text("slide_id,path\nb,b.svs\n")
         assert chain.call("embed_patches").keys() == {"b"}
+
+
+def test_vectors_of_a_changed_slide_are_not_kept(chain: Chain):
+    """Its manifest, and so the fingerprint, are of the file as it was."""
+    first, second = tissue_picture(1024, 768, 1), tissue_picture(1024, 768, 2)
+    path = write_slide(chain.folder / "a.svs", first)
+    chain.sheet("slide_id,path\na,a.svs\n")
+    chain.upto("tile")
+    whole = path.read_bytes()
+    write_slide(path, second)
+    row = chain.call("embed_patches")["a"]
+    assert row["status"] == "unreadable"
+    assert "a.svs: has changed since it was segmented; run again" in row["reason"]
+    shard = chain.results.shard("embed_patches", "a")
+    assert not shard.exists()
+    path.write_bytes(whole)
+    assert chain.call("embed_patches")["a"]["status"] == "ok"

@@ -6,12 +6,15 @@ import csv
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +64,20 @@ class Ran:
         ) - Counter(["all"])
 
 
+@dataclass(frozen=True)
+class Running:
+    """A call of Snakemake at work."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def end(self) -> Ran:
+        """Wait for its end."""
+        start = time.monotonic()
+        rc = self.process.wait(300)
+        return Ran(rc, self.log.read_text(), time.monotonic() - start)
+
+
 class Project:
     """A folder in which Snakemake is run."""
 
@@ -102,7 +119,7 @@ class Project:
             *(*where, "--set-threads", *threads, "--configfile", "config.yaml", *args),
         ]
 
-    def run(self, *args: str, where: tuple[str, ...] = LOCAL) -> Ran:
+    def run(self, *args: str, where: tuple[str, ...] = LOCAL, timeout_s: float = 300) -> Ran:
         """Run Snakemake and wait for it."""
         start = time.monotonic()
         done = subprocess.run(
@@ -110,10 +127,33 @@ class Project:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=timeout_s,
             check=False,
         )
         return Ran(done.returncode, done.stdout + done.stderr, time.monotonic() - start)
+
+    @contextmanager
+    def running(
+        self, *args: str, where: tuple[str, ...] = LOCAL, env: Mapping[str, str] | None = None
+    ) -> Iterator[Running]:
+        """Snakemake at work while the block runs; killed with its jobs if the block fails."""
+        log = self.folder / f"running-{secrets.token_hex(3)}.log"
+        with (
+            log.open("w") as out,
+            subprocess.Popen(
+                self.command(*args, where=where),
+                cwd=self.folder,
+                env=env,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            ) as process,
+        ):
+            try:
+                yield Running(process, log)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
 
     def run_and_kill(self, after_s: float) -> bool:
         """Run Snakemake and kill it with its jobs after some seconds; False if it was done."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-import os
-import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.workflow.moments import freeze, wait_for
 from tests.workflow.project import EMBED, PRETRAIN, ROOT, Project
 from tests.workflow.slurm_node import missing, single_node
 
@@ -28,7 +26,6 @@ PROFILE = (
     *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"),
     *("--set-resources", "pretrain_patches:runtime=attempt"),
 )
-PATIENCE_S = 240
 
 
 class Cluster:
@@ -71,44 +68,6 @@ def cluster() -> Iterator[Cluster]:
         single_node(Path(folder)) as environment,
     ):
         yield Cluster(environment)
-
-
-def wait_for(happened: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < until, f"never came: {what}"
-        time.sleep(0.05)
-
-
-def processes(project: Project, step: str) -> list[tuple[int, str]]:
-    """The processes that work on a step in a project's folder: number, and the output's stem."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_text().split("\0")
-            if words[1:4] == ["-m", "hipt", step] and (folder / "cwd").samefile(project.folder):
-                found.append((int(folder.name), Path(words[words.index("--out") + 1]).stem))
-        except (OSError, ValueError):
-            continue
-    return found
-
-
-def freeze(project: Project, step: str, when: Callable[[str], bool]) -> tuple[int, str]:
-    """Stop a step's process at the moment when something has happened; it may run 5 ms in between.
-
-    Returns:
-        The stopped process, and the stem of what it makes.
-    """
-    wait_for(lambda: processes(project, step), f"a process of {step}")
-    pid, stem = processes(project, step)[0]
-    os.kill(pid, signal.SIGSTOP)
-    until = time.monotonic() + PATIENCE_S
-    while not when(stem):
-        assert time.monotonic() < until, f"{step} {stem} never came so far"
-        os.kill(pid, signal.SIGCONT)
-        time.sleep(0.005)
-        os.kill(pid, signal.SIGSTOP)
-    return pid, stem
 
 
 def members(project: Project, batch: str) -> list[str]:
@@ -158,25 +117,12 @@ def cancel(cluster: Cluster, project: Project) -> dict[Path, int]:
 def test_through_slurm(cluster: Cluster, cohort: Project, trained: Project, tmp_path: Path):
     project = cohort.copy(tmp_path / "p")
     project.configure(embed=EMBED, pretrain=PRETRAIN)
-    log = tmp_path / "snakemake.log"
-    with (
-        log.open("w") as out,
-        subprocess.Popen(
-            project.command(where=PROFILE),
-            cwd=project.folder,
-            env=cluster.environment,
-            stdout=out,
-            stderr=out,
-        ) as run,
-    ):
-        try:
-            preempted = preempt(cluster, project)
-            limited = run_out_of_time(cluster, project)
-            kept = cancel(cluster, project)
-            run.wait(PATIENCE_S)
-        finally:
-            run.kill()
-    assert run.returncode == 0, log.read_text()
+    with project.running(where=PROFILE, env=cluster.environment) as run:
+        preempted = preempt(cluster, project)
+        limited = run_out_of_time(cluster, project)
+        kept = cancel(cluster, project)
+        ran = run.end()
+    assert ran.rc == 0, ran.text
     assert project.content() == trained.content()
     # the same job, twice started by SLURM
     assert cluster.jobs("segment")[preempted]["JobState"] == "COMPLETED"
