@@ -212,11 +212,21 @@ def _processes() -> Iterator[tuple[int, int]]:
     if "RANK" not in os.environ:
         yield 0, 1
         return
+    _refuse_too_few_gpus(int(os.environ["WORLD_SIZE"]), torch.cuda.device_count())
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield dist.get_rank(), dist.get_world_size()
     finally:
         dist.destroy_process_group()
+
+
+def _refuse_too_few_gpus(processes: int, gpus: int) -> None:
+    """Refuse to wait for ever for a GPU that is not there; without any, the CPU serves them all."""
+    if 0 < gpus < processes:
+        raise HiptError(
+            f"pretrain.processes is {processes}, and this job has {gpus} GPU(s): each process "
+            "needs one; lower it, or give the job more"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -80,6 +80,36 @@ def test_a_lease_ends_with_its_block(tmp_path: Path):
         assert index == 0
 
 
+RANK = """
+import os, sys, time
+from pathlib import Path
+from hipt.io import devices
+devices._WAIT_S = 0.02
+with devices.leased(["gpu-a", "gpu-b", "gpu-c"], Path(sys.argv[1])) as index:
+    (Path(sys.argv[1]) / f"rank-{os.environ['RANK']}").write_text(str(index))
+    while len(list(Path(sys.argv[1]).glob("rank-*"))) < 2:
+        time.sleep(0.02)
+"""
+
+
+def test_each_process_of_torchrun_has_its_own_device(tmp_path: Path):
+    """Three devices, one of them taken by a job beside: the two processes share the others."""
+    script = tmp_path / "rank.py"
+    script.write_text(RANK)
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
+    with leased(["gpu-a", "gpu-b", "gpu-c"], tmp_path) as taken:
+        subprocess.run([*launch, str(script), str(tmp_path)], check=True, timeout=120)
+    chosen = {int(path.read_text()) for path in tmp_path.glob("rank-*")}
+    assert chosen == {0, 1, 2} - {taken}
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_without_a_gpu_it_is_the_cpu():
     with compute_device() as device:

@@ -228,6 +228,13 @@ def test_two_processes_save_when_their_launcher_is_asked_to_stop(
     assert not ready.results.model("vit256").exists()
 
 
+def test_more_processes_than_gpus():
+    with pytest.raises(HiptError, match=r"processes is 4, and this job has 2 GPU"):
+        pretrain._refuse_too_few_gpus(4, 2)
+    for processes, gpus in ((4, 4), (2, 4), (2, 0)):
+        pretrain._refuse_too_few_gpus(processes, gpus)
+
+
 def test_a_corpus_smaller_than_a_batch(ready: Chain):
     ready.values["pretrain"]["patches"]["dino"] = {**DINO, "batch": 5000}
     with pytest.raises(

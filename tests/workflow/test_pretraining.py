@@ -76,6 +76,17 @@ def test_killed_in_training_it_ends_like_an_undisturbed_run(
     assert project.content() == trained.content()
 
 
+def test_two_processes_in_a_rule(cohort: Project, tmp_path: Path):
+    """As on a server with two GPUs; here they share the CPU."""
+    project = cohort.copy(tmp_path / "p")
+    project.configure(embed=EMBED, pretrain=PRETRAIN | {"processes": 2})
+    ran = project.run("--resources", "gpu=2", "--until", "pretrain_patches", "--printshellcmds")
+    assert ran.rc == 0, ran.text
+    assert ran.jobs["pretrain_patches"] == 1
+    assert "--nproc-per-node 2" in ran.text
+    assert read_weights(model(project, "vit256")).metadata["iterations"] == "3"
+
+
 def test_weights_that_are_trained_here_carry_their_recipe(trained: Project):
     metadata = read_weights(model(trained, "vit256")).metadata
     assert {"recipe", "corpus", "slides", "iterations", "mean", "std"} <= metadata.keys()
