@@ -3,6 +3,7 @@
 # make lint    what CI checks besides the tests
 PYTHON ?= python3
 CORES ?= all
+WORKERS ?= auto
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .PHONY: demo test lint docs clean
@@ -12,8 +13,9 @@ demo: .venv/.ready
 	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml
 	@echo "The report: $(CURDIR)/demo/results/report.html"
 
+# A worker per core, and the longest files first; one thread each, since workers share the cores.
 test: .venv/.ready
-	$(RUN) python -m pytest
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.ready
 	$(RUN) ruff check .

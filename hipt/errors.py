@@ -23,8 +23,22 @@ TROUBLE: frozenset[Status] = frozenset({"missing", "unreadable", "no_mpp", "too_
 """The statuses that somebody should look into; the others are a slide's ordinary ends."""
 
 
+_LONGEST = 800
+"""Characters of a sentence that somebody reads, the paths in it included."""
+
+
 class HiptError(Exception):
-    """One sentence: where, what was found, what to do. Ends a command with exit code 2."""
+    """One sentence: where, what was found, what to do. Ends a command with exit code 2.
+
+    Whatever a file held that the sentence quotes, it is one line, and cut in its middle if it is
+    too long: the place stands at its beginning, and what to do at its end.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        text = " ".join(sentence.splitlines())
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+        super().__init__(text)
 
     @classmethod
     def at(
@@ -52,4 +66,4 @@ class SlideError(HiptError):
     def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)
         self.status: Status = status
-        self.reason = reason
+        self.reason = str(self)

@@ -12,6 +12,11 @@ from tests.slidemaker import tissue_picture, write_slide
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole workflows first, SLURM before all: what takes longest must not start last."""
+    items.sort(key=lambda item: ("slurm" not in item.path.name, "workflow" not in item.path.parts))
+
+
 @pytest.fixture(scope="session")
 def tiny_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An Aperio-style slide: 2048 x 1536 px, 0.5 um/px, two levels, tissue in the middle."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -55,17 +55,17 @@ def read_weights(path: Path, which: Which = "teacher") -> Weights:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is odd about a file is said below
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            return Weights(backbone_state(_table(path, checkpoint), which))
+    except HiptError:
+        raise
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
         raise HiptError(
             f"{path}: holds more than tensors and plain values, and is not read, since such a "
             f"file can run code ({reason}); save its state dict alone"
         ) from None
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001 - a damaged file raises errors of many kinds
         raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
-    if not isinstance(checkpoint, Mapping):
-        raise HiptError(f"{path}: holds a {type(checkpoint).__name__}, not a table of tensors")
-    return Weights(backbone_state(checkpoint, which))
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -108,6 +108,13 @@ def _fill(model: nn.Module, file: str | None, seed: int | None, section: str) ->
     weights = read_weights(Path(file))
     load_strictly(model, weights.state, f"{section}.weights: {file}")
     return weights.metadata
+
+
+def _table(path: Path, checkpoint: object) -> Mapping[str, object]:
+    """A checkpoint, if it is a table at all."""
+    if not isinstance(checkpoint, Mapping):
+        raise HiptError(f"{path}: holds a {type(checkpoint).__name__}, not a table of tensors")
+    return checkpoint
 
 
 def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -16,6 +16,9 @@ from hipt.errors import SlideError
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.slides import identity
 
+_MOST_PACKED = 100
+"""Bytes in memory per byte of a file: no compression of vectors comes near it, a bomb is above."""
+
 
 @dataclass(frozen=True)
 class ForeignPatches:
@@ -100,7 +103,9 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r", locking=False) as file:
             yield file
-    except OSError as error:
+    except SlideError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged file raises errors of many kinds
         raise _unusable(path, f"is no HDF5 file that can be read ({error})") from None
 
 
@@ -108,6 +113,10 @@ def _dataset(path: Path, file: Any, name: str) -> Any:  # noqa: ANN401
     """A dataset of a file."""
     if name not in file or not isinstance(file[name], h5py.Dataset):
         raise _unusable(path, f"has no dataset {name} (found: {', '.join(file) or 'nothing'})")
+    if file[name].nbytes > _MOST_PACKED * path.stat().st_size:
+        raise _unusable(
+            path, f"claims {file[name].nbytes:,} bytes of {name}, more than it can hold"
+        )
     return file[name]
 
 

@@ -40,7 +40,7 @@ def kept_facts(shard: Path, fingerprint: str, companions: Sequence[Path] = ()) -
         return None
     try:
         provenance = read_shard_provenance(shard)
-    except (OSError, ValueError, HiptError, pa.ArrowInvalid):
+    except (OSError, ValueError, HiptError, pa.ArrowException):
         return None
     return dict(provenance.facts) if provenance.fingerprint == fingerprint else None
 

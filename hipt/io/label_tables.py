@@ -24,6 +24,9 @@ IDS = ("slide_id", "case_id")
 _MISSING = ("nan", "NaN")
 """What tables write for an empty cell."""
 
+_MOST_UNPACKED = 1 << 30
+"""Bytes of a zipped table: no table of labels is larger, and a bomb is."""
+
 _Rows = Iterator[tuple[int, Sequence[str]]]
 
 
@@ -177,6 +180,8 @@ def _content(file: Path) -> bytes:
         with zipfile.ZipFile(file) as archive:
             files = [one for one in archive.infolist() if not one.is_dir()]
             inside = [one for one in files if not one.filename.startswith("__MACOSX/")]
+            if len(inside) == 1 and inside[0].file_size > _MOST_UNPACKED:
+                raise HiptError(f"{file}: unpacks to {inside[0].file_size:,} bytes; unpack it")
             if len(inside) == 1:
                 return archive.read(inside[0])
     except OSError as error:

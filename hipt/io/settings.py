@@ -40,7 +40,7 @@ def read_settings(step: str, cls: type[S], text: str) -> S:
     if text.lstrip().startswith("{"):
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise HiptError(f"settings of {step}: not readable as JSON: {error}") from None
         return parse(cls, values, f"settings of {step}")
     told = settings(step, resolved(read_config(Path(text))))
@@ -81,7 +81,7 @@ def read_config(path: Path) -> Config:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise HiptError(f"{path}: no such config file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise HiptError(f"{path}: not readable as YAML: {reason}") from None
     return parse(Config, values, str(path))

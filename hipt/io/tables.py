@@ -252,7 +252,7 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
         table = pq.read_table(path)
     except FileNotFoundError:
         raise HiptError(f"{path}: not there; the step that makes it has to run first") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise HiptError(
             f"{path}: not readable as Parquet ({_short(error)}); delete it, and it is made again"
         ) from None
@@ -286,14 +286,13 @@ class PatchEmbeddings:
         """
         try:
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            found, names = self._reader.schema, self._reader.schema.names
         except FileNotFoundError:
             raise HiptError(f"{path}: not there; embed_patches has to run first") from None
-        except (pa.ArrowInvalid, OSError) as error:
-            raise HiptError(
-                f"{path}: not readable as Arrow ({_short(error)}); delete it, and it is made again"
-            ) from None
-        found = self._reader.schema
-        kind = found.field("embedding").type if "embedding" in found.names else None
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise _damaged(path, error) from None
+        self._path = path
+        kind = found.field("embedding").type if "embedding" in names else None
         _refuse_other_schema(path, found, patch_embeddings_schema(getattr(kind, "list_size", 1)))
 
     def __len__(self) -> int:
@@ -306,8 +305,17 @@ class PatchEmbeddings:
         return int(self._reader.schema.field("embedding").type.list_size)
 
     def region(self, index: int) -> pa.RecordBatch:
-        """One region's patches, row-major."""
-        return self._reader.get_batch(index)
+        """One region's patches, row-major.
+
+        Raises:
+            HiptError: if this part of the file is damaged.
+        """
+        try:
+            batch = self._reader.get_batch(index)
+            batch.validate(full=True)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(self._path, error) from None
+        return batch
 
     def grid(self, index: int) -> npt.NDArray[np.float16]:
         """One region's (patches, D) embeddings, row-major."""
@@ -364,6 +372,13 @@ def _kind(field: pa.Field) -> str:
 def _metadata(provenance: Provenance | None) -> dict[str, str] | None:
     """The file metadata that carries a provenance."""
     return None if provenance is None else {KEY: provenance.to_json()}
+
+
+def _damaged(path: Path, error: Exception) -> HiptError:
+    """The sentence for a file of embeddings that cannot be read."""
+    return HiptError(
+        f"{path}: not readable as Arrow ({_short(error)}); delete it, and it is made again"
+    )
 
 
 def _short(error: BaseException) -> str:
