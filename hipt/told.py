@@ -16,6 +16,9 @@ from hipt.recipe import PretrainConfig
 from hipt.section import Section
 from hipt.task_config import FitConfig, Model, TaskConfig
 
+MOST_NAMED = 100
+"""Slides with heatmaps that the report names."""
+
 
 class SegmentSettings(Section):
     """What the segment step is told."""
@@ -190,7 +193,7 @@ class ExportSettings(Section):
 
 
 class ReportSettings(Section):
-    """What the report is told: the whole config, since it shows it."""
+    """What the report is told: the whole config, `shortened`, since it shows it."""
 
     config: Config
 
@@ -228,13 +231,25 @@ def settings(step: str, config: Config) -> Section:
     sections = config.attend, config.slides, config.embed, config.export
     known = {name: value for section in (*sections, config) for name, value in section}
     known |= {
-        "config": config,
+        "config": shortened(config),
         "features": config.embed.patches.features,
         "viewed": tuple(  # only the workflow's own regions have a place on a slide
             _viewed(name, task) for name, task in config.tasks.items() if task.features is None
         ),
     }
     return cls(**{name: known[name] for name in cls.model_fields})
+
+
+def shortened(config: Config) -> Config:
+    """The config as it fits on a command line: of many slides with heatmaps the first are named.
+
+    Only this list grows with the cohort, and Linux takes 128 KiB in one argument.
+    """
+    asked = config.attend.slides
+    if asked == "all" or len(asked) <= MOST_NAMED:
+        return config
+    some = (*asked[:MOST_NAMED], f"... and {len(asked) - MOST_NAMED:,} more")
+    return config.model_copy(update={"attend": config.attend.model_copy(update={"slides": some})})
 
 
 def _viewed(name: str, task: TaskConfig) -> ViewedTask:

@@ -136,9 +136,10 @@ def _improved(counts: Ints, fold: Ints, fixed: Ints, folds: int) -> Ints:
 
     No fold becomes empty: a group that is alone costs nowhere less.
     """
-    found, free = fold.copy(), np.flatnonzero(fixed == FREE)
-    while len(free):
+    found, every = fold.copy(), np.flatnonzero(fixed == FREE)
+    while len(every):
         held = _held(counts, found, folds)
+        free = every[_first_alike(counts[every], found[every])]
         moves = _moves(counts[free], found[free], held)
         swaps = _exchanges(counts[free], found[free], held)
         if min(moves.min(), swaps.min()) >= 0:
@@ -150,6 +151,15 @@ def _improved(counts: Ints, fold: Ints, fixed: Ints, folds: int) -> Ints:
             pair = free[list(np.unravel_index(swaps.argmin(), swaps.shape))]
             found[pair] = found[pair[::-1]]
     return found
+
+
+def _first_alike(counts: Ints, fold: Ints) -> Ints:
+    """Indices, rising, of the first of the groups that are alike and in one fold.
+
+    What one of them can do for a fold all can; pairs of all would be G squared.
+    """
+    alike = np.column_stack([counts, fold])
+    return np.sort(np.unique(alike, axis=0, return_index=True)[1])
 
 
 def _moves(counts: Ints, fold: Ints, held: Ints) -> Ints:

@@ -5,13 +5,13 @@ N cases, D features, E events. Times are months above 0; event is True where it 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg, special
+from scipy import linalg
 
-from hipt.core.kaplan_meier import Events, Floats, checked
+from hipt.core.kaplan_meier import Events, Floats, Ints, checked
 
 Features = npt.NDArray[np.floating[Any]]  # [N, D]
 Ties = Literal["efron", "breslow"]
@@ -24,6 +24,9 @@ MOST_STEPS_WITHOUT_RIDGE = 25
 
 SMALLEST_GAIN = 1e-14
 """What a Newton step promises, in log-likelihood, when it is the last one."""
+
+BLOCK = 128
+"""Cases whose risk sets are summed by one matrix product."""
 
 
 def cox_ridge(
@@ -53,12 +56,12 @@ def cox_ridge(
     if not ridge >= 0:
         raise ValueError(f"ridge must be 0 or more, got {ridge}")
     values = _centred(features)
-    share = _at_risk(*checked(time, event), ties)
-    happened = np.asarray(event, bool)
+    sets = _at_risk(*checked(time, event), ties)
+    values = values[sets.order]
     if values.shape[1] <= len(values):
-        return _maximum(values, happened, share, ridge)
+        return _maximum(values, sets, ridge)
     left, size, right = np.linalg.svd(values, full_matrices=False)
-    return np.asarray(right.T @ _maximum(left * size, happened, share, ridge))
+    return np.asarray(right.T @ _maximum(left * size, sets, ridge))
 
 
 def cox_log_likelihood(
@@ -73,9 +76,9 @@ def cox_log_likelihood(
         coefficients: (D,).
         ties: how events at the same time are treated.
     """
-    share = _at_risk(*checked(time, event), ties)
+    sets = _at_risk(*checked(time, event), ties)
     risk = np.asarray(features, np.float64) @ coefficients
-    return _log_likelihood(risk, np.asarray(event, bool), share)
+    return _log_likelihood(risk[sets.order], sets)
 
 
 def _centred(features: Features) -> Floats:
@@ -86,46 +89,130 @@ def _centred(features: Features) -> Floats:
     return np.where(constant, 0.0, centred)
 
 
-def _at_risk(time: Floats, event: Events, ties: Ties) -> Floats:
-    """[E, N] share with which each case is at risk at each event, 0 to 1.
+class _AtRisk(NamedTuple):
+    """Who is at risk at each event: all cases up to a place, those followed longest first."""
+
+    order: Ints
+    """(N,) cases, the longest followed first."""
+    event: Ints
+    """(E,) places in this order of the cases with an event, rising."""
+    last: Ints
+    """(E,) place of the last case at risk at each."""
+    group: Ints
+    """(T,) where the events of each time begin."""
+    spared: Floats
+    """(E,) share with which an event does not see the events of its time."""
+
+    def of_group(self, values: Floats) -> Floats:
+        """Sums over the events of each time, (E,) or (E, D), at each of them."""
+        return np.repeat(np.add.reduceat(values, self.group), self._sizes, axis=0)
+
+    @property
+    def _sizes(self) -> Ints:
+        """(T,) events of each time."""
+        return np.diff(self.group, append=len(self.event))
+
+
+def _at_risk(time: Floats, event: Events, ties: Ties) -> _AtRisk:
+    """Who is at risk when.
 
     Efron: the first of d events at one time sees all d at risk, the next (d - 1) / d of each, and
     so on. Breslow: all see all.
     """
-    rows = np.flatnonzero(event)
-    share = np.asarray(time[rows, None] <= time, np.float64)
-    if ties == "efron":
-        tied = (time[rows, None] == time) & event  # [E, N]
-        before = np.tril(tied[:, rows], -1).sum(1)
-        share -= tied * (before / tied.sum(1))[:, None]
-    return share
+    order = np.argsort(-time, kind="stable")
+    followed = -time[order]  # rising
+    places = np.flatnonzero(event[order])
+    last = np.searchsorted(followed, followed[places], "right") - 1
+    group = np.flatnonzero(np.diff(last, prepend=-1))
+    found = _AtRisk(order, places, last, group, np.zeros(len(places)))
+    if ties == "breslow":
+        return found
+    together = found.of_group(np.ones(len(places)))
+    before = np.arange(len(places)) - np.repeat(group, found._sizes)
+    return found._replace(spared=before / together)
 
 
-def _log_likelihood(risk: Floats, event: Events, share: Floats) -> float:
+class _Hazards(NamedTuple):
+    """Summed hazards of risk sets, in logarithms: nothing grows too large or too small."""
+
+    upto: Floats
+    """(N,) of all cases up to each place."""
+    own: Floats
+    """(E,) share of each event's own hazard in that of all cases up to its last one."""
+    left: Floats
+    """(E,) share that is left without what ties spare."""
+    at: Floats
+    """(E,) of those at risk at each event."""
+
+
+def _hazards(risk: Floats, sets: _AtRisk) -> _Hazards:
+    """What each event sees.
+
+    Args:
+        risk: (N,) in the order of the sets.
+        sets: who is at risk when.
+    """
+    upto = np.logaddexp.accumulate(risk)
+    own = np.exp(risk[sets.event] - upto[sets.last])
+    left = 1 - sets.spared * sets.of_group(own)
+    return _Hazards(upto, own, left, upto[sets.last] + np.log(left))
+
+
+def _log_likelihood(risk: Floats, sets: _AtRisk) -> float:
     """Sum over events of the risk less the logarithm of the summed hazards."""
-    hazard = special.logsumexp(np.broadcast_to(risk, share.shape), axis=1, b=share)  # (E,)
-    return float(risk[event].sum() - np.sum(hazard))
+    return float(risk[sets.event].sum() - _hazards(risk, sets).at.sum())
 
 
-def _slopes(values: Floats, risk: Floats, event: Events, share: Floats) -> tuple[Floats, Floats]:
-    """(D,) gradient and [D, D] negative second derivatives of the log-likelihood."""
-    hazard = special.logsumexp(np.broadcast_to(risk, share.shape), axis=1, b=share)  # (E,)
-    chance = share * np.exp(np.where(share > 0, risk - hazard[:, None], -np.inf))  # [E, N]
-    expected = chance @ values  # [E, D]
-    gradient = values[event].sum(0) - expected.sum(0)
-    return gradient, (values.T * chance.sum(0)) @ values - expected.T @ expected
+def _slopes(values: Floats, risk: Floats, sets: _AtRisk) -> tuple[Floats, Floats]:
+    """(D,) gradient and [D, D] negative second derivatives of the log-likelihood.
+
+    The chance of each case at each event would be an [E, N] table: only its sums are made, over
+    events for each case, and over cases for each event, of which each risk set adds to the last.
+    """
+    seen = _hazards(risk, sets)
+    spared = (sets.spared / seen.left)[:, None]
+    tied = sets.of_group(seen.own[:, None] * values[sets.event])  # (E, D)
+    expected = _means(values, risk, seen.upto, sets.last) / seen.left[:, None] - spared * tied
+    from_here = np.full(len(risk), -np.inf)
+    from_here[sets.last] = np.log(sets.of_group(1 / seen.left)) - seen.upto[sets.last]
+    chance = np.exp(risk + np.logaddexp.accumulate(from_here[::-1])[::-1])  # (N,) over all events
+    chance[sets.event] -= seen.own * sets.of_group(sets.spared / seen.left)
+    gradient = values[sets.event].sum(0) - expected.sum(0)
+    return gradient, (values.T * chance) @ values - expected.T @ expected
 
 
-def _maximum(values: Floats, event: Events, share: Floats, ridge: float) -> Floats:
+def _means(values: Floats, risk: Floats, upto: Floats, last: Ints) -> Floats:
+    """(E, D) mean of the rows up to a place, weighted by their hazards.
+
+    Args:
+        values: (N, D).
+        risk: (N,).
+        upto: (N,) logarithm of the summed hazards up to each place.
+        last: (E,) the places, rising.
+    """
+    means = np.empty((len(last), values.shape[1]))
+    before, known = np.zeros(values.shape[1]), -np.inf
+    for start in range(0, len(values), BLOCK):
+        rows = slice(start, start + BLOCK)
+        inside = np.tri(len(risk[rows]), dtype=bool)
+        share = np.exp(np.where(inside, risk[rows] - upto[rows, None], -np.inf))
+        here = share @ values[rows] + np.exp(known - upto[rows])[:, None] * before
+        asked = slice(*np.searchsorted(last, [start, start + len(here)]))
+        means[asked] = here[last[asked] - start]
+        before, known = here[-1], upto[rows][-1]
+    return means
+
+
+def _maximum(values: Floats, sets: _AtRisk, ridge: float) -> Floats:
     """(D,) coefficients of the highest penalised likelihood."""
 
     def objective(coefficients: Floats) -> float:
         penalty = 0.5 * ridge * coefficients @ coefficients
-        return _log_likelihood(values @ coefficients, event, share) - float(penalty)
+        return _log_likelihood(values @ coefficients, sets) - float(penalty)
 
     found = np.zeros(values.shape[1])
     for _ in range(MOST_STEPS if ridge else MOST_STEPS_WITHOUT_RIDGE):
-        gradient, curvature = _slopes(values, values @ found, event, share)
+        gradient, curvature = _slopes(values, values @ found, sets)
         gradient = gradient - ridge * found
         curvature[np.diag_indices(len(found))] += ridge
         step = _solve(curvature, gradient)

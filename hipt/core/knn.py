@@ -12,6 +12,9 @@ from scipy.spatial.distance import cdist
 CHUNK = 1024
 """Queries that are compared with all keys at once."""
 
+PAIRS = 4_000_000
+"""Distances that `knn_shares` holds at once, however many keys there are."""
+
 Distance = Literal["euclidean", "cosine"]
 Features = npt.NDArray[np.floating[Any]]  # [N, D]
 Floats = npt.NDArray[np.float64]
@@ -98,11 +101,19 @@ def knn_shares(
     if distance == "cosine":  # of vectors of length 1 it is half the squared Euclidean distance
         asked, known = (_unit(side) for side in (asked, known))
     shares = np.zeros((len(asked), classes))
-    for rows in _chunks(len(asked)):
-        apart = cdist(asked[rows], known, "sqeuclidean")  # (q, N)
-        nearest = np.argsort(apart, axis=1, kind="stable")[:, :k]
+    for rows in _chunks(len(asked), max(1, PAIRS // len(keys))):
+        nearest = _nearest(cdist(asked[rows], known, "sqeuclidean"), k)
         shares[rows] = _votes(labels[nearest], np.ones(nearest.shape), classes) / k
     return shares
+
+
+def _nearest(apart: Floats, k: int) -> Ints:
+    """[q, k] the keys of the smallest distances of each row, of equal ones the first; any order."""
+    nearest = np.argpartition(apart, k - 1, axis=1)[:, :k]
+    farthest = np.take_along_axis(apart, nearest, axis=1).max(1, keepdims=True)
+    tied = np.flatnonzero((apart <= farthest).sum(1) > k)
+    nearest[tied] = np.argsort(apart[tied], axis=1, kind="stable")[:, :k]
+    return nearest
 
 
 def balanced_accuracy(truth: Ints, predicted: Ints) -> float:
@@ -119,9 +130,9 @@ def drawn_evenly(groups: Ints, most: int, seed: int) -> Ints:
     return np.sort(by_group[np.argsort(turn, kind="stable")[:most]])
 
 
-def _chunks(queries: int) -> Iterator[slice]:
+def _chunks(queries: int, most: int = CHUNK) -> Iterator[slice]:
     """Rows that are worked on at once."""
-    return (slice(start, start + CHUNK) for start in range(0, queries, CHUNK))
+    return (slice(start, start + most) for start in range(0, queries, most))
 
 
 def _votes(kinds: Ints, weights: Features, classes: int) -> Floats:

@@ -6,7 +6,8 @@ over weights, and a thousand of them one matrix product. N items, K classes, R r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -22,9 +23,16 @@ from hipt.core.evaluation import (
 )
 from hipt.core.intervals import Difference, Interval
 from hipt.core.kaplan_meier import censoring_survival
+from hipt.core.pairs import Blocks, comparable
 
 CHUNK = 512
-"""Resamples, or events, that are worked on at once."""
+"""Most resamples that are worked on at once."""
+
+HELD = 2**21
+"""Most weights that are held at once: of more items, fewer resamples."""
+
+SUMMED = 32
+"""Resamples whose pairs are summed at once."""
 
 TIED_RISK = 1e-8
 """Risks that differ by no more are equal, as in `survival`."""
@@ -43,7 +51,8 @@ def bootstrap_scores(found: Found, groups: Ints, n_resamples: int, seed: int) ->
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993.
     """
-    parts = [_weighted(found, w) for w in case_weights(groups, n_resamples, seed)]
+    score = _scorer(found)
+    parts = [score(w) for w in case_weights(groups, n_resamples, seed)]
     return {name: np.concatenate([part[name] for part in parts]) for name in metrics_of(found)}
 
 
@@ -52,14 +61,15 @@ def case_weights(groups: Ints, n_resamples: int, seed: int) -> Iterator[Floats]:
 
     Args:
         groups: (N,) case of each item.
-        n_resamples: R, in parts of at most `CHUNK`.
+        n_resamples: R, in parts of at most `CHUNK`, and `HELD` weights.
         seed: same seed, same draws.
     """
     _, place = np.unique(groups, return_inverse=True)
     cases = int(place.max()) + 1
     rng = np.random.default_rng(seed)
-    for start in range(0, n_resamples, CHUNK):
-        rows = min(CHUNK, n_resamples - start)
+    most = max(1, min(CHUNK, HELD // len(groups)))
+    for start in range(0, n_resamples, most):
+        rows = min(most, n_resamples - start)
         drawn = [np.bincount(rng.integers(cases, size=cases), minlength=cases) for _ in range(rows)]
         yield np.array(drawn, np.float64)[:, place]
 
@@ -95,11 +105,12 @@ def difference(value: float, one: Floats, other: Floats, level: float = 0.95) ->
     return Difference(value, low, high, p, used)
 
 
-def _weighted(found: Found, weight: Floats) -> dict[str, Floats]:
-    """Scores under [r, N] weights."""
+def _scorer(found: Found) -> Callable[[Floats], dict[str, Floats]]:
+    """What gives the scores under [r, N] weights."""
     if isinstance(found, Classified):
-        return _classified(found, weight)
-    return _followed(found, weight)
+        return partial(_classified, found)
+    pairs = tuple(comparable(found.time, found.event, found.risk, TIED_RISK))
+    return partial(_followed, found, pairs)
 
 
 def _classified(found: Classified, weight: Floats) -> dict[str, Floats]:
@@ -142,21 +153,32 @@ def _area(positive: Events, score: Floats, weight: Floats) -> Floats:
     return _share((true * below).sum(1), true.sum(1) * false.sum(1))
 
 
-def _followed(found: Followed, weight: Floats) -> dict[str, Floats]:
+def _followed(found: Followed, pairs: Sequence[Blocks], weight: Floats) -> dict[str, Floats]:
     """Concordances under [r, N] weights: pairs in the right order by pairs, for each event."""
-    time, risk = found.time, found.risk
     inverse = _inverse_censoring(found)
-    right, all_pairs = np.zeros((2, len(weight))), np.zeros((2, len(weight)))
-    events = np.flatnonzero(found.event)
-    for rows in np.array_split(events, len(events) // CHUNK + 1):
-        later = (time[rows, None] < time) | ((time[rows, None] == time) & ~found.event)  # [e, N]
-        gap = risk[rows, None] - risk
-        better = later * np.where(np.abs(gap) <= TIED_RISK, 0.5, gap > 0)
-        for counts, pairs in ((right, better), (all_pairs, later.astype(np.float64))):
-            per_event = (weight @ pairs.T) * weight[:, rows]  # [r, e]
-            counts += per_event.sum(1), per_event @ inverse[rows]
-    values = [*_share(right, all_pairs), _dynamic_auc(found, weight)]
+    shares = [_concordances(pairs, inverse, rows) for rows in _slices(weight)]
+    values = [*np.concatenate(shares, axis=1), _dynamic_auc(found, weight)]
     return dict(zip(metrics_of(found), values, strict=True))
+
+
+def _slices(weight: Floats) -> Iterator[Floats]:
+    """[N, r] weights of a few resamples each: what is summed at once stays in the cache."""
+    for start in range(0, len(weight), SUMMED):
+        yield np.ascontiguousarray(weight[start : start + SUMMED].T)
+
+
+def _concordances(pairs: Sequence[Blocks], inverse: Floats, weight: Floats) -> Floats:
+    """[2, r] share of pairs in the right order, ties half: all alike, and by (N,) weights."""
+    right, total = np.zeros((2, 2, weight.shape[1]))
+    below = np.zeros((len(weight) + 1, weight.shape[1]))
+    for blocks in pairs:
+        np.cumsum(weight[blocks.order], axis=0, out=below[1:])
+        before, own = below[blocks.first], weight[blocks.event]  # [e, r]
+        better = (below[blocks.lower] + below[blocks.tied]) / 2 - before
+        for sums, counted in ((right, better), (total, below[blocks.last] - before)):
+            counted *= own
+            sums += counted.sum(0), inverse[blocks.event] @ counted
+    return _share(right, total)
 
 
 def _dynamic_auc(found: Followed, weight: Floats) -> Floats:

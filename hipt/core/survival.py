@@ -20,9 +20,7 @@ from hipt.core.kaplan_meier import (
     kaplan_meier,
     step_value,
 )
-
-CHUNK = 512
-"""Events that are compared with all cases at once."""
+from hipt.core.pairs import comparable
 
 
 class Concordance(NamedTuple):
@@ -183,14 +181,12 @@ def _pairs(time: Floats, event: Events, risk: Floats, tied_tol: float) -> Ints:
     time, event = checked(time, event)
     risk = _finite(risk, time)
     counts = np.zeros((len(time), 4), np.int64)
-    for rows in np.array_split(np.flatnonzero(event), len(time) // CHUNK + 1):
-        same_time = (time[rows, None] == time) & ~event  # [rows, N]
-        comparable = (time[rows, None] < time) | same_time
-        gap = risk[rows, None] - risk
-        tied = comparable & (np.abs(gap) <= tied_tol)
-        higher = comparable & ~tied & (gap > 0)
-        lower = comparable & ~tied & (gap < 0)
-        counts[rows] = np.stack([m.sum(1) for m in (higher, lower, tied, same_time)], axis=1)
+    for blocks in comparable(time, event, risk, tied_tol):
+        higher, tied = blocks.lower - blocks.first, blocks.tied - blocks.lower
+        counts[blocks.event, :3] += np.stack([higher, blocks.last - blocks.tied, tied], axis=1)
+    ended = np.sort(time[~event])
+    sides = [np.searchsorted(ended, time[event], side) for side in ("left", "right")]
+    counts[event, 3] = sides[1] - sides[0]
     return counts
 
 

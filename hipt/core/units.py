@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.core.evaluation import Classified, Events, Floats, Followed, Ints
-from hipt.core.resampled import CHUNK, TIED_RISK
+from hipt.core.pairs import comparable
+from hipt.core.resampled import TIED_RISK
 
 F = TypeVar("F", Classified, Followed)
 
@@ -76,14 +77,26 @@ def misordered(time: Floats, event: Events, risk: Floats) -> Misordered:
         risk: (N,) comparable with each other.
     """
     counts = np.zeros((4, len(time)))
-    events = np.flatnonzero(event)
-    for rows in np.array_split(events, len(events) // CHUNK + 1):
-        longer = (time[rows, None] < time) | ((time[rows, None] == time) & ~event)  # [e, N]
-        gap = risk[rows, None] - risk
-        wrong = longer * np.where(np.abs(gap) <= TIED_RISK, 0.5, gap < 0)
-        counts[0, rows], counts[1, rows] = longer.sum(1), wrong.sum(1)
-        counts[2:] += longer.sum(0), wrong.sum(0)
+    for blocks in comparable(time, event, risk, TIED_RISK):
+        higher, tied = blocks.last - blocks.tied, blocks.tied - blocks.lower
+        counts[:2, blocks.event] += blocks.last - blocks.first, higher + tied / 2
+        met, tied_or_higher, only_higher = (
+            _within(start, blocks.last, blocks.order)
+            for start in (blocks.first, blocks.lower, blocks.tied)
+        )
+        counts[2:] += met, (tied_or_higher + only_higher) / 2
     return Misordered(*counts)
+
+
+def _within(start: Ints, stop: Ints, order: Ints) -> Ints:
+    """(N,) how many ranges of places each unit is in, by unit; `order` has the unit of a place."""
+    places = np.arange(len(order))
+    inside = np.searchsorted(np.sort(start), places, "right") - np.searchsorted(
+        np.sort(stop), places, "right"
+    )
+    found = np.empty(len(order), np.int64)
+    found[order] = inside
+    return found
 
 
 def worst_early(pairs: Misordered, most: int) -> Ints:

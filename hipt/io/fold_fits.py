@@ -37,7 +37,7 @@ class TaskData:
 
     units: Units
     bags: Sequence[Tensor]
-    """Per unit (m, D) regions, or (m, T, C) grids of patches."""
+    """Per unit (m, D) regions, their (1, D) mean for `linear`, or (m, T, C) grids of patches."""
     positions: Sequence[Tensor] | None
 
     @property
@@ -74,6 +74,9 @@ def read_task_data(units: Units, model: str, features: str | None, slides: Path)
     if model != LINEAR and MODELS[model].grids:
         return TaskData(units, GridBags(units, Results(slides.parent)), None)
     source = features_of(features, slides)
+    if model == LINEAR:  # one unit's regions in memory at a time
+        bags = (torch.from_numpy(bag(source, names).vectors) for names in units.slides)
+        return TaskData(units, [one.double().mean(0, keepdim=True) for one in bags], None)
     found = [bag(source, names) for names in units.slides]
     placed = [torch.from_numpy(one.positions) for one in found if one.positions is not None]
     return TaskData(

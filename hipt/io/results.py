@@ -38,6 +38,11 @@ class Results:
         return self.root / "batches.csv"
 
     @property
+    def mapped(self) -> Path:
+        """Which slides get heatmaps."""
+        return self.root / "mapped.csv"
+
+    @property
     def slides(self) -> Path:
         """The slide table."""
         return self.root / "slides.parquet"

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import glob
 import hashlib
+import itertools
 import json
 import os
 import secrets
@@ -34,46 +34,76 @@ def whole(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it on success and removed on failure.
 
     A reader sees the old file or the new one, never a part; two writers do not meet. What a killed
-    writer of the same file left is removed.
+    writer of the same file left is used again or removed. The folder is never listed: that would
+    take a time that grows with the square of the files in it.
 
     Raises:
         OSError: what writing raised; on a full disk it names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
     held, part = _held_part(path)
-    try:
-        with held:
+    with held:
+        try:
             yield part
             with part.open("rb") as written:
                 os.fsync(written.fileno())
-            part.replace(path)
-    except OSError as error:
-        if error.errno in NO_SPACE:
-            error.filename = str(path)
-        raise
-    finally:
-        part.unlink(missing_ok=True)
+            part.replace(path)  # from here on its name is free for another writer
+        except BaseException as error:
+            part.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.errno in NO_SPACE:
+                error.filename = str(path)
+            raise
 
 
 def _held_part(path: Path) -> tuple[IO[bytes], Path]:
-    """A new part of a file, locked so that nobody sweeps it away."""
-    while True:
-        part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
-        held = part.open("xb")
-        with suppress(OSError):  # a file system without locks: then nothing is ever swept
-            fcntl.flock(held, fcntl.LOCK_EX)
-        if os.fstat(held.fileno()).st_nlink:
+    """The first of a file's numbered parts that no living writer holds, empty and locked."""
+    for number in itertools.count():
+        part = _numbered(path, number)
+        try:
+            held = part.open("ab")
+        except PermissionError:
+            if part.exists():  # another user's
+                continue
+            raise
+        try:
+            locked = _locked(held, part)
+        except OSError:  # a file system without locks: then no part is ever taken from its writer
+            held.close()
+            part.unlink(missing_ok=True)
+            part = _numbered(path, secrets.token_hex(4))
+            return part.open("xb"), part
+        if locked:
+            held.truncate(0)
+            _sweep(path, number + 1)
             return held, part
-        held.close()  # swept by another writer before the lock
+        held.close()
+    raise AssertionError("numbers do not end")
 
 
-def _sweep(path: Path) -> None:
-    """Remove parts of a file whose writers are dead: a living writer holds a lock on its own."""
-    for part in path.parent.glob(f".{glob.escape(path.stem)}.*.part{path.suffix}"):
-        with suppress(OSError), part.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            part.unlink()
+def _numbered(path: Path, number: int | str) -> Path:
+    """One of the parts of a file."""
+    return path.with_name(f".{path.stem}.{number}.part{path.suffix}")
+
+
+def _locked(held: IO[bytes], part: Path) -> bool:
+    """Whether an open part could be locked, and still has its name."""
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    try:
+        return os.path.samestat(part.stat(), os.fstat(held.fileno()))
+    except FileNotFoundError:  # renamed or removed by another writer before the lock
+        return False
+
+
+def _sweep(path: Path, number: int) -> None:
+    """Remove the parts from a number on whose writers are dead, as far as numbers follow."""
+    while (part := _numbered(path, number)).exists():
+        with suppress(OSError), part.open("ab") as held:
+            if _locked(held, part):
+                part.unlink()
+        number += 1
 
 
 def fingerprint(**facts: object) -> str:

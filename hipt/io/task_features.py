@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -19,6 +20,9 @@ from hipt.io.tables import SLIDES, matrix, read_provenance, read_table
 
 APART = 1000.0
 """Region sides between the slides of one case: none is another's neighbour."""
+
+RECENT = 32
+"""Slides whose regions are kept: those of one case, in nearly all cohorts."""
 
 Vectors = npt.NDArray[np.float32]  # [M, D]
 
@@ -70,6 +74,29 @@ class OwnFeatures:
         table = read_table(self._results.shard("embed_regions", slide_id))
         corners = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], 1)
         return SlideRegions(np.array(matrix(table["embedding"])), places(corners))
+
+
+class RecentFeatures:
+    """Features of which the slides that were asked for last are kept.
+
+    All folds of all models ask for the regions of one slide before they come to the next.
+    """
+
+    def __init__(self, features: Features) -> None:
+        self._features = features
+        self._regions = lru_cache(RECENT)(features.regions)
+
+    def slides(self) -> Sequence[str]:
+        """The slides that have regions, rising."""
+        return self._features.slides()
+
+    def source(self, slide_id: str) -> str:
+        """A name of the slide's content."""
+        return self._features.source(slide_id)
+
+    def regions(self, slide_id: str) -> SlideRegions:
+        """A slide's regions; nobody may change them."""
+        return self._regions(slide_id)
 
 
 class FileFeatures:

@@ -19,7 +19,7 @@ from torch import Tensor
 from hipt.errors import HiptError
 from hipt.io.fold_files import FoldFit, read_fold
 from hipt.io.results import Results
-from hipt.io.task_features import OwnFeatures, bag
+from hipt.io.task_features import Features, OwnFeatures, RecentFeatures, bag
 from hipt.io.task_units import TEST, Units, read_units
 from hipt.nn.attribution import answer_gradients
 from hipt.nn.mil import MODELS, build, pad
@@ -38,7 +38,7 @@ class TaskView:
     model: str
     units: Units
     fits: Sequence[FoldFit]
-    features: OwnFeatures
+    features: Features
 
     @property
     def name(self) -> str:
@@ -183,7 +183,7 @@ def task_views(tasks: Sequence[ViewedTask], slides: Path) -> Iterator[TaskView]:
     Raises:
         HiptError: if a table or a fit is missing or damaged.
     """
-    results, features = Results(slides.parent), OwnFeatures(slides)
+    results, features = Results(slides.parent), RecentFeatures(OwnFeatures(slides))
     for task in tasks:
         units = read_units(results.task(task.name, "folds.parquet"))
         for model in task.models:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from hipt.io.headers import read_plan
 from hipt.io.heat_maps import AVERAGE, SlideMaps, draw, draw_closer
 from hipt.io.indices import BatchRun, Row, kept_facts, read_index
 from hipt.io.map_tables import COLUMNS, companions, listed
+from hipt.io.mapped import read_mapped
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import Provenance, fingerprint
@@ -42,7 +43,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def run(
-    regions: Path, out: Path, cfg: AttendSettings, chosen: Sequence[str] | None, threads: int
+    regions: Path, out: Path, cfg: AttendSettings, chosen: Collection[str] | None, threads: int
 ) -> None:
     """Map the chosen slides of one batch: tables and pictures, then the batch's index.
 
@@ -211,8 +212,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Command line: the embed_regions index, the settings, the slides, the index to make."""
     parser = step_parser(STEP, __doc__)
     parser.add_argument("--regions", type=Path, required=True, help="the embed_regions index")
-    parser.add_argument("--slides", nargs="*", help="slide_ids; without: all of the batch")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--slides", nargs="*", help="slide_ids; without: all of the batch")
+    chosen.add_argument("--listed", type=Path, help="a CSV with the slide_ids of all batches")
     parser.add_argument("--threads", type=int, default=1, help="threads to compute with")
     args = parser.parse_args(argv)
     cfg = read_settings(STEP, AttendSettings, args.cfg)
-    run(args.regions, args.out, cfg, args.slides, args.threads)
+    slides = read_mapped(args.listed) if args.listed else args.slides
+    run(args.regions, args.out, cfg, slides, args.threads)

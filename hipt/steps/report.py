@@ -72,6 +72,12 @@ ADVICE: Mapping[Status, str] = {
 }
 """What to do about a slide that ended so; in the order in which they are listed."""
 
+SHOWN = ("slide_id", "status", "regions", "tissue_mm2")
+"""What is said of a slide below its picture."""
+
+LOOKED_AT = ("slide_id", "case_id", "path", "mpp", "read_mpp")
+"""What has to be known of a slide to show parts of it: of every slide, so nothing else."""
+
 COLUMNS = (
     ("slide_id", "Slide", "text", True),
     ("case_id", "Case", "text", True),
@@ -107,7 +113,7 @@ def run(slides: Path, out: Path, cfg: ReportSettings) -> None:
     """Write the page."""
     results, config = Results(slides.parent), cfg.config
     table = _read(slides, results)
-    available = _available(table, results)
+    available, fine = _available(table, results), _in_order(table)
     pictures = list(_pictures(available[: config.report.overviews]))
     facts = {
         "title": config.report.title,
@@ -121,10 +127,10 @@ def run(slides: Path, out: Path, cfg: ReportSettings) -> None:
         "pictures": pictures,
         "available": len(available),
         "trainings": list(trainings(config, results)),
-        "neighbours": list(neighbours(_in_order(table), results, config.tile)),
+        "neighbours": list(neighbours(fine, results, config.tile)),
         "probes": list(_probes(results, config)),
         "tasks": list(tasks(config, results)),
-        "attention": attention(_in_order(table), config, results),
+        "attention": attention(fine, config, results),
         "encoders": list(_encoders(table, results, config)),
         "software": _software(),
         "steps": VERSION,
@@ -199,7 +205,8 @@ def _telling(table: pl.DataFrame, name: str) -> bool:
 
 def _available(table: pl.DataFrame, results: Results) -> list[tuple[dict[str, Any], Path]]:
     """Slides that have an overview, and it: troubled ones first, then those with most regions."""
-    there = {path for step in ("segment", "tile") for path in (results.root / step).glob("*.jpg")}
+    steps = ("tile", "segment")
+    there = {step: {path.name for path in (results.root / step).glob("*.jpg")} for step in steps}
     order = table.filter(pl.col("tissue_mm2").is_not_null()).sort(
         pl.col("status").is_in(list(TROUBLE)),
         pl.col("status") != "ok",
@@ -209,12 +216,12 @@ def _available(table: pl.DataFrame, results: Results) -> list[tuple[dict[str, An
         maintain_order=True,
     )
     found = []
-    for row in order.to_dicts():
-        steps = ["segment"] if row["regions"] is None else ["tile", "segment"]
-        paths = (results.overview(step, row["slide_id"]) for step in steps)
-        path = next((path for path in paths if path in there), None)
-        if path:
-            found.append((row, path))
+    for row in order.select(SHOWN).iter_rows(named=True):
+        for step in steps[1:] if row["regions"] is None else steps:
+            path = results.overview(step, row["slide_id"])
+            if path.name in there[step]:
+                found.append((row, path))
+                break
     return found
 
 
@@ -227,7 +234,7 @@ def _pictures(available: Sequence[tuple[dict[str, Any], Path]]) -> Iterator[dict
 
 def _in_order(table: pl.DataFrame) -> list[dict[str, Any]]:
     """The slides that went through every step, case by case."""
-    return table.filter(status="ok").sort("case_id", "slide_id").to_dicts()
+    return table.filter(status="ok").sort("case_id", "slide_id").select(LOOKED_AT).to_dicts()
 
 
 def _probes(results: Results, config: Config) -> Iterator[dict[str, Any]]:

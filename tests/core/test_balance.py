@@ -146,3 +146,21 @@ def test_too_few_groups_are_refused():
 
 def test_deviation_counts_too_many_and_too_few():
     assert deviation(np.array([[3, 0], [1, 2]]), np.array([0, 1]), 2) == 1 + 1 + 1 + 1
+
+
+def test_groups_that_are_alike_are_compared_once(monkeypatch: pytest.MonkeyPatch):
+    """Cases without a site are groups of their own, thousands of them."""
+    compared = []
+    plain = balance._exchanges
+
+    def counted(counts: np.ndarray, *where: np.ndarray) -> np.ndarray:
+        compared.append(len(counts))
+        return plain(counts, *where)
+
+    monkeypatch.setattr(balance, "_exchanges", counted)
+    counts = np.vstack([np.eye(2, dtype=int)[np.arange(3000) % 2], [[7, 40], [90, 3]]])
+    fixed = np.full(len(counts), FREE)
+    fold = deal_greedily(counts, fixed, 4)
+    assert deviation(counts, fold, 4) == deviation(counts, deal(counts, fixed, 4).fold, 4)
+    assert compared
+    assert max(compared) <= 4 * 2 + 2

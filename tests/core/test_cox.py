@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
+from hipt.core import cox
 from hipt.core.cox import Ties, cox_log_likelihood, cox_ridge
 from tests.core.survival_reference import expected, random_cases, table
 
@@ -180,3 +182,28 @@ def test_rossi_as_r(shared_dir: Path, ties: Ties):
         assert gained == pytest.approx(
             reference["coxph_efron_likelihood_ratio_statistic"], abs=0.01
         )
+
+
+@pytest.mark.parametrize("block", [1, 3, 1000])
+def test_blocks_do_not_change_the_maximum(block: int, monkeypatch: pytest.MonkeyPatch):
+    time, event, _ = random_cases(4, 150)
+    features = np.random.default_rng(4).normal(size=(150, 3))
+    found = cox_ridge(features, time, event, 1.0)
+    monkeypatch.setattr(cox, "BLOCK", block)
+    assert cox_ridge(features, time, event, 1.0) == pytest.approx(found, abs=1e-12)
+
+
+def held(cases: int) -> int:
+    """Bytes that a fit holds at most."""
+    rng = np.random.default_rng(cases)
+    features, time = rng.normal(size=(cases, 4)), rng.exponential(size=cases) + 0.1
+    tracemalloc.start()
+    cox_ridge(features, time, rng.random(cases) < 0.5, 1.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_memory_grows_with_the_cases_and_not_with_their_pairs():
+    held(100)
+    assert held(4000) < 5 * held(1000)

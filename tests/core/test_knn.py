@@ -185,3 +185,21 @@ def test_groups_give_as_many_as_the_others_or_all_that_they_have(
 def test_another_seed_draws_others():
     groups = np.zeros(1000, np.int64)
     assert drawn_evenly(groups, 10, 0).tolist() != drawn_evenly(groups, 10, 1).tolist()
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.integers(0, 10**6), st.integers(2, 30), st.sampled_from(["euclidean", "cosine"]))
+def test_of_equally_near_keys_the_first_vote_however_few_are_compared_at_once(
+    seed: int, n: int, distance: Distance
+):
+    rng = np.random.default_rng(seed)
+    keys, queries = (rng.integers(-1, 2, (size, 2)).astype(float) for size in (n, 7))
+    labels, k = rng.integers(3, size=n), int(rng.integers(1, n + 1))
+    whole = knn_shares(queries, keys, labels, k, 3, distance)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(knn, "PAIRS", 2 * n)
+        assert (knn_shares(queries, keys, labels, k, 3, distance) == whole).all()
+    if distance == "euclidean":
+        for query, shares in zip(queries, whole, strict=True):
+            first = np.argsort(((keys - query) ** 2).sum(1), kind="stable")[:k]
+            assert (shares == np.bincount(labels[first], minlength=3) / k).all()

@@ -50,6 +50,14 @@ def test_parts_do_not_change_the_draws(monkeypatch: pytest.MonkeyPatch):
     assert whole.shape == (20, N)
 
 
+def test_many_items_are_weighted_in_few_resamples_at_once(monkeypatch: pytest.MonkeyPatch):
+    whole = np.concatenate(list(case_weights(GROUPS, 20, 5)))
+    monkeypatch.setattr(resampled, "HELD", 6 * N)
+    parts = list(case_weights(GROUPS, 20, 5))
+    assert [len(part) for part in parts] == [6, 6, 6, 2]
+    assert (np.concatenate(parts) == whole).all()
+
+
 def test_what_cannot_be_told_is_no_number():
     y = np.array([0, 0, 0, 1])
     found = bootstrap_scores(Classified(y, np.eye(2)[y]), np.arange(4), 50, 0)

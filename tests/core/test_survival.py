@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.core import survival
 from hipt.core.survival import bin_of, cumulative_dynamic_auc, harrell_c, time_bins, uno_c
 from tests.core.survival_reference import expected, random_cases, table
 
@@ -101,9 +100,7 @@ def loop_uncensored(time: np.ndarray, event: np.ndarray, at: float) -> float:
 @given(SEEDS, st.integers(2, 30))
 def test_harrell_as_a_loop(seed: int, n: int):
     time, event, risk = random_cases(seed, n)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(survival, "CHUNK", 4)
-        found = harrell_c(time, event, risk)
+    found = harrell_c(time, event, risk)
     assert found.value == pytest.approx(loop_c(time, event, risk, np.ones(n)), nan_ok=True)
     flipped = harrell_c(time, event, -risk)
     assert (flipped.concordant, flipped.discordant) == (found.discordant, found.concordant)

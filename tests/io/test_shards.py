@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -96,6 +97,67 @@ def test_a_part_that_is_being_written_is_not_swept(tmp_path: Path):
     with whole(path) as part:
         part.write_text("newer")
     assert names(tmp_path) == ["[a].png"]
+
+
+def test_all_parts_of_dead_writers_are_swept(tmp_path: Path):
+    path = tmp_path / "a.png"
+    writers = [half_written(path) for _ in range(3)]
+    assert len(names(tmp_path)) == 3
+    killed(writers[0])
+    killed(writers[2])
+    with whole(path) as part:
+        assert part.read_bytes() == b""
+        part.write_text("new")
+    assert len(names(tmp_path)) == 2  # the file, and the part of the writer that lives
+    killed(writers[1])
+    with whole(path) as part:
+        part.write_text("newer")
+    assert names(tmp_path) == ["a.png"]
+    assert path.read_text() == "newer"
+
+
+LISTER = """
+import sys
+from pathlib import Path
+from hipt.io.shards import whole
+listed = []
+def hear(event, args):
+    if event in ("os.listdir", "os.scandir"):
+        listed.append(args)
+folder = Path(sys.argv[1])
+sys.addaudithook(hear)
+list(folder.iterdir())
+assert len(listed) == 1, "nothing is heard"
+for number in range(20):
+    with whole(folder / f"{number}.png") as part:
+        part.write_text("x")
+print(len(listed) - 1)
+"""
+
+
+def test_writing_a_file_lists_no_folder(tmp_path: Path):
+    """Else ten thousand slides would list a folder of ten thousand files ten thousand times."""
+    done = subprocess.run(
+        [sys.executable, "-c", LISTER, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "0"
+    assert len(names(tmp_path)) == 20
+
+
+def test_a_disk_without_locks_has_parts_that_nobody_shares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    path = tmp_path / "a.png"
+    with whole(path) as one, whole(path) as other:
+        assert one != other
+        one.write_text("1")
+        other.write_text("2")
+    assert names(tmp_path) == ["a.png"]
+    assert path.read_text() == "1"
 
 
 def test_two_writers_do_not_meet(tmp_path: Path):

@@ -12,11 +12,14 @@ import shapely.geometry
 import torch
 
 from hipt.config import Config, RegionEncoderConfig
+from hipt.errors import HiptError
 from hipt.io.checkpoints import load_region_encoder
 from hipt.io.fold_files import read_fold
 from hipt.io.images import read_rgb
+from hipt.io.mapped import write_mapped
 from hipt.io.tables import PatchEmbeddings, matrix, read_table
 from hipt.io.task_units import TEST, read_units
+from hipt.io.task_views import task_views
 from hipt.nn.mil import build, pad
 from hipt.steps import agreement, attend
 from hipt.told import settings
@@ -181,6 +184,41 @@ def test_only_the_chosen_slides_are_mapped(chain: Chain, made: Path):
     attend.run(chain.results.index("embed_regions", "b0000"), out, cfg, ["s0", "s6"], 1)
     assert read_table(out)["slide_id"].to_pylist() == ["s0", "s6"]
     assert not chain.results.shard("attend", "s1").exists()
+
+
+def test_slides_of_many_batches_are_listed_in_a_file(chain: Chain, made: Path):
+    cohort(chain, made, fitted=False)
+    cfg = settings("attend", Config.model_validate(chain.values)).model_dump_json()
+    index = [str(chain.results.index(step, "b0000")) for step in ("embed_regions", "attend")]
+    command = ["--regions", index[0], "--cfg", cfg, "--out", index[1], "--listed"]
+    mapped = chain.results.mapped
+    write_mapped(mapped, ["other", "s6", "s0"])
+    attend.main([*command, str(mapped)])
+    assert read_table(Path(index[1]))["slide_id"].to_pylist() == ["s0", "s6"]
+    mapped.write_text("slide\ns0\n")
+    with pytest.raises(HiptError, match=r"mapped.csv: is not the list .* start with `snakemake`"):
+        attend.main([*command, str(mapped)])
+
+
+def test_a_slides_regions_are_read_once_for_all_folds_and_models(
+    chain: Chain, made: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = cohort(chain, made, fitted=True)
+    read: list[str] = []
+
+    def counted(path: Path, *schema: object) -> object:
+        read.append(path.stem)
+        return read_table(path, *schema)
+
+    monkeypatch.setattr("hipt.io.task_features.read_table", counted)
+    cfg = settings("attend", config)
+    views = list(task_views(cfg.viewed, chain.results.slides))
+    assert len(views) == 4
+    read.clear()
+    for view in views:
+        view.attention("s3")
+        view.gradients("s3")
+    assert sorted(read) == ["s2", "s3"]  # both slides of the case
 
 
 def test_agreement_is_the_auc_of_each_map(chain: Chain, made: Path, tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -15,17 +16,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from hipt.config import Config
 from hipt.core.metrics import auc
 from hipt.core.survival import harrell_c
 from hipt.errors import HiptError
 from hipt.io.fold_files import read_fold
+from hipt.io.fold_fits import FoldFitter, read_task_data
 from hipt.io.tables import read_table, vectors
 from hipt.io.task_tables import EPOCHS
 from hipt.io.task_units import TEST, read_units
+from hipt.section import parse
 from hipt.steps import fit, split
-from hipt.told import task_settings
+from hipt.told import FitSettings, task_settings
 
 CASES, REGIONS, DIM = 90, 5, 12
 QUICK = {"epochs": 15, "lr": 3e-3, "batch": 4}
@@ -197,6 +201,22 @@ def test_what_a_fold_keeps(tmp_path: Path):
         mine = [row for row in epochs if row["fold"] == k]
         chosen = next(row for row in mine if row["chosen"])
         assert chosen["validation_loss"] == min(row["validation_loss"] for row in mine)
+
+
+def test_the_baseline_holds_one_vector_per_unit(tmp_path: Path):
+    task = FittedTask(tmp_path)
+    table = Path(task.split()[1])
+    units = read_units(task.folds)
+    data, whole = (
+        read_task_data(units, model, task.values["features"], table) for model in ("linear", "mean")
+    )
+    assert [tuple(one.shape) for one in data.bags] == [(1, DIM)] * CASES
+    assert {len(one) for one in whole.bags} == {REGIONS}
+    cfg = parse(FitSettings, json.loads(task.told("fit")), "fit")
+    one, other = (
+        FoldFitter(read, cfg, "linear", 1.0, torch.device("cpu")).fit(0) for read in (data, whole)
+    )
+    assert torch.equal(one.logits, other.logits)
 
 
 def test_a_fraction_trains_with_less_and_tests_the_same(tmp_path: Path):

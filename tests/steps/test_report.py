@@ -164,6 +164,21 @@ def test_pictures_troubled_first_and_no_more_than_asked_for(tmp_path: Path):
     assert "2 of 3 slides with a picture" in text
 
 
+def test_of_every_slide_only_what_is_needed_is_held_beside_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Whole rows of a large cohort, thrice, would be most of the report's memory."""
+    held: list[dict[str, Any]] = []
+
+    def kept(slides: list[dict[str, Any]], *_: object) -> None:
+        held.extend(slides)
+
+    monkeypatch.setattr(report, "attention", kept)
+    page(tmp_path, [row(i) for i in range(5)])
+    assert len(held) == 5
+    assert {tuple(one) for one in held} == {("slide_id", "case_id", "path", "mpp", "read_mpp")}
+
+
 def test_costs_are_those_of_the_benchmarks(tmp_path: Path):
     folder = tmp_path / "benchmarks" / "segment"
     folder.mkdir(parents=True)

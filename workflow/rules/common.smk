@@ -17,8 +17,10 @@ from hipt.io.batches import read_ledger, updated, write_ledger
 from hipt.io.digests import remember_sha256, weights_identity
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.labels import label_maps, slide_labels, target_maps
+from hipt.io.mapped import write_mapped
 from hipt.io.models import resolved, trained
 from hipt.io.results import Results
+from hipt.io.shards import fingerprint
 from hipt.io.sheets import read_sheet, refuse_unknown
 from hipt.steps import VERSION
 
@@ -44,9 +46,13 @@ try:
     CONFIG = resolved(ASKED)
     RESULTS = Results(Path(CONFIG.results))
     SHEET = read_sheet(Path(CONFIG.slides.sheet), CONFIG.slides.root, CONFIG.slides.case_from)
+    _before = read_ledger(RESULTS.batches)
+    # On a cluster every job reads the workflow again. There the digests that the run wrote down at
+    # its start hold: asking for every slide's file once per job would swamp a network disk.
+    _digest_of = {} if workflow.is_main_process else _before.digest_of
     LEDGER = updated(
-        read_ledger(RESULTS.batches),
-        {row.slide_id: row.digest() for row in SHEET},
+        _before,
+        {row.slide_id: _digest_of.get(row.slide_id) or row.digest() for row in SHEET},
         CONFIG.slides.batch_size,
     )
     # Labels that are not there are said now, not after hours of embedding.
@@ -77,15 +83,18 @@ BATCHES = sorted({LEDGER.batch_of[row.slide_id] for row in SHEET}, key=lambda na
 
 # The slides that get heatmaps, batch by batch.
 MAPPED = {}
+_asked = frozenset(CONFIG.attend.slides) if CONFIG.attend.slides != "all" else None
 for _row in SHEET:
-    if CONFIG.attend.slides == "all" or _row.slide_id in CONFIG.attend.slides:
+    if _asked is None or _row.slide_id in _asked:
         MAPPED.setdefault(LEDGER.batch_of[_row.slide_id], []).append(_row.slide_id)
 
 
 def remember():
-    """Write down what a later run has to find again; a dry run never comes here."""
+    """Write down what jobs and later runs have to find; a dry run never comes here."""
     write_ledger(RESULTS.batches, LEDGER)
     remember_sha256(RESULTS.digests)
+    if MAPPED:
+        write_mapped(RESULTS.mapped, [slide_id for ids in MAPPED.values() for slide_id in ids])
 
 
 def look():
@@ -96,7 +105,7 @@ def look():
     command = [sys.executable, "-m", "hipt", "check", "--weights"]
     environment = os.environ | {"PYTHONPATH": workflow.basedir}
     done = subprocess.run(
-        [*command, "--cfg", ASKED.model_dump_json()],
+        [*command, "--cfg", hipt_told.shortened(ASKED).model_dump_json()],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -112,9 +121,20 @@ def told(step):
     return hipt_told.settings(step, CONFIG).model_dump_json()
 
 
+def noted(step, rows):
+    """A step's version and the digest of what else it reads: Snakemake keeps it with every output
+    and compares it in every plan, so that it must not grow with the sheet."""
+    return {"version": VERSION[step], "rows": fingerprint(rows=rows)}
+
+
 def slides_of(wildcards):
     """What else reruns segment: its version, and its slides' sheet rows and files."""
-    return {"version": VERSION["segment"], "slides": MEMBERS[wildcards.batch]}
+    return noted("segment", MEMBERS[wildcards.batch])
+
+
+def mapped_of(wildcards):
+    """What else reruns attend: which of its slides get maps."""
+    return fingerprint(slides=MAPPED[wildcards.batch])
 
 
 def revision(step):
@@ -126,19 +146,20 @@ def revision_of_grid(wildcards):
     """What else reruns tile: its version, and its slides' files of imported features."""
     if not FEATURES:
         return revision("tile")
-    return revision("tile") | {"features": FEATURES.digests(MEMBERS[wildcards.batch])}
+    files = fingerprint(files=FEATURES.digests(MEMBERS[wildcards.batch]))
+    return revision("tile") | {"features": files}
 
 
 def sheet_rows():
     """What else reruns the slide table: the sheet's rows but for their labels."""
     rows = [[row.slide_id, row.case_id, row.site, str(row.path), row.exclude] for row in SHEET]
-    return {"version": VERSION["slides"], "rows": rows}
+    return noted("slides", rows)
 
 
 def probed_rows():
     """What else reruns the probe: its version, and the sheet's cases and labels."""
     rows = [[row.slide_id, row.case_id, LABELS.get(row.slide_id)] for row in SHEET]
-    return {"version": VERSION["probe"], "rows": rows}
+    return noted("probe", rows)
 
 
 def grown(amount):
@@ -201,7 +222,7 @@ def task_rows(wildcards):
         [row.slide_id, row.case_id, row.site, row.exclude, [row.labels.get(c) for c in columns]]
         for row in SHEET
     ]
-    return {"version": VERSION["split"], "rows": rows}
+    return noted("split", rows)
 
 
 def folds_of_task(wildcards):
@@ -259,4 +280,4 @@ def exports():
 def exported_rows():
     """What else reruns the export: its version, and the sheet's cases and labels."""
     rows = [[row.slide_id, row.case_id, row.labels] for row in SHEET]
-    return {"version": VERSION["export"], "rows": rows}
+    return noted("export", rows)

@@ -46,12 +46,13 @@ rule attend:
         runtime=grown(120),
     params:
         cfg=told("attend"),
-        slides=lambda wildcards: MAPPED[wildcards.batch],
+        slides=mapped_of,
+        listed=str(RESULTS.mapped),
         revision=revision("attend"),
     shell:
         """
         python -m hipt attend --regions {input.regions:q} --cfg {params.cfg:q} \
-            --slides {params.slides:q} --threads {threads} --out {output.index:q} \
+            --listed {params.listed:q} --threads {threads} --out {output.index:q} \
             2>&1 | tee {log:q} >&2
         """
 
@@ -149,7 +150,7 @@ rule report:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=grown(2000),
+        mem_mb=grown(4000),
         runtime=grown(60),
     params:
         cfg=told("report"),
