@@ -1,12 +1,13 @@
 # make demo    environment, demo cohort, the whole workflow on all cores
 # make test    environment, all tests
 # make lint    what CI checks besides the tests
+# make audit   known vulnerabilities of the locked versions; needs the internet
 PYTHON ?= python3
 CORES ?= all
 WORKERS ?= auto
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs audit clean
 
 demo: .venv/.ready
 	$(RUN) python -m hipt.demo --out demo
@@ -25,17 +26,23 @@ lint: .venv/.ready
 	$(RUN) codespell
 	$(RUN) snakemake --lint --configfile tests/workflow/lint.yaml
 
-# What is generated from hipt/config.py: the JSON schema and docs/config.md.
+# What is generated: from hipt/config.py the JSON schema and docs/config.md, from the packages'
+# metadata docs/licences.md.
 docs: .venv/.ready
-	$(RUN) python docs/generate.py
+	$(RUN) PYTHONPATH="$(CURDIR)" python docs/generate.py
+	$(RUN) python docs/licences.py
+
+audit: .venv/.ready
+	$(RUN) .ci/audit.sh
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "hipt needs Python 3.11 or later; name one: make PYTHON=python3.12"; exit 1; }
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet uv \
-	  && .venv/bin/uv pip install --compile-bytecode --python .venv/bin/python -c constraints.txt -e '.[dev,slurm]' \
-	  || .venv/bin/python -m pip install -c constraints.txt -e '.[dev,slurm]'
+	.venv/bin/python -m pip install --quiet -c constraints.txt uv \
+	  && .venv/bin/uv pip install --compile-bytecode --python .venv/bin/python \
+	    -c constraints.txt --build-constraints constraints.txt -e '.[dev,slurm]' \
+	  || PIP_CONSTRAINT=constraints.txt .venv/bin/python -m pip install -e '.[dev,slurm]'
 	touch $@
 
 clean:

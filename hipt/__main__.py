@@ -37,8 +37,12 @@ STEPS = {
     "report": "the report page",
     "check": "look before a long run: sheet, headers, weights, disk, hours",
     "weights": "show a weights file, or convert it",
+    "verify": "compare results with a manifest or other results, and look for damage",
     "retrain": "move a trained model aside, so that it is trained anew",
 }
+
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "VECLIB_MAXIMUM_THREADS": "1"}
+"""NumPy's products add up in another order with more threads; read when it is first imported."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     for asked in (signal.SIGTERM, signal.SIGINT):
         signal.signal(asked, _leave)
+    os.environ.update(ONE_THREAD)
     step = importlib.import_module(f"hipt.steps.{args[0]}")
     try:
         step.main(args[1:])

@@ -94,6 +94,18 @@ def test_constraints_satisfy_the_requirement(need: Requirement):
     assert len(here) == 1, "one pin holds for this Python"
 
 
+def test_make_installs_what_is_locked():
+    """Packages, uv itself, and what builds hipt: every install names the constraints."""
+    recipe = (ROOT / "Makefile").read_text().partition(".venv/.ready:")[2].partition("touch")[0]
+    installs = re.findall(r"[^&|]*pip install(?:[^&|]|\\\n)*", recipe)
+    assert len(installs) == 3
+    for command in installs:
+        assert re.search(r"-c constraints\.txt|PIP_CONSTRAINT=constraints\.txt", command), command
+    assert "--build-constraints constraints.txt" in recipe
+    system = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
+    assert {"uv", *(Requirement(text).name for text in system["requires"])} <= set(pins())
+
+
 def test_every_package_is_accounted_for():
     reasons = (ROOT / "docs" / "decisions" / "0001-dependencies.md").read_text()
     cells = [row.split("|")[1] for row in reasons.splitlines() if row.startswith("| ")]

@@ -49,6 +49,14 @@ def step(args):
     {}["missing"]
 become_tile(step)
 """
+SAYS_THREADS = """
+import os
+def step(args):
+    import numpy
+    print(os.environ["OPENBLAS_NUM_THREADS"])
+assert "numpy" not in sys.modules
+become_tile(step)
+"""
 
 
 def command(*args: str) -> list[str]:
@@ -101,6 +109,13 @@ def test_what_the_user_can_mend_is_one_sentence(tmp_path: Path):
     assert done.stderr == (
         f"hipt tile: {config}: unknown key 'tile.min_tisue'; did you mean 'min_tissue'?\n"
     )
+
+
+def test_products_of_numpy_have_one_thread(monkeypatch: pytest.MonkeyPatch):
+    """Whatever Snakemake has set for the rule, and before NumPy looks."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "16")
+    done = ran(*script(SAYS_THREADS))
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
 
 
 def test_a_bug_keeps_its_traceback():

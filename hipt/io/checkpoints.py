@@ -68,6 +68,19 @@ def read_weights(path: Path, which: Which = "teacher") -> Weights:
         raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says about itself, without its tensors.
+
+    Raises:
+        HiptError: if the file is absent or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _metadata(file.metadata() or {})
+    except Exception as error:  # noqa: BLE001 - a damaged file raises errors of many kinds
+        raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
+
+
 def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write safetensors, whole or not at all; equal tensors give equal bytes."""
     tensors = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}

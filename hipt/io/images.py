@@ -109,6 +109,21 @@ def read_rgb(path: Path) -> RGB:
     return np.asarray(_opened(path).convert("RGB"))
 
 
+def refuse_damaged(path: Path) -> None:
+    """Read a picture whole, and its checksums where it has any.
+
+    Raises:
+        HiptError: if the file is absent or damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            image.verify()
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError,
+            Image.DecompressionBombError) as error:  # fmt: skip
+        raise HiptError(f"{path}: is damaged or no picture ({error})") from None
+    _opened(path)
+
+
 def shrunk(rgb: RGB, longest_px: int) -> RGB:
     """A picture whose long side is at most so long; never enlarged."""
     scale = longest_px / max(rgb.shape[:2])

@@ -20,6 +20,9 @@ SHARD_SUFFIX = {
 CHAIN = ("segment", "tile", "embed_patches", "embed_regions")
 """The steps that every slide goes through, in their order."""
 
+VARYING = frozenset({"logs", "benchmarks", "report.html", "digests.json"})
+"""What differs between equal runs: seconds, dates, and times of files."""
+
 
 @dataclass(frozen=True)
 class Results:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hipt.errors import HiptError
+from hipt.io.checksums import ChecksumWriter, first_damaged
 from hipt.io.shards import KEY, Provenance, whole
 
 TEXT, INT, REAL = pa.string(), pa.int64(), pa.float64()
@@ -229,6 +230,7 @@ def write_table(
             part,
             compression="zstd",
             store_schema=True,
+            write_page_checksum=True,
         )
 
 
@@ -249,7 +251,7 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
         HiptError: if it is absent, damaged, or not of the schema.
     """
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     except FileNotFoundError:
         raise HiptError(f"{path}: not there; the step that makes it has to run first") from None
     except (pa.ArrowException, OSError) as error:
@@ -264,7 +266,7 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
 @contextmanager
 def patch_embeddings_writer(
     path: Path, schema: pa.Schema, provenance: Provenance
-) -> Iterator[pa.ipc.RecordBatchFileWriter]:
+) -> Iterator[ChecksumWriter]:
     """Write a slide's patch embeddings region by region; the file appears when all are written."""
     schema = schema.with_metadata(_metadata(provenance))
     with (
@@ -272,7 +274,7 @@ def patch_embeddings_writer(
         pa.OSFile(str(part), "wb") as sink,
         pa.ipc.new_file(sink, schema) as writer,
     ):
-        yield writer
+        yield ChecksumWriter(writer)
 
 
 class PatchEmbeddings:
@@ -284,6 +286,7 @@ class PatchEmbeddings:
         Raises:
             HiptError: if it is absent, damaged, or of another version.
         """
+        self._path = path
         try:
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
             found, names = self._reader.schema, self._reader.schema.names
@@ -316,6 +319,19 @@ class PatchEmbeddings:
         except (pa.ArrowException, OSError) as error:
             raise _damaged(self._path, error) from None
         return batch
+
+    def refuse_damaged(self) -> None:
+        """Read everything, and compare it with the checksums that it was written with.
+
+        Raises:
+            HiptError: naming the region that differs, or that cannot be read.
+        """
+        try:
+            region = first_damaged(self._reader)
+        except (pa.ArrowInvalid, OSError, ValueError) as error:
+            raise HiptError(f"{self._path}: not readable as Arrow ({_short(error)})") from None
+        if region is not None:
+            raise HiptError(f"{self._path}: region {region} is not as it was written (checksum)")
 
     def grid(self, index: int) -> npt.NDArray[np.float16]:
         """One region's (patches, D) embeddings, row-major."""

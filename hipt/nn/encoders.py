@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -118,6 +119,35 @@ def inference(precision: Precision, device: torch.device) -> Iterator[None]:
     bf16 = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
     with torch.inference_mode(), bf16:
         yield
+
+
+def embedded(
+    model: nn.Module, batch: Tensor, size: int, precision: Precision, threads: int
+) -> Tensor:
+    """(N, D) vectors of a batch, computed in minibatches; the same whatever `threads` is.
+
+    On a CPU each thread computes minibatches of its own. Several threads in one product would add
+    up in another order than one, where a network is small; so the caller lets torch have one
+    (`torch.set_num_threads(1)`).
+
+    Args:
+        model: (B, ...) -> (B, D).
+        batch: (N, ...), on the model's device.
+        size: B at most.
+        precision: to compute in.
+        threads: minibatches that are computed at once on a CPU.
+    """
+
+    def one(part: Tensor) -> Tensor:
+        with inference(precision, batch.device):
+            return torch.as_tensor(model(part))
+
+    parts = torch.split(batch, size)
+    workers = min(threads, len(parts)) if batch.device.type == "cpu" else 1
+    if workers == 1:
+        return torch.cat([one(part) for part in parts])
+    with ThreadPoolExecutor(workers) as pool:
+        return torch.cat(list(pool.map(one, parts)))
 
 
 def _cpu_computes_bf16() -> bool:

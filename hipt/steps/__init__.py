@@ -5,7 +5,7 @@ VERSION = {
     "tile": 1,
     "embed_patches": 1,
     "embed_regions": 1,
-    "pretrain": 1,
+    "pretrain": 2,
     "slides": 1,
     "probe": 2,
     "split": 1,

@@ -52,9 +52,9 @@ def run(
         out: the index to make.
         cfg: the settings.
         chosen: slide_ids; None: all of the batch.
-        threads: threads to compute with.
+        threads: threads to read pixels with.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # more would add up in another order
     results = Results.of_index(out)
     rows = [r for r in _facts(regions, results) if chosen is None or r["slide_id"] in chosen]
     viewer = _Viewer(cfg, results, threads)
@@ -215,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--slides", nargs="*", help="slide_ids; without: all of the batch")
     chosen.add_argument("--listed", type=Path, help="a CSV with the slide_ids of all batches")
-    parser.add_argument("--threads", type=int, default=1, help="threads to compute with")
+    parser.add_argument("--threads", type=int, default=1, help="threads to read pixels with")
     args = parser.parse_args(argv)
     cfg = read_settings(STEP, AttendSettings, args.cfg)
     slides = read_mapped(args.listed) if args.listed else args.slides

@@ -37,7 +37,7 @@ from hipt.io.results import Results
 from hipt.io.settings import read_config
 from hipt.io.sheets import SlideRow, read_sheet
 from hipt.io.slides import open_slide
-from hipt.nn.encoders import PatchEncoder, choose_precision, inference
+from hipt.nn.encoders import PatchEncoder, choose_precision, embedded
 from hipt.section import parse
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,9 @@ SAMPLED = 3
 
 MEASURED_PATCHES = 64
 """Patches that are embedded to learn the rate."""
+
+MEASURED_AT_ONCE = 16
+"""Patches per forward pass."""
 
 BYTES_PER_SLIDE = 400_000
 """Mask, contours and two overviews (measured: 150 to 600 kB)."""
@@ -96,7 +99,7 @@ def run(config: Config, threads: int) -> None:
     Raises:
         HiptError: if the sheet or the weights are not usable.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # each of the threads computes minibatches of its own
     rows = read_sheet(Path(config.slides.sheet), config.slides.root, config.slides.case_from)
     done = _done(rows, Results(Path(config.results)))
     cases, sites = len({r.case_id for r in rows}), len({r.site for r in rows if r.site})
@@ -110,7 +113,7 @@ def run(config: Config, threads: int) -> None:
         _say("to do", f"{len(fine):,} x slide; patches are imported, none is computed")
         return
     with compute_device() as device:
-        rate = _model_rate(encoder.to(device), config, device)
+        rate = _model_rate(encoder.to(device), config, device, threads)
     if fine:
         _say_costs(fine, _sample(fine, config, threads), rate, encoder.dim, config)
 
@@ -246,20 +249,19 @@ def _job(header: Header, grid: Grid, config: Config) -> SlideJob:
     return SlideJob(header.row.slide_id, header.row.path, header.plan, config.tile.grid, corners)
 
 
-def _model_rate(encoder: PatchEncoder, config: Config, device: torch.device) -> float:
+def _model_rate(encoder: PatchEncoder, config: Config, device: torch.device, threads: int) -> float:
     """Patches that the model embeds per second."""
     size = config.tile.patch_px
-    batch = torch.zeros(16, size, size, 3, dtype=torch.uint8, device=device)
+    shape = MEASURED_PATCHES, size, size, 3
+    batch = torch.zeros(shape, dtype=torch.uint8, device=device)
     precision = choose_precision(config.embed.precision, device)
-    with inference(precision, device):
-        encoder(batch).sum().item()  # the first call is no measure
-        start = time.monotonic()
-        for _ in range(MEASURED_PATCHES // len(batch)):
-            encoder(batch).sum().item()
+    embedded(encoder, batch[:MEASURED_AT_ONCE], MEASURED_AT_ONCE, precision, 1)  # is no measure
+    start = time.monotonic()
+    embedded(encoder, batch, MEASURED_AT_ONCE, precision, threads).sum().item()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     rate = MEASURED_PATCHES / (time.monotonic() - start)
-    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
-    _say("device", f"{name}{threads}, {precision}: {rate:,.1f} patches/s")
+    cores = f", {threads} threads" if device.type == "cpu" else ""
+    _say("device", f"{name}{cores}, {precision}: {rate:,.1f} patches/s")
     return rate
 
 

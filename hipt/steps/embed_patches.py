@@ -36,7 +36,7 @@ from hipt.io.tables import (
     read_table,
     vectors,
 )
-from hipt.nn.encoders import choose_precision, inference
+from hipt.nn.encoders import choose_precision, embedded
 from hipt.steps import VERSION
 from hipt.told import EmbedPatchesSettings
 
@@ -70,13 +70,13 @@ def run(tile: Path, out: Path, cfg: EmbedPatchesSettings, threads: int) -> None:
     their borders. Minibatches never mix slides, so a slide's numbers do not depend on its batch.
     Imported vectors are taken from their files instead.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # each of the threads computes minibatches of its own
     works = list(_works(tile, Results.of_index(out), cfg))
     imported = FeatureFiles.named(cfg.patches.features) if cfg.patches.features else None
     pending = [] if imported else [work for work in works if work.pending]
     with BatchRun(out, len(works), cfg.on_slide_error) as batch, ExitStack() as stack:
         if pending:
-            embedder = _Embedder(cfg, stack.enter_context(compute_device()))
+            embedder = _Embedder(cfg, stack.enter_context(compute_device()), threads)
             reader = stack.enter_context(RegionReader(threads))
             progress = Progress(sum(work.row["patches"] for work in pending), "patches")
             stream = reader.stream(_job(work, cfg) for work in pending)
@@ -100,9 +100,9 @@ def run(tile: Path, out: Path, cfg: EmbedPatchesSettings, threads: int) -> None:
 class _Embedder:
     """The model of a batch."""
 
-    def __init__(self, cfg: EmbedPatchesSettings, device: torch.device) -> None:
+    def __init__(self, cfg: EmbedPatchesSettings, device: torch.device, threads: int) -> None:
         self._encoder = load_patch_encoder(cfg.patches).to(device)
-        self._device = device
+        self._device, self._threads = device, threads
         self._precision = choose_precision(cfg.precision, device)
         self._software = {
             "torch": torch.__version__,
@@ -130,10 +130,9 @@ class _Embedder:
     def _embed(self, region: RegionPixels) -> npt.NDArray[np.float16]:
         """One region's (P, D) vectors."""
         pixels = torch.from_numpy(region.pixels).to(self._device)  # (P, px, px, 3) uint8
-        with inference(self._precision, self._device):
-            parts = torch.split(pixels, MINIBATCH[self._device.type])
-            embedded = torch.cat([self._encoder(part) for part in parts])  # (P, D)
-        return embedded.to(torch.float16).cpu().numpy()
+        size = MINIBATCH[self._device.type]
+        found = embedded(self._encoder, pixels, size, self._precision, self._threads)  # (P, D)
+        return found.to(torch.float16).cpu().numpy()
 
 
 def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[_Work]:

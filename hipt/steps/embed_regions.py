@@ -18,7 +18,7 @@ from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import Provenance, fingerprint
 from hipt.io.tables import PatchEmbeddings, region_embeddings_schema, vectors, write_table
-from hipt.nn.encoders import choose_precision, inference
+from hipt.nn.encoders import choose_precision, embedded
 from hipt.nn.vit import ViT
 from hipt.steps import VERSION
 from hipt.told import EmbedRegionsSettings
@@ -27,8 +27,11 @@ log = logging.getLogger(__name__)
 
 STEP = "embed_regions"
 
-MINIBATCH = 64
-"""Regions per forward pass; a minibatch never mixes slides."""
+AT_ONCE = 64
+"""Regions in memory; never of two slides."""
+
+MINIBATCH = 8
+"""Regions per forward pass."""
 
 DEVICE = torch.device("cpu")
 """A region is 1.7 GFLOP after 3,100 GFLOP of stage 1: no GPU is asked for."""
@@ -36,9 +39,9 @@ DEVICE = torch.device("cpu")
 
 def run(patches: Path, out: Path, cfg: EmbedRegionsSettings, threads: int) -> None:
     """Embed the regions of one batch: a table of embeddings per slide, then the batch's index."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # each of the threads computes minibatches of its own
     rows = read_index(patches)
-    embedder = _Embedder(cfg, Results.of_index(out))
+    embedder = _Embedder(cfg, Results.of_index(out), threads)
     with BatchRun(out, len(rows), cfg.on_slide_error) as batch:
         for row in rows:
             if row["status"] != "ok":
@@ -51,8 +54,8 @@ def run(patches: Path, out: Path, cfg: EmbedRegionsSettings, threads: int) -> No
 class _Embedder:
     """The model of a batch, loaded when a slide needs it."""
 
-    def __init__(self, cfg: EmbedRegionsSettings, results: Results) -> None:
-        self._cfg, self._results = cfg, results
+    def __init__(self, cfg: EmbedRegionsSettings, results: Results, threads: int) -> None:
+        self._cfg, self._results, self._threads = cfg, results, threads
         self._settings = cfg.regions.model_dump(exclude={"weights", "random"})
         self._settings |= {"precision": cfg.precision, "grid": cfg.tile.grid}
         self._weights = weights_identity("embed.regions", cfg.regions, results.digests)
@@ -85,9 +88,9 @@ class _Embedder:
         """One slide's table, one row per region."""
         self._in_dim = grids.dim
         heads = [grids.region(i).slice(0, 1) for i in range(len(grids))]  # each region's corner
-        embedded = [
-            self._embed(grids, range(start, min(start + MINIBATCH, len(grids))))
-            for start in range(0, len(grids), MINIBATCH)
+        parts = [
+            self._embed(grids, range(start, min(start + AT_ONCE, len(grids))))
+            for start in range(0, len(grids), AT_ONCE)
         ]
         columns = {
             "slide_id": [slide_id] * len(grids),
@@ -95,19 +98,19 @@ class _Embedder:
             "x": [head["x"][0].as_py() for head in heads],
             "y": [head["y"][0].as_py() for head in heads],
             "tissue": np.array([np.mean(grids.region(i)["tissue"]) for i in range(len(grids))]),
-            "embedding": vectors(np.concatenate(embedded)),
+            "embedding": vectors(np.concatenate(parts)),
         }
         schema = region_embeddings_schema(self._cfg.regions.vit_shape.dim)
         write_table(shard, columns, schema, provenance)
 
     def _embed(self, grids: PatchEmbeddings, regions: range) -> npt.NDArray[np.float32]:
-        """(B, 192) vectors of some regions."""
+        """(N, 192) vectors of some regions."""
         side = self._cfg.tile.grid
-        stack = np.stack([grids.grid(i) for i in regions])  # (B, T, C)
-        x = torch.from_numpy(stack).float().transpose(1, 2)  # (B, C, T)
-        with inference(self._precision, DEVICE):
-            embedded = self._model(x.reshape(len(stack), -1, side, side))  # (B, D)
-        return np.asarray(embedded.float())
+        stack = np.stack([grids.grid(i) for i in regions])  # (N, T, C)
+        x = torch.from_numpy(stack).float().transpose(1, 2)  # (N, C, T)
+        x = x.reshape(len(stack), -1, side, side)
+        found = embedded(self._model, x, MINIBATCH, self._precision, self._threads)  # (N, D)
+        return np.asarray(found.float())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

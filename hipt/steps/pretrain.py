@@ -45,7 +45,7 @@ def run(name: str, out: Path, cfg: PretrainSettings, threads: int) -> None:
         name: `patches` or `regions`.
         out: the weights file.
         cfg: the settings.
-        threads: to read and compute with.
+        threads: to read with; on a CPU, `pretrain.cpu_threads` compute.
 
     Raises:
         HiptError: if the corpus is empty, training fails, or the checkpoint is of another run.
@@ -54,6 +54,8 @@ def run(name: str, out: Path, cfg: PretrainSettings, threads: int) -> None:
     results = Results(out.parents[1])
     stage = stage_of(name, cfg, results, threads)
     with _processes() as (rank, ranks), compute_device() as device:
+        if device.type == "cpu":
+            torch.set_num_threads(cfg.pretrain.cpu_threads)
         _Training(stage, out, device, (rank, ranks)).run()
 
 
@@ -201,9 +203,17 @@ class _Training:
             "slides": str(len(members)),
             "iterations": str(len(self._steps)),
             "loss": f"{self._steps[-1].loss:.6g}",
+            "software": json.dumps(self._software(), sort_keys=True),
         }
         write_weights(self._out, self._trainer.product().state_dict(), facts)
         self._path.unlink(missing_ok=True)
+
+    def _software(self) -> dict[str, str]:
+        """What shows in the last bits of the weights beside recipe and corpus."""
+        kind = self._device.type
+        threads = {"threads": str(torch.get_num_threads())} if kind == "cpu" else {}
+        precision = choose_precision(self._stage.precision, self._device)
+        return {"torch": torch.__version__, "device": kind, "precision": precision, **threads}
 
 
 @contextmanager
@@ -233,6 +243,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Command line: the stage, the settings, the weights to make."""
     parser = step_parser(STEP, __doc__)
     parser.add_argument("--stage", choices=("patches", "regions"), required=True)
-    parser.add_argument("--threads", type=int, default=1, help="threads to read and compute with")
+    parser.add_argument("--threads", type=int, default=1, help="threads to read with")
     args = parser.parse_args(argv)
     run(args.stage, args.out, read_settings(STEP, PretrainSettings, args.cfg), args.threads)

@@ -32,7 +32,7 @@ from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.sheets import read_sheet
 from hipt.io.tables import MANIFEST, PROBE, PatchEmbeddings, matrix, read_table, write_rows
-from hipt.nn.encoders import inference
+from hipt.nn.encoders import embedded, inference
 from hipt.told import ProbeSettings
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def run(slides: Path, out: Path, cfg: ProbeSettings, threads: int) -> None:
     Raises:
         HiptError: if nothing is labelled, or all of it is of one class or one case.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # each of the threads computes minibatches of its own
     if not (cfg.probe.labels or cfg.probe.column):
         raise HiptError(
             "probe: nothing is labelled; name a folder of label maps (probe.labels), or a column "
@@ -163,14 +163,14 @@ def _of_pixels(
     encoder = load_patch_encoder(_unlearned(cfg.patches, cfg.probe.seed))
     vectors, colours = [], []
     progress = Progress(len(items.label), "patches")
-    with RegionReader(threads, depth=2 * MINIBATCH) as reader:
+    with RegionReader(threads, depth=2 * threads * MINIBATCH) as reader:
         jobs = (_job(row, places, results, cfg) for row, places in items.by_slide())
         for job, patches in reader.stream(jobs):
-            while batch := [patch.pixels for patch in islice(patches, MINIBATCH)]:
+            while batch := [patch.pixels for patch in islice(patches, threads * MINIBATCH)]:
                 pixels = np.concatenate(batch)  # [B, px, px, 3]
                 colours.append(np.hstack([pixels.mean((1, 2)), pixels.std((1, 2))]))
-                with inference("fp32", DEVICE):
-                    vectors.append(encoder(torch.from_numpy(pixels)).numpy())
+                found = embedded(encoder, torch.from_numpy(pixels), MINIBATCH, "fp32", threads)
+                vectors.append(found.numpy())
                 progress.add(len(pixels), job.slide_id, reader.waited_s)
     log.info("%s", progress.summary(reader.waited_s))
     return np.concatenate(vectors), np.concatenate(colours)

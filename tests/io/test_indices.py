@@ -226,7 +226,7 @@ def write_shard(path: Path) -> Path:
         columns |= {"patch": np.arange(40, dtype=np.int16), "readable": zeros == 0}
         columns["embedding"] = vectors(np.ones((40, 5), np.float16))
         with patch_embeddings_writer(path, schema, made) as writer:
-            writer.write(pa.table(columns, schema=schema))
+            writer.write_batch(pa.record_batch(columns, schema=schema))
     return path
 
 

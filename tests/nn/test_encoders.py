@@ -14,6 +14,7 @@ from hipt.nn.encoders import (
     build_patch_encoder,
     build_region_encoder,
     choose_precision,
+    embedded,
     inference,
 )
 from hipt.nn.vit import initialise
@@ -111,3 +112,24 @@ def test_a_vector_does_not_depend_on_its_minibatch_beyond_rounding():
         together = encoder(pixels)
     torch.testing.assert_close(alone, together, rtol=1e-5, atol=1e-6)
     assert timm.__version__
+
+
+@pytest.mark.parametrize("px", [64, 256])
+def test_threads_change_no_number(px: int):
+    """16 numbers from 64-pixel patches: several threads in one product give other last bits."""
+    encoder = build_patch_encoder(
+        TINY.model_copy(update={"shape": ViTShape(depth=1, dim=16, heads=2)})
+    )
+    initialise(encoder.model, 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        pixels = patches(40, px)
+        one, two, many = (embedded(encoder.eval(), pixels, 16, "fp32", n) for n in (1, 2, 5))
+    finally:
+        torch.set_num_threads(before)
+    assert one.shape == (40, 16)
+    assert torch.equal(one, two)
+    assert torch.equal(one, many)
+    with inference("fp32", CPU):
+        assert torch.allclose(one, encoder(pixels), atol=1e-5)

@@ -76,6 +76,21 @@ def test_a_model_its_corpus_and_its_curves(ready: Chain, stage: str, name: str):
     assert not checkpoint(ready, name).exists()  # the product is there, the state is done with
 
 
+def test_threads_that_read_change_no_bit_and_threads_that_compute_are_written_down(ready: Chain):
+    path = train(ready)
+    expected = path.read_bytes()
+    path.unlink()
+    args = command(ready, "patches", "vit256")
+    pretrain.main([*args[:-1], "1"])
+    assert path.read_bytes() == expected
+    ready.values["pretrain"]["cpu_threads"] = 1
+    path.unlink()
+    software = json.loads(read_weights(train(ready)).metadata["software"])
+    assert software["threads"] == "1"
+    assert (software["device"], software["precision"]) == ("cpu", "fp32")
+    assert path.read_bytes() != expected
+
+
 def test_the_model_is_what_the_embedding_step_loads(ready: Chain):
     path = train(ready)
     patches = Config.model_validate(ready.values).embed.patches

@@ -21,10 +21,9 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
-VARYING = ("logs", "benchmarks")
-"""Folders of the results whose content differs between equal runs; and the dated page."""
+from hipt.io.results import VARYING
 
+ROOT = Path(__file__).parents[2]
 TINY: dict[str, Any] = {
     "slides": {"sheet": "slides.csv", "batch_size": 2},
     "tile": {"region_px": 256, "patch_px": 64},
@@ -119,7 +118,7 @@ class Project:
             *(*where, "--set-threads", *threads, "--configfile", "config.yaml", *args),
         ]
 
-    def run(self, *args: str, where: tuple[str, ...] = LOCAL, timeout_s: float = 300) -> Ran:
+    def run(self, *args: str, where: tuple[str, ...] = LOCAL, timeout_s: float = 900) -> Ran:
         """Run Snakemake and wait for it."""
         start = time.monotonic()
         done = subprocess.run(
@@ -179,7 +178,6 @@ class Project:
         return {
             name: hashlib.sha256(path.read_bytes()).hexdigest()
             for name, path in self._files().items()
-            if path.name not in ("report.html", "digests.json")
         }
 
     def times(self, step: str) -> dict[str, int]:

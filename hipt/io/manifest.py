@@ -1,0 +1,164 @@
+"""Result files with their sha256 and what decided their content; written down as a table."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hipt.core.differences import Entry, Made
+from hipt.errors import HiptError
+from hipt.io.checkpoints import read_metadata
+from hipt.io.indices import read_shard_provenance
+from hipt.io.progress import Progress
+from hipt.io.result_files import place_of, result_files, shard_of
+from hipt.io.shards import whole
+
+HEADER = (
+    *("file", "step", "kind", "of", "bytes", "sha256"),
+    *("step_version", "hipt", "fingerprint", "settings", "inputs", "software"),
+)
+
+_CHUNK = 1 << 20
+
+
+def read_entries(root: Path, threads: int) -> list[Entry]:
+    """All result files of a folder, by name; those that cannot be read have no sha256.
+
+    Args:
+        root: the results folder.
+        threads: files that are read at once.
+
+    Raises:
+        HiptError: if there is no such folder, or nothing in it.
+    """
+    if not root.is_dir():
+        raise HiptError(f"{root}: no such folder of results")
+    names = result_files(root)
+    if not names:
+        raise HiptError(f"{root}: holds no results")
+    progress = Progress(len(names), "files")
+    made = dict[str, Made | None]()
+    entries = []
+    with ThreadPoolExecutor(threads) as pool:
+        for name, (size, sha256) in zip(
+            names, pool.map(lambda name: _hashed(root / name), names), strict=True
+        ):
+            source = shard_of(name) or name
+            if source not in made:
+                made = {source: _made(root / source)}  # a slide's files follow each other, mostly
+            entries.append(Entry(name, *place_of(name), sha256, size, made[source]))
+            progress.add(1, name)
+    return entries
+
+
+def write_manifest(path: Path, entries: Sequence[Entry]) -> None:
+    """Write a manifest, whole or not at all; equal results give equal bytes."""
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(HEADER)
+    rows.writerows(map(_row, entries))
+    with whole(path) as part:
+        part.write_bytes(text.getvalue().encode())
+
+
+def read_manifest(path: Path) -> list[Entry]:
+    """The files that a manifest lists.
+
+    Raises:
+        HiptError: if it is absent, or no manifest.
+    """
+    csv.field_size_limit(1 << 30)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        if tuple(header) == HEADER:
+            return [_entry(row) for row in rows]
+    except FileNotFoundError:
+        raise HiptError(
+            f"{path}: not there; name a manifest that `hipt verify --write` made, or a folder of "
+            "results"
+        ) from None
+    except (OSError, ValueError, TypeError, csv.Error):
+        pass
+    raise HiptError(f"{path}: is no manifest of results, or a damaged one; write it again")
+
+
+def _row(entry: Entry) -> Sequence[object]:
+    """An entry as a line."""
+    head = entry.name, entry.step, entry.kind, entry.of, entry.size, entry.sha256
+    if entry.made is None:
+        return *head, "", "", "", "", "", ""
+    made = entry.made
+    version = "" if made.step_version is None else made.step_version
+    texts = (_json(made.settings), _json(made.inputs), _json(made.software))
+    return *head, version, made.version, made.fingerprint, *texts
+
+
+def _entry(row: Sequence[str]) -> Entry:
+    """A line as an entry."""
+    name, step, kind, of, size, sha256, version, hipt, fingerprint, *texts = row
+    made = None
+    if texts[0]:
+        settings, inputs, software = map(json.loads, texts)
+        number = int(version) if version else None
+        made = Made(number, hipt, fingerprint, settings, inputs, software)
+    return Entry(name, step, kind, of, sha256, int(size), made)
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    """A mapping as one line, always the same."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+def _hashed(path: Path) -> tuple[int, str]:
+    """Bytes and sha256 of a file; no sha256 where it cannot be read."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+    except OSError:
+        return size, ""
+    return size, digest.hexdigest()
+
+
+def _made(path: Path) -> Made | None:
+    """What a file tells of its making; None where it tells nothing, or cannot be read."""
+    try:
+        if path.suffix == ".safetensors":
+            return _of_weights(read_metadata(path))
+        if path.suffix in (".parquet", ".arrow", ".png"):
+            found = read_shard_provenance(path)
+            return Made(
+                found.step_version,
+                found.version,
+                found.fingerprint,
+                found.settings,
+                found.inputs,
+                found.software,
+            )
+    except (HiptError, OSError, ValueError, pa.ArrowException):
+        pass
+    return None
+
+
+def _of_weights(metadata: Mapping[str, str]) -> Made | None:
+    """What a trained model or a fold's fit tells."""
+    if "fold" in metadata:
+        return Made(fingerprint=str(json.loads(metadata["fold"])["fingerprint"]))
+    if "recipe" not in metadata:
+        return None
+    return Made(
+        settings=json.loads(metadata["recipe"]),
+        inputs={"corpus": metadata.get("corpus", "")},
+        software=json.loads(metadata.get("software", "{}")),
+    )

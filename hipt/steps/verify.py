@@ -1,0 +1,196 @@
+"""Write a manifest of results, compare results with one or with others, or look for damage."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from hipt.core.differences import Difference, differences
+from hipt.errors import HiptError
+from hipt.io.content import EQUAL, compared
+from hipt.io.integrity import damaged_files, trouble
+from hipt.io.manifest import read_entries, read_manifest, write_manifest
+from hipt.io.result_files import ORDER
+from hipt.io.shards import whole
+
+SHOWN = 3
+"""Slides that a line of the table names; of more it gives the number."""
+
+DETAILED = ("bytes", "unexplained")
+"""Kinds of differences whose second reason is a file's own: how far its numbers are apart."""
+
+
+def write(results: Path, manifest: Path, threads: int) -> str:
+    """Write a manifest of a folder of results; what was done.
+
+    Raises:
+        HiptError: if there are no results, or a file of them cannot be read.
+    """
+    entries = read_entries(results, threads)
+    lost = [entry.name for entry in entries if not entry.sha256]
+    if lost:
+        raise HiptError(f"{results / lost[0]}: cannot be read, as {len(lost)} in all; no manifest")
+    write_manifest(manifest, entries)
+    return f"{len(entries)} files written to {manifest}"
+
+
+def audit(results: Path, threads: int) -> str:
+    """Read all results back; what was done.
+
+    Raises:
+        HiptError: naming every damaged file.
+    """
+    found = damaged_files(results, threads)
+    if found:
+        lines = [f"{name}: {text}" for name, text in found.items()]
+        _say("\n".join(lines))
+        raise HiptError(f"{results}: {len(found)} files are damaged or missing")
+    return f"{results}: every file can be read, and is what its index and schema say"
+
+
+def compare(results: Path, against: Path, out: Path | None, threads: int) -> str:
+    """Compare results with a manifest, or with another folder; what was found where all is equal.
+
+    Args:
+        results: the folder to look at.
+        against: a manifest, or a folder.
+        out: where to write a line per file that differs.
+        threads: files that are read at once.
+
+    Raises:
+        HiptError: if they differ; the table of differences was printed.
+    """
+    folder = against if against.is_dir() else None
+    old = read_entries(against, threads) if folder else read_manifest(against)
+    new = read_entries(results, threads)
+    found = [_looked_into(one, results, folder) for one in differences(old, new)]
+    alike = [one for one in found if one.kind == "bytes" and one.why[0] == EQUAL]
+    found.sort(key=_rank)
+    if out is not None:
+        _write(out, found)
+    if found:
+        _say(table(found))
+    if len(found) > len(alike):
+        apart, total = len(found) - len(alike), len({one.name for one in (*old, *new)})
+        raise HiptError(f"{results} differs from {against} in {apart} of {total} files")
+    note = f", {len(alike)} of them in content alone" if alike else ""
+    return f"{len(new)} files equal{note}"
+
+
+def table(found: Sequence[Difference]) -> str:
+    """Differences by step and reason, in the order of the steps; a reason is named once."""
+    groups: dict[tuple[str, tuple[str, ...]], list[Difference]] = defaultdict(list)
+    for one in sorted(found, key=_rank):
+        groups[one.step, one.why[:1] if one.kind in DETAILED else one.why].append(one)
+    rows = [("step", "of", "files", "why")]
+    for (step, why), ones in groups.items():
+        details = [(one.name, *one.why[1:]) for one in ones if one.kind in DETAILED and one.why[1:]]
+        told = f" (e.g. {': '.join(details[0])})" if details else ""
+        rows.append((step, _whose(ones), _files(ones), "; ".join(why) + told))
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    return "\n".join(
+        "  ".join([*(c.ljust(w) for c, w in zip(row[:3], widths, strict=True)), row[3]]).rstrip()
+        for row in rows
+    )
+
+
+def _rank(one: Difference) -> tuple[int, bool, str]:
+    """Steps in their order, in each what follows from others last."""
+    return ORDER.index(one.step), one.kind == "follows", one.name
+
+
+def _looked_into(one: Difference, results: Path, against: Path | None) -> Difference:
+    """A difference that provenance does not explain, with what the files themselves say."""
+    if one.kind in ("missing", "extra", "follows", "cause"):
+        return one
+    if text := trouble(results, one.name):
+        return replace(one, kind="damaged", why=(f"damaged: {text}",))
+    if one.kind == "damaged":
+        return one
+    said = "same provenance, other bytes"
+    if one.kind == "unexplained":
+        said = "other bytes, though nothing that it is made from differs"
+    content = _content(one.name, results, against)
+    if content == EQUAL:
+        return replace(one, kind="bytes", why=(EQUAL,))
+    causes = {"bytes": "nondeterminism or damage"}
+    cause = causes.get(one.kind, "other settings or labels, another version, or damage")
+    return replace(one, why=(f"{said}: {cause}", *([content] if content else [])))
+
+
+def _content(name: str, results: Path, against: Path | None) -> str:
+    """How the content of two files differs; nothing where there is one only."""
+    if against is None:
+        return ""
+    try:
+        return compared(against / name, results / name)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        return f"{against / name} cannot be read: {error}"
+
+
+def _whose(ones: Sequence[Difference]) -> str:
+    """What some differences are of, in a few words."""
+    names: Mapping[str, None] = dict.fromkeys(one.of for one in ones if one.of)
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        kind, _, rest = name.partition(" ")
+        kinds[kind].append(rest)
+    return ", ".join(_counted(kind, some) for kind, some in kinds.items())
+
+
+def _counted(kind: str, names: Sequence[str]) -> str:
+    """`slide a`, or `5 slides (a, b, c, ...)`."""
+    if len(names) == 1:
+        return f"{kind} {names[0]}"
+    plural = f"{kind}es" if kind.endswith("ch") else f"{kind}s"
+    dots = ", ..." if len(names) > SHOWN else ""
+    return f"{len(names)} {plural} ({', '.join(names[:SHOWN])}{dots})"
+
+
+def _files(ones: Sequence[Difference]) -> str:
+    """One file's name, or how many."""
+    return ones[0].name if len(ones) == 1 else str(len(ones))
+
+
+def _write(path: Path, found: Sequence[Difference]) -> None:
+    """A line per file that differs."""
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("file", "step", "of", "kind", "why"))
+    rows.writerows((one.name, one.step, one.of, one.kind, "; ".join(one.why)) for one in found)
+    with whole(path) as part:
+        part.write_bytes(text.getvalue().encode())
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the results, and what to do with them; without: look for damage."""
+    cores = len(os.sched_getaffinity(0))
+    parser = argparse.ArgumentParser(prog="hipt verify", description=__doc__)
+    parser.add_argument("--results", type=Path, default=Path("results"), help="the folder")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--write", type=Path, metavar="MANIFEST", help="write a manifest (CSV)")
+    what.add_argument("--against", type=Path, help="a manifest, or another folder of results")
+    parser.add_argument("--list", type=Path, help="with --against: write a line per file (CSV)")
+    parser.add_argument("--threads", type=int, default=cores, help="files read at once")
+    args = parser.parse_args(argv)
+    if args.threads < 1:
+        raise HiptError(f"--threads: must be 1 or more, got {args.threads}")
+    if args.write is not None:
+        _say(write(args.results, args.write, args.threads))
+    elif args.against is not None:
+        _say(compare(args.results, args.against, args.list, args.threads))
+    else:
+        _say(audit(args.results, args.threads))

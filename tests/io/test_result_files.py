@@ -1,0 +1,56 @@
+"""Which files are results, and what they belong to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hipt.io.result_files import ORDER, place_of, result_files, shard_of
+from hipt.steps import VERSION
+
+PLACES = {
+    "batches.csv": ("batches", "", ""),
+    "slides.parquet": ("slides", "", ""),
+    "segment/a.b.png": ("segment", "slide", "a.b"),
+    "tile/index/b0001.parquet": ("tile", "batch", "b0001"),
+    "attend/a/grade.abmil.region.png": ("attend", "slide", "a"),
+    "models/vit256.corpus.csv": ("pretrain_patches", "model", "vit256"),
+    "models/vit4096.safetensors": ("pretrain_regions", "model", "vit4096"),
+    "tasks/t/folds.parquet": ("split", "task", "t"),
+    "tasks/t/scores.parquet": ("evaluate", "task", "t"),
+    "tasks/t/examples.jpg": ("examples", "task", "t"),
+    "tasks/t/abmil/0.5/fold_1.safetensors": ("fit", "task", "t/abmil/0.5"),
+    "knn/t.scores.parquet": ("knn", "task", "t"),
+    "export/clam.parquet": ("export", "format", "clam"),
+    "export/clam/.hipt/a.json": ("export", "format", "clam"),
+    "notes.txt": ("other", "", ""),
+    "mine/notes.txt": ("other", "", ""),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_places(name: str):
+    assert tuple(place_of(name)) == PLACES[name]
+
+
+def test_shards():
+    assert shard_of("segment/a.b.jpg") == "segment/a.b.png"
+    assert shard_of("attend/a/heads.png") == "attend/a.parquet"
+    assert shard_of("tile/index/b0000.parquet") is None
+
+
+def test_every_step_has_its_place():
+    models = {"pretrain_patches", "pretrain_regions"}
+    assert set(VERSION) - {"pretrain", "report"} | models | {"batches", "other"} == set(ORDER)
+
+
+def test_what_varies_and_what_is_unfinished_is_no_result(tmp_path: Path):
+    kept = {"segment/a.png", "export/clam/.hipt/a.json", "models/vit256.safetensors", "batches.csv"}
+    left = {"report.html", "digests.json", "logs/x/a.log", "benchmarks/a.tsv"}
+    left |= {"models/.vit256/checkpoint.pt", "models/old/2026/vit256.safetensors"}
+    left |= {"segment/.a.0a1b2c3d.part.png"}
+    for name in kept | left:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert result_files(tmp_path) == sorted(kept)

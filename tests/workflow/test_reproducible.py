@@ -1,0 +1,76 @@
+"""The same cohort, twice, in two folders, with one core and with two: equal bytes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.project import ROOT, Project
+from tests.workflow.test_pretraining import EMBED, PRETRAIN
+from tests.workflow.test_tasks import KNN, NAMES, TASKS, cells
+
+pytestmark = [pytest.mark.workflow, pytest.mark.timeout(1800)]
+
+TASK = TASKS["grade"] | {"models": ["linear", "abmil"]}
+MORE = ("embed_patches=2", "embed_regions=2", "attend=2")
+
+
+def whole_workflow(project: Project) -> None:
+    """Eight slides, all steps that the workflow has."""
+    rows = []
+    for number, name in enumerate(NAMES):
+        path = f"slides/task-{name}.tif"
+        shutil.copy2(
+            project.folder / project.read_sheet()[number % 4]["path"], project.folder / path
+        )
+        rows.append({"slide_id": f"task-{name}", "path": path, **cells(number)})
+    project.write_sheet(rows)
+    project.configure(
+        slides={"sheet": "slides.csv", "batch_size": 8},
+        embed=EMBED,
+        pretrain=PRETRAIN,
+        tasks={"grade": TASK},
+        knn=KNN,
+        probe={"column": "grade"},
+        attend={"slides": "all", "shifts": 2, "cells": 1},
+        export={"formats": ["trident"]},
+    )
+
+
+def verified(*args: str) -> subprocess.CompletedProcess[str]:
+    """`hipt verify`."""
+    command = [sys.executable, "-m", "hipt", "verify", *args]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def twice(cohort: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Project]:
+    """Two runs of all steps: with one core, and with two."""
+    one, two = (cohort.copy(tmp_path_factory.mktemp(name) / "p") for name in ("one", "two"))
+    for project in (one, two):
+        whole_workflow(project)
+    for project, args in ((one, ("--cores", "1")), (two, ("--set-threads", *MORE))):
+        ran = project.run(*args)
+        assert ran.rc == 0, ran.text
+    return one, two
+
+
+def test_cores_and_folders_change_no_byte(twice: tuple[Project, Project], tmp_path: Path):
+    one, two = (str(project.results) for project in twice)
+    done = verified("--results", two, "--against", one)
+    assert done.returncode == 0, done.stdout + done.stderr
+    files = len(twice[0].content())
+    assert files > 100
+    assert done.stdout == f"{files} files equal\n"
+    manifest = str(tmp_path / "manifest.csv")
+    assert verified("--results", one, "--write", manifest).returncode == 0
+    assert verified("--results", two, "--against", manifest).stdout == f"{files} files equal\n"
+
+
+def test_nothing_is_damaged(twice: tuple[Project, Project]):
+    done = verified("--results", str(twice[1].results))
+    assert (done.returncode, done.stderr.count("\n")) == (0, 0), done.stdout + done.stderr
