@@ -4,28 +4,36 @@
 
 The demo cohort and config/demo.yaml, with shorter trainings that save more often (a kill costs what
 was not saved). First an undisturbed run, then one that is killed with all of its jobs, again and
-again; after each kill what the README says: `snakemake --unlock`, and the same command.
+again; after each kill what the README says: `snakemake --unlock`, and the same command. A moment is
+a number of finished jobs and some seconds after it, so that kills strike all along the DAG.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import yaml
 
-from tests.workflow.project import ROOT, Project
+from tests.workflow.project import ROOT, Project, Running
 
 SHORTER = {
     "patches": {"iterations": 100, "warmup_iterations": 10, "checkpoint_every": 5},
     "regions": {"iterations": 100, "warmup_iterations": 10, "checkpoint_every": 10},
 }
-EARLIEST_S, LATEST_S = 2.0, 30.0
+LATEST_S = 8.0
+"""Seconds after a job's end within which a kill strikes."""
+
+FINISHED = re.compile(r"^Finished jobid: \d+ \(Rule: (\w+)\)", re.M)
+STARTED = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):", re.M)
 
 
 def demo(folder: Path) -> Project:
@@ -41,13 +49,23 @@ def demo(folder: Path) -> Project:
     return project
 
 
-def killed_in(log: Path) -> list[str]:
-    """The rules that were at work when their run was killed."""
-    text = log.read_text()
-    rules = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", text, re.M)
-    started = Counter(rules)
-    started -= Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", text, re.M))
-    return sorted(started.elements()) or ["(planning)"]
+def killed_at(run: Running, jobs: int, after_s: float) -> tuple[int, list[str]]:
+    """Kill a run some seconds after so many of its jobs have ended, or let it end.
+
+    Returns:
+        Jobs that it finished, and the rules that were at work.
+    """
+    while run.process.poll() is None and len(FINISHED.findall(run.log.read_text())) < jobs:
+        time.sleep(0.1)
+    try:
+        run.process.wait(after_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(run.process.pid, signal.SIGKILL)
+        run.process.wait()
+    text = run.log.read_text()
+    finished = FINISHED.findall(text)
+    at_work = Counter(STARTED.findall(text)) - Counter(finished)
+    return len(finished), sorted(at_work.elements()) or ["(planning)"]
 
 
 def main() -> None:
@@ -63,25 +81,25 @@ def main() -> None:
     ran = whole.run(timeout_s=3600)
     if ran.rc:
         sys.exit(ran.text)
-    print(f"undisturbed: {ran.seconds:.0f} s, {sum(ran.jobs.values())} jobs", flush=True)
-    moments = random.Random(args.seed)
+    jobs = len(FINISHED.findall(ran.text))
+    print(f"undisturbed: {ran.seconds:.0f} s, {jobs} jobs", flush=True)
+    dice = random.Random(args.seed)
     struck: Counter[str] = Counter()
     done = 0
-    while done < args.kills:
-        if not killed.run_and_kill(moments.uniform(EARLIEST_S, LATEST_S)):
-            print(f"the run was done after {done} kills; it starts again from nothing", flush=True)
-            compare(whole, killed)
-            subprocess.run(["rm", "-r", killed.results, killed.folder / ".snakemake"], check=True)
-            continue
-        done += 1
-        struck.update(killed_in(killed.folder / "killed.log"))
+    for moment in sorted(dice.uniform(0, jobs - 1) for _ in range(args.kills)):
+        with killed.running() as run:
+            finished, at_work = killed_at(
+                run, max(0, int(moment) - done), dice.uniform(0, LATEST_S)
+            )
+        done += finished
+        struck.update(at_work)
         unlocked = killed.run("--unlock")
         if unlocked.rc:
             sys.exit(unlocked.text)
     ran = killed.run(timeout_s=3600)
     if ran.rc:
         sys.exit(ran.text)
-    print(f"{done} kills; jobs at work then: {dict(struck.most_common())}")
+    print(f"{args.kills} kills; at work when killed: {dict(struck.most_common())}")
     compare(whole, killed)
 
 
