@@ -1,10 +1,17 @@
-"""Patches per second from a slide: the usual way, ours, and OpenSlide alone, in one run.
+"""Patches per second from slides: the usual way, ours by either reader, a bare decoder, in one run.
 
-    python benchmarks/bench_reading.py SLIDE [--threads 2] [--regions 4]
+    python benchmarks/bench_reading.py SLIDE... [--threads 1 2] [--copies 3] [--rounds 2]
 
-Usual: a torch DataLoader whose workers read one patch at a time with `read_region`, convert it by
-PIL, and resize it where the level does not fit. Bare: blocks of whole patches in threads, thrown
-away. The three take turns, and the best of three rounds counts.
+a  the usual way: a torch DataLoader whose workers read one patch at a time with `read_region`,
+   convert it by PIL, and resize it where the level does not fit
+b  our reader of regions through OpenSlide
+c  our reader of regions with tiles decoded directly
+d  imagecodecs alone, in threads: every tile that the regions touch once, from memory, thrown away
+
+and e, f: the source of stage 1's pretraining, by OpenSlide and directly. All take turns, the best
+round counts: by the clock, and (in brackets) by the seconds of all cores, which other work disturbs
+less. Each slide is read `--copies` times in a row, opened and compared anew each time, as a batch's
+slides are. Every patch of c is compared with that of b first.
 """
 
 from __future__ import annotations
@@ -13,22 +20,32 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import openslide
+import tifffile
 import torch
 from cohort import Cohort
 from torch.utils.data import DataLoader, Dataset
 
-from hipt.core.geometry import ReadPlan, patches_per_block
+from hipt.core.geometry import ReadPlan
+from hipt.core.sampling import Share
+from hipt.io.corpus import Corpus, read_corpus
+from hipt.io.direct import REGION_TILES_BYTES, Opener
 from hipt.io.headers import read_plan
+from hipt.io.patch_source import PatchSource
 from hipt.io.regions import RegionReader, SlideJob
+from hipt.io.sheets import read_sheet
 from hipt.io.tables import INDICES, MANIFEST, read_table
+from hipt.io.tile_cache import TileCache
 
-ROUNDS = 3
+BATCH, POOL_BLOCKS = 64, 32
 
 
 class PatchDataset(Dataset[torch.Tensor]):
@@ -51,57 +68,143 @@ class PatchDataset(Dataset[torch.Tensor]):
         return torch.from_numpy(np.asarray(image).copy())
 
 
+@dataclass(frozen=True)
+class Work:
+    """What is read of one slide."""
+
+    job: SlideJob
+    patches: np.ndarray
+    """(P, 2) corners of the regions' patches."""
+    mpp: float
+    """Of level 0."""
+    corpus: Corpus
+    copies: int
+    tiles: list[bytes]
+    """Those that the regions touch."""
+    decode: Callable[[bytes], np.ndarray]
+
+    def usual(self, threads: int) -> int:
+        """Way a."""
+        corners = np.tile(self.patches, (self.copies, 1))
+        data = PatchDataset(self.job.path, self.job.plan, corners)
+        return sum(len(batch) for batch in DataLoader(data, BATCH, num_workers=threads))
+
+    def ours(self, reader: str, threads: int) -> int:
+        """Ways b and c."""
+        return sum(len(pixels) for pixels in self.read(reader, threads))
+
+    def read(self, reader: str, threads: int) -> Iterator[np.ndarray]:
+        """Region by region."""
+        opener = Opener(reader, TileCache(REGION_TILES_BYTES))
+        with RegionReader(threads, opener=opener) as regions:
+            jobs = [replace(self.job, slide_id=str(k)) for k in range(self.copies)]
+            for _, read in regions.stream(jobs):
+                for one in read:
+                    assert one.reader == reader.replace("auto", "direct")
+                    yield one.pixels
+
+    def bare(self, threads: int) -> int:
+        """Way d."""
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(lambda data: self.decode(data) is None, self.tiles * self.copies):
+                pass
+        return len(self.patches) * self.copies
+
+    def trained(self, reader: str, threads: int) -> int:
+        """The source of pretraining, from its start: one pool or more."""
+        corpus = replace(self.corpus, opener=Opener(reader))
+        batch = min(BATCH, corpus.patches)
+        with PatchSource(corpus, Share(0), batch, POOL_BLOCKS, threads) as source:
+            count = self.copies * corpus.patches // batch
+            return sum(len(next(source)) for _ in range(count))
+
+
+def prepared(path: Path, regions: int, copies: int) -> Work:
+    """Lay the grid, and fetch the tiles."""
+    with tempfile.TemporaryDirectory() as name:
+        cohort = Cohort(Path(name), [path])
+        cohort.run("segment", "tile")
+        row = read_table(cohort.index("tile"), INDICES["tile"]).to_pylist()[0]
+        mpp = read_table(cohort.index("segment"), INDICES["segment"])["mpp"][0].as_py()
+        manifest = read_table(cohort.results.shard("tile", path.stem), MANIFEST)
+        sheet = read_sheet(Path(name) / "slides.csv")
+        corpus = read_corpus(sheet, "all", cohort.results, cohort.config.tile, 0.1)
+    plan = read_plan(row, 256)
+    manifest = manifest.slice(0, 256 * regions)
+    patches = np.stack([manifest[c].to_numpy() for c in ("x", "y")], 1)
+    corners = np.stack([manifest[c].to_numpy()[::256] for c in ("region_x", "region_y")], 1)
+    job = SlideJob(path.stem, path, plan, 16, corners)
+    return Work(job, patches, mpp, corpus, copies, *tiles_of(job))
+
+
+def tiles_of(job: SlideJob) -> tuple[list[bytes], Callable[[bytes], np.ndarray]]:
+    """The tiles that the regions touch, and imagecodecs' function for them."""
+    with openslide.OpenSlide(job.path) as slide, tifffile.TiffFile(job.path) as tif:
+        size, factor = slide.level_dimensions[job.plan.level], job.plan.downsample
+        page = next(p for p in tif.pages if p.is_tiled and (p.imagewidth, p.imagelength) == size)
+        across, side = -(-page.imagewidth // page.tilewidth), 16 * job.plan.patch_level_px
+        touched = set()
+        for x, y in (job.corners / factor).astype(int):
+            right, bottom = min(x + side, page.imagewidth), min(y + side, page.imagelength)
+            for r in range(max(y, 0) // page.tilelength, -(-bottom // page.tilelength)):
+                columns = range(max(x, 0) // page.tilewidth, -(-right // page.tilewidth))
+                touched |= {r * across + c for c in columns}
+        found = []
+        for index in sorted(touched):
+            tif.filehandle.seek(page.dataoffsets[index])
+            found.append(tif.filehandle.read(page.databytecounts[index]))
+        if page.compression != 7:
+            return found, imagecodecs.jpeg2k_decode
+        space = "YCBCR" if page.photometric == 6 else "RGB"
+        options = {"tables": page.jpegtables, "colorspace": space, "outcolorspace": "RGB"}
+        return found, partial(imagecodecs.jpeg8_decode, **options)
+
+
+def rates(ways: dict[str, Callable[[], int]], rounds: int) -> dict[str, np.ndarray]:
+    """Patches per second and per second of a core, of each, the best of some rounds of turns."""
+    best = {name: np.zeros(2) for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            before, start = os.times(), time.monotonic()
+            count = way()
+            spent = np.array([time.monotonic() - start, sum(np.subtract(os.times(), before)[:4])])
+            best[name] = np.maximum(best[name], count / spent)
+    return best
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("slide", type=Path)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("slides", type=Path, nargs="+")
+    most = len(os.sched_getaffinity(0))
+    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, most}))
     parser.add_argument("--regions", type=int, default=4)
+    parser.add_argument("--copies", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        cohort = Cohort(Path(name), [args.slide])
-        cohort.run("segment", "tile")
-        row = read_table(cohort.index("tile"), INDICES["tile"]).to_pylist()[0]
-        manifest = read_table(cohort.results.shard("tile", args.slide.stem), MANIFEST)
-    plan = read_plan(row, 256)
-    manifest = manifest.slice(0, 256 * args.regions)
-    patches = np.stack([manifest[c].to_numpy() for c in ("x", "y")], 1)
-    regions = np.stack([manifest[c].to_numpy()[::256] for c in ("region_x", "region_y")], 1)
-
-    def usual() -> None:
-        data = PatchDataset(args.slide, plan, patches)
-        for _ in DataLoader(data, batch_size=64, num_workers=args.threads):
-            pass
-
-    def ours() -> None:
-        with RegionReader(args.threads) as reader:
-            for _, stream in reader.stream([SlideJob("s", args.slide, plan, 16, regions)]):
-                for _ in stream:
-                    pass
-
-    def bare() -> None:
-        side = patches_per_block(16, plan.patch_level_px)
-        blocks = patches.reshape(-1, 16, 16, 2)[:, ::side, ::side].reshape(-1, 2).tolist()
-        slide, size = openslide.OpenSlide(args.slide), side * plan.patch_level_px
-        with ThreadPoolExecutor(args.threads) as pool:
-            read = lambda xy: slide.read_region(tuple(xy), plan.level, (size, size)) and None  # noqa: E731
-            list(pool.map(read, blocks))
-
-    ways: dict[str, Callable[[], None]] = {"usual": usual, "ours": ours, "bare": bare}
-    best = dict.fromkeys(ways, 0.0)
-    for _ in range(ROUNDS):
-        for name, way in ways.items():
-            start = time.monotonic()
-            way()
-            best[name] = max(best[name], len(patches) / (time.monotonic() - start))
-    print(
-        "| slide | µm/px | usual, patches/s | ours | bare OpenSlide | ours ÷ usual | ours ÷ bare |"
-    )
-    print("|---|---|---|---|---|---|---|")
-    usual_s, ours_s, bare_s = (best[name] for name in ways)
-    numbers = f"{usual_s:.0f} | {ours_s:.0f} | {bare_s:.0f} | {ours_s / usual_s:.2f}"
-    mpp = row["read_mpp"] / (plan.patch_level_px / 256) / row["downsample"]
-    print(f"| {args.slide.stem} | {mpp:.3f} | {numbers} | {ours_s / bare_s:.2f} |")
+    print("| slide | µm/px | threads | a | b | c | d | e | f | c ÷ a | c ÷ b | c ÷ d | f ÷ e |")
+    print("|---" * 13 + "|")
+    for path in args.slides:
+        work = prepared(path, args.regions, args.copies)
+        pairs = zip(work.read("openslide", most), work.read("auto", most), strict=True)
+        assert all(np.array_equal(one, other) for one, other in pairs)
+        for threads in args.threads:
+            s = rates(
+                {
+                    "a": partial(work.usual, threads),
+                    "b": partial(work.ours, "openslide", threads),
+                    "c": partial(work.ours, "auto", threads),
+                    "d": partial(work.bare, threads),
+                    "e": partial(work.trained, "openslide", threads),
+                    "f": partial(work.trained, "auto", threads),
+                },
+                args.rounds,
+            )
+            pairs = [s["c"] / s["a"], s["c"] / s["b"], s["c"] / s["d"], s["f"] / s["e"]]
+            row = [path.stem, f"{work.mpp:.3f}", f"{threads}"]
+            row += [f"{one[0]:.0f}" for one in s.values()]
+            row += [f"{clock:.2f} ({cores:.2f})" for clock, cores in pairs]
+            print("|", " | ".join(row), "|", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from hipt.recipe import PretrainConfig
 from hipt.section import Section
 from hipt.task_config import KnnConfig, TaskConfig, TaskName
 
+Reader = Literal["auto", "openslide", "direct"]
+
 PRETRAIN = "pretrain"
 """In place of a weights file: the one that the workflow trains from the slides."""
 
@@ -33,6 +35,9 @@ class SlidesConfig(Section):
     """Micrometres per pixel for slides that state none; null: such slides end as `no_mpp`."""
     mpp_tolerance: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     """How far a read resolution may be from `mpp`, as a share, before pixels are resampled."""
+    reader: Reader = "auto"
+    """Who reads patches. `auto`: hipt decodes tiles where they equal OpenSlide's, which is faster;
+    `openslide`: OpenSlide alone; `direct`: as auto, but slides whose tiles differ are refused."""
     on_slide_error: Literal["record", "stop"] = "record"
     """`record`: a broken slide is a row with a reason; `stop`: its job fails."""
 

@@ -34,7 +34,7 @@ def write_slide(
     """Write a picture as a slide.
 
     `kind` is `aperio` (MPP in the description) or `generic` (resolution tags); levels are area
-    means of the picture by the given factors. 4:4:4 JPEG in tiles of 256 px.
+    means of the picture by the given factors. JPEG with whole colours (4:4:4), tiles of 256 px.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = picture.shape[:2]
@@ -56,7 +56,8 @@ def write_slide(
                 level,
                 photometric="rgb",
                 compression="jpeg",
-                compressionargs={"level": quality, "subsampling": "444"},
+                compressionargs={"level": quality},
+                subsampling=(1, 1),
                 **tags,
             )
             if factor == factors[0] and kind == "aperio":  # Aperio's second picture

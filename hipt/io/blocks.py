@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,8 +96,8 @@ class _Entry:
 class OpenSlides:
     """Slides that threads share: a few stay open, and none is closed while somebody reads."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, opener: Callable[[Path], Slide] = open_slide) -> None:
+        self._most, self._open = most, opener
         self._lock = Lock()
         self._entries: OrderedDict[Path, _Entry] = OrderedDict()
 
@@ -114,7 +114,7 @@ class OpenSlides:
             entry.users += 1
         try:
             with entry.lock:
-                entry.slide = entry.slide or open_slide(path)
+                entry.slide = entry.slide or self._open(path)
             yield entry.slide
         finally:
             with self._lock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from hipt.io.headers import read_plan
 from hipt.io.indices import Row, read_index
 from hipt.io.results import Results
 from hipt.io.sheets import SlideRow
+from hipt.io.slides import Slide, open_slide
 from hipt.io.tables import MANIFEST, read_table
 
 BLOCK = 4
@@ -45,6 +46,8 @@ class Corpus:
     """The patches that stage 1 is trained on, in blocks that are numbered slide by slide."""
 
     slides: tuple[CorpusSlide, ...]
+    opener: Callable[[Path], Slide] = open_slide
+    """Opens one of them."""
 
     @property
     def members(self) -> tuple[Member, ...]:

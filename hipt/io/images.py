@@ -149,6 +149,11 @@ def reduced(rgb: RGB, width_px: int, height_px: int) -> RGB:
     )
 
 
+def reduce_into(out: RGB, rgb: RGB) -> None:
+    """Fill a contiguous picture with the exact area means of a larger one."""
+    cv2.resize(rgb, (out.shape[1], out.shape[0]), dst=out, interpolation=cv2.INTER_AREA)
+
+
 def draw_contours(rgb: RGB, shapes: shapely.MultiPolygon, scale: float) -> RGB:
     """A copy of a picture with polygons and their holes on it.
 

@@ -92,7 +92,7 @@ class PatchSource:
         self._position, self.skipped = resumed_at(state, self._order)
         self._said: set[str] = set()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="patches")
-        self._slides = OpenSlides(OPEN_SLIDES)
+        self._slides = OpenSlides(OPEN_SLIDES, corpus.opener)
         self._stream = self._minibatches()
         self.waited_s = 0.0
         """Seconds that the consumer has waited for pixels."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,8 +18,11 @@ import numpy.typing as npt
 
 from hipt.core.geometry import ReadPlan, patches_per_block
 from hipt.errors import SlideError
-from hipt.io.images import reduced
-from hipt.io.slides import Slide, UnreadableTileError, open_slide
+from hipt.io.images import reduce_into, reduced
+from hipt.io.recycled import Recycled
+from hipt.io.slides import ReaderName, Slide, UnreadableTileError, open_slide
+
+Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class RegionPixels:
     """[P, px, px, 3], row-major; white where unreadable or outside the slide."""
     readable: npt.NDArray[np.bool_]
     """[P] False where a damaged tile left the patch white."""
+    reader: ReaderName = "openslide"
+    """Who read it, but for what a damaged tile leaves."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +58,32 @@ class _Pending:
     job: SlideJob
     region: RegionPixels | None
     blocks: list[Future[None]]
+    slide: Slide | None = None
     error: SlideError | None = None
-    last_of: Slide | None = None
+    last: bool = True
+    """Whether its slide has no region after it."""
 
     def settle(self) -> None:
         """No thread works on it after this, whether its consumer has taken it or left it."""
         # those that could be cancelled have no thread, and nobody may be left to say so
         wait([block for block in self.blocks if not block.cancel()])
+        if self.last and self.slide is not None:
+            self.slide.close()
+
+    def finished(self) -> RegionPixels | None:
+        """The region, once all of it is read.
+
+        Raises:
+            SlideError: if the slide could not be opened, or is refused.
+        """
+        if self.error is not None:
+            raise self.error
+        for block in self.blocks:
+            block.result()
+        if self.region is None or self.slide is None:
+            return None
+        x, y = (int(v) for v in self.job.corners[self.region.region])
+        return replace(self.region, reader=self.slide.reader_of(self.job.plan.level, x, y))
 
 
 class RegionReader:
@@ -69,10 +93,26 @@ class RegionReader:
     one in use, whatever a slide's size. Results do not depend on the number of threads.
     """
 
-    def __init__(self, threads: int, depth: int = 2) -> None:
+    def __init__(
+        self,
+        threads: int,
+        depth: int = 2,
+        opener: Callable[[Path], Slide] = open_slide,
+        allocate: Callable[[tuple[int, ...]], Pixels] | None = None,
+    ) -> None:
+        """Start no thread yet.
+
+        Args:
+            threads: how many read; as many as there are cores to spare.
+            depth: regions that are read ahead.
+            opener: opens a slide.
+            allocate: gives memory of a shape for a region's pixels; None: memory that earlier
+                regions no longer use.
+        """
         cv2.setNumThreads(1)  # the blocks are what runs side by side
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="reader")
-        self._depth = depth
+        self._depth, self._open, self._allocate = depth, opener, allocate or Recycled()
+        self._scratch = Recycled()
         self.waited_s = 0.0
         """Seconds that the consumer has waited for pixels."""
 
@@ -100,14 +140,11 @@ class RegionReader:
     def _regions(self, pending: Iterable[_Pending]) -> Iterator[RegionPixels]:
         """One slide's regions as they become ready."""
         for item in pending:
-            if item.error is not None:
-                raise item.error
             start = time.monotonic()
-            for block in item.blocks:
-                block.result()
+            region = item.finished()
             self.waited_s += time.monotonic() - start
-            if item.region is not None:
-                yield item.region
+            if region is not None:
+                yield region
 
     def _ahead(self, jobs: Iterable[SlideJob]) -> Iterator[_Pending]:
         """The regions of all slides, those to come being read already."""
@@ -119,8 +156,6 @@ class RegionReader:
                 ahead.extend(itertools.islice(source, 1))
                 yield item
                 item.settle()
-                if item.last_of is not None:
-                    item.last_of.close()
         finally:
             for item in ahead:
                 item.settle()
@@ -129,29 +164,29 @@ class RegionReader:
         """Opens each slide and hands its regions' blocks to the threads, one region at a time."""
         for job in jobs:
             try:
-                slide = open_slide(job.path)
+                slide = self._open(job.path)
             except SlideError as error:
-                yield _Pending(job, None, [], error)
+                yield _Pending(job, None, [], error=error)
                 continue
             if not len(job.corners):
-                yield _Pending(job, None, [], last_of=slide)
+                yield _Pending(job, None, [], slide)
             for region in range(len(job.corners)):
-                last = slide if region == len(job.corners) - 1 else None
                 pixels, blocks = self._submit(slide, job, region)
-                yield _Pending(job, pixels, blocks, last_of=last)
+                yield _Pending(job, pixels, blocks, slide, last=region == len(job.corners) - 1)
 
     def _submit(
         self, slide: Slide, job: SlideJob, region: int
     ) -> tuple[RegionPixels, list[Future[None]]]:
         """One region's buffer, and its blocks on their way into it."""
         grid, px = job.grid, job.plan.patch_px
-        pixels = np.empty((grid, grid, px, px, 3), np.uint8)
+        pixels = self._allocate((grid, grid, px, px, 3))
         readable = np.ones((grid, grid), bool)
         side = patches_per_block(grid, job.plan.patch_level_px)
         blocks = [
             self._pool.submit(
                 _read_block,
                 *(slide, job.plan, job.corners[region] + np.array([c, r]) * job.plan.patch_read_px),
+                self._scratch,
                 *(pixels[r : r + side, c : c + side], readable[r : r + side, c : c + side]),
             )
             for r in range(0, grid, side)
@@ -165,7 +200,8 @@ def _read_block(
     slide: Slide,
     plan: ReadPlan,
     corner: npt.NDArray[np.int64],
-    pixels: npt.NDArray[np.uint8],
+    scratch: Recycled,
+    pixels: Pixels,
     readable: npt.NDArray[np.bool_],
 ) -> None:
     """Fill n x n patches from one read; a damaged tile costs only the patches that it lies in.
@@ -174,18 +210,18 @@ def _read_block(
         slide: where to read.
         plan: how to read.
         corner: x, y of the block, level-0 pixels.
+        scratch: memory for pixels of the level.
         pixels: [n, n, px, px, 3] to be filled.
         readable: [n, n] to be set False where nothing could be read.
     """
     x, y = int(corner[0]), int(corner[1])
-    n, px = len(pixels), plan.patch_px
+    n = len(pixels)
     side = n * plan.patch_read_px
     if x >= slide.info.width_px or y >= slide.info.height_px or x + side <= 0 or y + side <= 0:
         pixels[:] = 255
         return
-    level_px = n * plan.patch_level_px
     try:
-        block = slide.read(plan.level, x, y, level_px, level_px)
+        _read_patches(slide, plan, (x, y), scratch, pixels)
     except UnreadableTileError:
         if n == 1:
             pixels[:], readable[:] = 255, False
@@ -193,8 +229,26 @@ def _read_block(
         for r, c in np.ndindex(n, n):
             step = np.array([c, r]) * plan.patch_read_px
             part = np.s_[r : r + 1, c : c + 1]
-            _read_block(slide, plan, corner + step, pixels[part], readable[part])
+            _read_block(slide, plan, corner + step, scratch, pixels[part], readable[part])
+
+
+def _read_patches(
+    slide: Slide, plan: ReadPlan, corner: tuple[int, int], scratch: Recycled, pixels: Pixels
+) -> None:
+    """Fill patches from one read of their level, made smaller where that is to be.
+
+    Raises:
+        UnreadableTileError: if the read holds a damaged tile.
+    """
+    if plan.patch_level_px == plan.patch_px:
+        slide.read_patches(plan.level, *corner, pixels)
         return
-    if plan.patch_level_px != px:
-        block = reduced(block, n * px, n * px)
-    pixels[:] = block.reshape(n, px, n, px, 3).swapaxes(1, 2)
+    n, side, px = len(pixels), plan.patch_level_px, plan.patch_px
+    if side % px:  # a mean over parts of pixels, whose last bit may depend on what is beside it
+        small = reduced(slide.read(plan.level, *corner, n * side, n * side), n * px, n * px)
+        pixels[:] = small.reshape(n, px, n, px, 3).swapaxes(1, 2)
+        return
+    large = scratch((n, n, side, side, 3))
+    slide.read_patches(plan.level, *corner, large)
+    for r, c in np.ndindex(n, n):
+        reduce_into(pixels[r, c], large[r, c])

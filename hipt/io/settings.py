@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast, get_args
 
 import yaml
 
-from hipt.config import Config
+from hipt.config import Config, Reader, SlidesConfig
 from hipt.errors import HiptError
 from hipt.io.models import resolved
 from hipt.section import Section, parse
@@ -24,6 +24,29 @@ def step_parser(step: str, description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--cfg", required=True, help="a config file, or the settings as JSON")
     parser.add_argument("--out", type=Path, required=True, help="the file to make")
     return parser
+
+
+def add_reader(parser: argparse.ArgumentParser) -> None:
+    """The argument of steps that read patches.
+
+    It is no setting among the others: pixels are the same whoever reads them, so that another
+    reader makes nothing anew.
+    """
+    names = get_args(Reader)
+    parser.add_argument("--reader", choices=names, help="who reads patches, see slides.reader")
+
+
+def reader_of(args: argparse.Namespace) -> Reader:
+    """Who is to read patches: as the argument says, else the config file, else the default.
+
+    Raises:
+        HiptError: as `read_config`.
+    """
+    if args.reader is not None:
+        return cast(Reader, args.reader)
+    if args.cfg.lstrip().startswith("{"):
+        return SlidesConfig().reader
+    return read_config(Path(args.cfg)).slides.reader
 
 
 def read_settings(step: str, cls: type[S], text: str) -> S:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,8 @@ from hipt.errors import SlideError
 from hipt.io.images import reduced
 
 RGB = npt.NDArray[np.uint8]  # [h, w, 3]
+Patches = npt.NDArray[np.uint8]  # [rows, columns, px, px, 3]
+ReaderName = Literal["openslide", "direct"]
 
 _MIB = 1 << 20
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
@@ -46,8 +49,12 @@ class SlideInfo:
     """x, y, width, height of the part that was scanned, level-0 pixels."""
 
 
-def open_slide(path: Path) -> Slide:
+def open_slide(path: Path, kind: Callable[[Path], Slide] | None = None) -> Slide:
     """Open a slide.
+
+    Args:
+        path: the file.
+        kind: what reads it; None: OpenSlide.
 
     Raises:
         SlideError: `missing` or `unreadable`, with the reason.
@@ -56,11 +63,11 @@ def open_slide(path: Path) -> Slide:
         raise SlideError("missing", f"{path}: no such file")
     if path.is_file() and path.stat().st_size == 0:
         raise SlideError("unreadable", f"{path}: is empty (0 bytes)")
-    return Slide(path)
+    return (kind or Slide)(path)
 
 
 class Slide:
-    """An open slide. Any number of threads may read from it."""
+    """An open slide, read by OpenSlide. Any number of threads may read from it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -82,6 +89,15 @@ class Slide:
     def close(self) -> None:
         """Free the handle."""
         self._handle.close()
+
+    def level_px(self, level: int) -> tuple[int, int]:
+        """A level's width and height."""
+        width, height = self._handle.level_dimensions[level]
+        return width, height
+
+    def reader_of(self, level: int, x: int, y: int) -> ReaderName:  # noqa: ARG002
+        """Who reads the rectangles of a level that begin there, level-0 pixels."""
+        return "openslide"
 
     def read(self, level: int, x: int, y: int, width_px: int, height_px: int) -> RGB:
         """A rectangle of one level; white outside the slide and where nothing was scanned.
@@ -114,6 +130,22 @@ class Slide:
             raise UnreadableTileError(f"{self.path}: {error}") from None
         self._replace(handle, fresh)
         return pixels
+
+    def read_patches(self, level: int, x: int, y: int, out: Patches) -> None:
+        """Square patches side by side, from one read.
+
+        Args:
+            level: the level.
+            x: left edge, level-0 pixels.
+            y: top edge, level-0 pixels.
+            out: uint8 [rows, columns, px, px, 3] to be filled.
+
+        Raises:
+            UnreadableTileError: as `read`.
+        """
+        rows, columns, side = out.shape[:3]
+        block = self.read(level, x, y, columns * side, rows * side)
+        out[:] = block.reshape(rows, side, columns, side, 3).swapaxes(1, 2)
 
     def thumbnail(self, reduction: float) -> tuple[RGB, float]:
         """The whole slide, small, by area means of the coarsest level that is fine enough.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from hipt.io.grid_source import GridSource
 from hipt.io.patch_source import PatchSource
 from hipt.io.results import Results
 from hipt.io.sheets import read_sheet
+from hipt.io.slides import Slide, open_slide
 from hipt.nn.crops import GridViews, PatchViews
 from hipt.nn.encoders import HIPT_MEAN, HIPT_STD
 from hipt.nn.vit import ViT, initialise, vit256, vit4096
@@ -85,7 +86,13 @@ class Stage:
         return {"mean": json.dumps(HIPT_MEAN), "std": json.dumps(HIPT_STD)}
 
 
-def stage_of(name: str, cfg: PretrainSettings, results: Results, threads: int) -> Stage:
+def stage_of(
+    name: str,
+    cfg: PretrainSettings,
+    results: Results,
+    threads: int,
+    opener: Callable[[Path], Slide] = open_slide,
+) -> Stage:
     """A stage with its corpus.
 
     Args:
@@ -93,6 +100,7 @@ def stage_of(name: str, cfg: PretrainSettings, results: Results, threads: int) -
         cfg: the settings.
         results: where manifests and patch embeddings lie.
         threads: threads that read.
+        opener: opens a slide to read from.
 
     Raises:
         HiptError: if the corpus setting means nothing, or nothing belongs to it.
@@ -100,7 +108,8 @@ def stage_of(name: str, cfg: PretrainSettings, results: Results, threads: int) -
     rows = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
     if name == "patches":
         one = cfg.pretrain.patches
-        corpus = read_corpus(rows, one.corpus, results, cfg.tile, one.min_patch_tissue)
+        found = read_corpus(rows, one.corpus, results, cfg.tile, one.min_patch_tissue)
+        corpus = replace(found, opener=opener)
         return Stage(
             section="pretrain.patches",
             unit="patches",

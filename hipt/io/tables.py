@@ -76,7 +76,7 @@ INDICES = {
         tissue_patches=INT,
         tissue_in_regions=REAL,
     ),
-    "embed_patches": _index(regions=INT, patches=INT, unreadable_patches=INT, dim=INT),
+    "embed_patches": _index(regions=INT, patches=INT, unreadable_patches=INT, dim=INT, reader=TEXT),
     "embed_regions": _index(regions=INT, dim=INT),
     "attend": _index(
         regions=INT, patches=INT, heads=INT, maps=pa.list_(TEXT), closer=pa.list_(INT)
@@ -105,6 +105,7 @@ SLIDES = pa.schema(
         pa.field("patches", INT),
         pa.field("tissue_patches", INT),
         pa.field("unreadable_patches", INT),
+        pa.field("reader", TEXT),
     ]
 )
 """results/slides.parquet: one row per slide of the sheet."""
@@ -255,9 +256,7 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
     except FileNotFoundError:
         raise HiptError(f"{path}: not there; the step that makes it has to run first") from None
     except (pa.ArrowException, OSError) as error:
-        raise HiptError(
-            f"{path}: not readable as Parquet ({_short(error)}); delete it, and it is made again"
-        ) from None
+        raise _damaged(path, "Parquet", error) from None
     if schema is not None:
         _refuse_other_schema(path, table.schema, schema)
     return table
@@ -293,8 +292,7 @@ class PatchEmbeddings:
         except FileNotFoundError:
             raise HiptError(f"{path}: not there; embed_patches has to run first") from None
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise _damaged(path, error) from None
-        self._path = path
+            raise _damaged(path, "Arrow", error) from None
         kind = found.field("embedding").type if "embedding" in names else None
         _refuse_other_schema(path, found, patch_embeddings_schema(getattr(kind, "list_size", 1)))
 
@@ -317,7 +315,7 @@ class PatchEmbeddings:
             batch = self._reader.get_batch(index)
             batch.validate(full=True)
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(self._path, error) from None
+            raise _damaged(self._path, "Arrow", error) from None
         return batch
 
     def refuse_damaged(self) -> None:
@@ -390,11 +388,10 @@ def _metadata(provenance: Provenance | None) -> dict[str, str] | None:
     return None if provenance is None else {KEY: provenance.to_json()}
 
 
-def _damaged(path: Path, error: Exception) -> HiptError:
-    """The sentence for a file of embeddings that cannot be read."""
-    return HiptError(
-        f"{path}: not readable as Arrow ({_short(error)}); delete it, and it is made again"
-    )
+def _damaged(path: Path, kind: str, error: Exception) -> HiptError:
+    """The sentence for a file that cannot be read."""
+    problem = f"not readable as {kind} ({_short(error)})"
+    return HiptError(f"{path}: {problem}; delete it, and it is made again")
 
 
 def _short(error: BaseException) -> str:

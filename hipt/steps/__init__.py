@@ -3,10 +3,10 @@
 VERSION = {
     "segment": 1,
     "tile": 1,
-    "embed_patches": 1,
+    "embed_patches": 2,
     "embed_regions": 1,
     "pretrain": 2,
-    "slides": 1,
+    "slides": 2,
     "probe": 2,
     "split": 1,
     "fit": 2,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,10 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from hipt.config import Reader
 from hipt.errors import SlideError
 from hipt.io.checkpoints import load_patch_encoder
 from hipt.io.devices import compute_device
 from hipt.io.digests import weights_identity
+from hipt.io.direct import REGION_TILES_BYTES, Opener
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.headers import read_plan
 from hipt.io.imported_patches import write_imported
@@ -24,7 +28,7 @@ from hipt.io.indices import BatchRun, Row, kept_facts, read_index, read_shard_pr
 from hipt.io.progress import Progress
 from hipt.io.regions import RegionPixels, RegionReader, SlideJob
 from hipt.io.results import Results
-from hipt.io.settings import read_settings, step_parser
+from hipt.io.settings import add_reader, read_settings, reader_of, step_parser
 from hipt.io.shards import Provenance, fingerprint
 from hipt.io.sheets import read_sheet
 from hipt.io.slides import identity
@@ -33,9 +37,11 @@ from hipt.io.tables import (
     PatchEmbeddings,
     patch_embeddings_schema,
     patch_embeddings_writer,
+    read_provenance,
     read_table,
     vectors,
 )
+from hipt.io.tile_cache import TileCache
 from hipt.nn.encoders import choose_precision, embedded
 from hipt.steps import VERSION
 from hipt.told import EmbedPatchesSettings
@@ -63,12 +69,21 @@ class _Work:
     """Whether it has to be made."""
 
 
-def run(tile: Path, out: Path, cfg: EmbedPatchesSettings, threads: int) -> None:
+def run(
+    tile: Path, out: Path, cfg: EmbedPatchesSettings, threads: int, reader: Reader = "openslide"
+) -> None:
     """Embed the patches of one batch: a file of embeddings per slide, then the batch's index.
 
     The model is loaded when a slide needs it; one reader serves all slides and runs ahead over
     their borders. Minibatches never mix slides, so a slide's numbers do not depend on its batch.
     Imported vectors are taken from their files instead.
+
+    Args:
+        tile: the batch's tile index.
+        out: the index to make.
+        cfg: the settings.
+        threads: to read and compute with.
+        reader: who reads patches; the vectors are the same.
     """
     torch.set_num_threads(1)  # each of the threads computes minibatches of its own
     works = list(_works(tile, Results.of_index(out), cfg))
@@ -77,9 +92,9 @@ def run(tile: Path, out: Path, cfg: EmbedPatchesSettings, threads: int) -> None:
     with BatchRun(out, len(works), cfg.on_slide_error) as batch, ExitStack() as stack:
         if pending:
             embedder = _Embedder(cfg, stack.enter_context(compute_device()), threads)
-            reader = stack.enter_context(RegionReader(threads))
+            ahead = stack.enter_context(embedder.reader(threads, reader))
             progress = Progress(sum(work.row["patches"] for work in pending), "patches")
-            stream = reader.stream(_job(work, cfg) for work in pending)
+            stream = ahead.stream(_job(work, cfg) for work in pending)
         for work in works:
             if work.row["status"] != "ok":
                 batch.carry(work.row)
@@ -90,11 +105,12 @@ def run(tile: Path, out: Path, cfg: EmbedPatchesSettings, threads: int) -> None:
                     write_imported(imported, work.manifest, work.shard, work.provenance, count)
                 elif work.pending:
                     _, regions = next(stream)
-                    embedder.write(work, _watched(regions, work, progress, reader))
+                    embedder.write(work, _watched(regions, work, progress, ahead))
                 facts |= {"fingerprint": work.provenance.fingerprint}
+                facts |= {"reader": read_provenance(work.shard).software.get("reader")}
                 facts |= _counted(PatchEmbeddings(work.shard), cfg)
         if pending:
-            log.info("%s", progress.summary(reader.waited_s))
+            log.info("%s", progress.summary(ahead.waited_s))
 
 
 class _Embedder:
@@ -103,6 +119,7 @@ class _Embedder:
     def __init__(self, cfg: EmbedPatchesSettings, device: torch.device, threads: int) -> None:
         self._encoder = load_patch_encoder(cfg.patches).to(device)
         self._device, self._threads = device, threads
+        self._ahead = 0 if device.type == "cpu" else 1
         self._precision = choose_precision(cfg.precision, device)
         self._software = {
             "torch": torch.__version__,
@@ -110,29 +127,64 @@ class _Embedder:
             "precision": self._precision,
         }
 
-    def write(self, work: _Work, regions: Iterable[RegionPixels]) -> None:
+    def reader(self, threads: int, reader: Reader) -> RegionReader:
+        """What reads regions ahead of the model: on a GPU into memory that is copied from fast."""
+        opener = Opener(reader, TileCache(REGION_TILES_BYTES))
+        if self._device.type == "cpu":
+            return RegionReader(threads, opener=opener)
+        return RegionReader(threads, opener=opener, allocate=_pinned)
+
+    def write(self, work: _Work, regions: Iterator[RegionPixels]) -> None:
         """A slide's file of embeddings, one record batch per region."""
         manifest = read_table(work.manifest, MANIFEST)
         schema = patch_embeddings_schema(self._encoder.dim)
-        made = {**vars(work.provenance), "software": self._software}
+        first = list(itertools.islice(regions, 1))
+        made = {**vars(work.provenance), "software": self._made_by(first)}
         with patch_embeddings_writer(work.shard, schema, Provenance(**made)) as writer:
-            for region in regions:
+            for region, found in self._embedded(itertools.chain(first, regions)):
                 count = len(region.readable)
                 rows = manifest.slice(region.region * count, count).to_batches()[0]
                 known = {name: rows[name] for name in schema.names if name in rows.schema.names}
-                made_here = {"readable": region.readable, "embedding": vectors(self._embed(region))}
+                made_here = {"readable": region.readable, "embedding": vectors(found)}
                 columns = known | made_here
                 writer.write_batch(
                     pa.record_batch([columns[name] for name in schema.names], schema=schema)
                 )
             _refuse_another_slide(work)  # before the file gets its name
 
-    def _embed(self, region: RegionPixels) -> npt.NDArray[np.float16]:
-        """One region's (P, D) vectors."""
-        pixels = torch.from_numpy(region.pixels).to(self._device)  # (P, px, px, 3) uint8
+    def _made_by(self, first: Sequence[RegionPixels]) -> dict[str, str]:
+        """What a slide's vectors were made by; a slide's first region tells who read it."""
+        return self._software | ({"reader": first[0].reader} if first else {})
+
+    def _embedded(
+        self, regions: Iterable[RegionPixels]
+    ) -> Iterator[tuple[RegionPixels, npt.NDArray[np.float16]]]:
+        """Each region with its (P, D) vectors.
+
+        A GPU is given the next region before it is asked for the last one's vectors, so that it
+        has work while they are written; until then a region's pixels are held, being copied.
+        """
+        given: deque[tuple[RegionPixels, torch.Tensor]] = deque()
+        for region in regions:
+            given.append((region, self._embed(region)))
+            if len(given) > self._ahead:
+                done, made = given.popleft()
+                yield done, made.cpu().numpy()
+        for done, made in given:
+            yield done, made.cpu().numpy()
+
+    def _embed(self, region: RegionPixels) -> torch.Tensor:
+        """One region's (P, D) vectors, float16, on the device, which may be at work on them yet."""
+        host = torch.from_numpy(region.pixels)  # (P, px, px, 3) uint8
+        pixels = host.to(self._device, non_blocking=True)
         size = MINIBATCH[self._device.type]
         found = embedded(self._encoder, pixels, size, self._precision, self._threads)  # (P, D)
-        return found.to(torch.float16).cpu().numpy()
+        return found.to(torch.float16)
+
+
+def _pinned(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Memory that a GPU copies from by itself; torch keeps it for the next who asks."""
+    return np.asarray(torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy())
 
 
 def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[_Work]:
@@ -228,5 +280,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = step_parser(STEP, __doc__)
     parser.add_argument("--tile", type=Path, required=True, help="the batch's tile index")
     parser.add_argument("--threads", type=int, default=1, help="threads to read and compute with")
+    add_reader(parser)
     args = parser.parse_args(argv)
-    run(args.tile, args.out, read_settings(STEP, EmbedPatchesSettings, args.cfg), args.threads)
+    cfg = read_settings(STEP, EmbedPatchesSettings, args.cfg)
+    run(args.tile, args.out, cfg, args.threads, reader_of(args))

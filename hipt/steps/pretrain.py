@@ -14,13 +14,15 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from hipt.config import Reader
 from hipt.errors import HiptError
 from hipt.io.checkpoints import write_weights
 from hipt.io.corpus_list import corpus_digest, write_corpus_list
 from hipt.io.devices import compute_device
+from hipt.io.direct import Opener
 from hipt.io.progress import Progress
 from hipt.io.results import Results
-from hipt.io.settings import read_settings, step_parser
+from hipt.io.settings import add_reader, read_settings, reader_of, step_parser
 from hipt.io.stages import Stage, stage_of
 from hipt.io.tables import METRICS, write_table
 from hipt.io.training import StopAsked, read_state, write_state
@@ -38,7 +40,9 @@ WATCHED = 50
 """Steps over whose mean entropy a collapse is judged."""
 
 
-def run(name: str, out: Path, cfg: PretrainSettings, threads: int) -> None:
+def run(
+    name: str, out: Path, cfg: PretrainSettings, threads: int, reader: Reader = "openslide"
+) -> None:
     """Train a model, from its last checkpoint where there is one; the weights are written last.
 
     Args:
@@ -46,13 +50,14 @@ def run(name: str, out: Path, cfg: PretrainSettings, threads: int) -> None:
         out: the weights file.
         cfg: the settings.
         threads: to read with; on a CPU, `pretrain.cpu_threads` compute.
+        reader: who reads patches.
 
     Raises:
         HiptError: if the corpus is empty, training fails, or the checkpoint is of another run.
     """
     torch.set_num_threads(threads)
     results = Results(out.parents[1])
-    stage = stage_of(name, cfg, results, threads)
+    stage = stage_of(name, cfg, results, threads, Opener(reader))
     with _processes() as (rank, ranks), compute_device() as device:
         if device.type == "cpu":
             torch.set_num_threads(cfg.pretrain.cpu_threads)
@@ -244,5 +249,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = step_parser(STEP, __doc__)
     parser.add_argument("--stage", choices=("patches", "regions"), required=True)
     parser.add_argument("--threads", type=int, default=1, help="threads to read with")
+    add_reader(parser)
     args = parser.parse_args(argv)
-    run(args.stage, args.out, read_settings(STEP, PretrainSettings, args.cfg), args.threads)
+    cfg = read_settings(STEP, PretrainSettings, args.cfg)
+    run(args.stage, args.out, cfg, args.threads, reader_of(args))

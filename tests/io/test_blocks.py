@@ -37,14 +37,13 @@ class FakeSlide:
 
 
 @pytest.fixture
-def fake(monkeypatch):
+def fake():
     FakeSlide.alive = FakeSlide.most = 0
-    monkeypatch.setattr(module, "open_slide", FakeSlide)
 
 
 @pytest.mark.usefixtures("fake")
 def test_no_slide_is_closed_while_somebody_reads():
-    slides, lock = OpenSlides(2), threading.Lock()
+    slides, lock = OpenSlides(2, FakeSlide), threading.Lock()
 
     def use(number: int) -> None:
         with slides.lent(Path(str(number % 7))) as slide:
@@ -66,7 +65,7 @@ def test_no_slide_is_closed_while_somebody_reads():
 
 @pytest.mark.usefixtures("fake")
 def test_the_slide_used_last_stays_open():
-    slides = OpenSlides(2)
+    slides = OpenSlides(2, FakeSlide)
     seen = []
     for name in ("a", "b", "a", "c", "a"):
         with slides.lent(Path(name)) as slide:

@@ -46,8 +46,8 @@ class Chain:
         ledger = updated(read_ledger(self.results.batches), digests, 16)
         write_ledger(self.results.batches, ledger)
 
-    def call(self, step: str) -> dict[str, dict[str, Any]]:
-        """One step; its index's rows by slide."""
+    def call(self, step: str, *more: str) -> dict[str, dict[str, Any]]:
+        """One step, with further arguments; its index's rows by slide."""
         cfg = settings(step, Config.model_validate(self.values)).model_dump_json()
         out = self.results.index(step, "b0000")
         common = ["--cfg", cfg, "--out", str(out)]
@@ -58,7 +58,7 @@ class Chain:
             case "tile":
                 tile.main(["--segment", index["segment"], *common])
             case "embed_patches":
-                embed_patches.main(["--tile", index["tile"], "--threads", "2", *common])
+                embed_patches.main(["--tile", index["tile"], "--threads", "2", *common, *more])
             case "embed_regions":
                 embed_regions.main(["--patches", index["embed_patches"], *common])
             case "attend":

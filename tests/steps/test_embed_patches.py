@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from hipt.config import PatchEncoderConfig
+from hipt.config import Config, PatchEncoderConfig
 from hipt.io.checkpoints import load_patch_encoder
+from hipt.io.regions import RegionPixels
 from hipt.io.slides import open_slide
-from hipt.io.tables import MANIFEST, PatchEmbeddings, read_table
+from hipt.io.tables import MANIFEST, PatchEmbeddings, read_provenance, read_table
+from hipt.steps import embed_patches
+from hipt.told import settings
 from tests.slidemaker import damage_tile, tissue_picture, write_slide
 from tests.steps.conftest import SHAPE, Chain
+from tests.tilemaker import Coding, write_tiles
 
 
 def test_a_vector_is_the_model_on_the_pixels_of_its_row(chain: Chain):
@@ -106,3 +110,79 @@ def test_vectors_of_a_changed_slide_are_not_kept(chain: Chain):
     assert not shard.exists()
     path.write_bytes(whole)
     assert chain.call("embed_patches")["a"]["status"] == "ok"
+
+
+READ = {
+    "as they are": {},
+    "half the size": {"mpp": 1.0},
+    "a level below the first": {"mpp": 2.0},
+    "two thirds of the size": {"mpp": 0.75},
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_vectors_are_the_same_whoever_reads(chain: Chain, name: str):
+    """Bit for bit, with a damaged tile among them; and what is there is not made again."""
+    chain.values |= READ[name]
+    picture = tissue_picture(2048, 1536)
+    write_tiles(chain.folder / "a.svs", picture, Coding(tile=(240, 240)))
+    damage_tile(chain.folder / "a.svs", 4, 3)
+    chain.sheet("slide_id,path\na,a.svs\n")
+    chain.values["embed"]["patches"]["max_unreadable"] = 0.9
+    chain.upto("tile")
+    shard, found = chain.results.shard("embed_patches", "a"), {}
+    for reader in ("openslide", "auto"):
+        row = chain.call("embed_patches", "--reader", reader)["a"]
+        slide, made_by = PatchEmbeddings(shard), read_provenance(shard)
+        batches = [slide.region(i).to_pylist() for i in range(len(slide))]
+        found[reader] = batches, made_by.fingerprint
+        assert row["reader"] == made_by.software["reader"]
+        before = shard.stat().st_mtime_ns
+        again = chain.call("embed_patches", "--reader", "direct")["a"]
+        assert (again, shard.stat().st_mtime_ns) == (row, before)
+        assert row["reader"] == ("openslide" if reader == "openslide" else "direct")
+        shard.unlink()
+    assert found["openslide"] == found["auto"]
+    lost = [one for batch in found["auto"][0] for one in batch if not one["readable"]]
+    assert bool(lost) == (name != "a level below the first")  # the damage is on the first
+
+
+def test_the_reader_is_that_of_the_config_file(chain: Chain):
+    write_slide(chain.folder / "a.svs", tissue_picture(1024, 768))
+    chain.sheet("slide_id,path\na,a.svs\n")
+    chain.upto("tile")
+    chain.values["slides"]["reader"] = "openslide"
+    chain.values["results"] = str(chain.results.root)
+    path = chain.folder / "config.yaml"
+    path.write_text(Config.model_validate(chain.values).model_dump_json())
+    out, tile = (chain.results.index(step, "b0000") for step in ("embed_patches", "tile"))
+    embed_patches.main(["--tile", str(tile), "--cfg", str(path), "--out", str(out)])
+    shard = chain.results.shard("embed_patches", "a")
+    assert read_provenance(shard).software["reader"] == "openslide"
+    assert chain.call("embed_patches")["a"]["reader"] == "openslide"  # kept, as it was made
+    chain.call("embed_regions")
+    assert chain.table()["a"]["reader"] == "openslide"
+
+
+def test_regions_that_are_in_flight_come_out_in_order(chain: Chain):
+    """As on a GPU, which is given a region before it is asked for the last one's vectors."""
+    cfg = settings("embed_patches", Config.model_validate(chain.values))
+    embedder = embed_patches._Embedder(cfg, torch.device("cpu"), 1)
+    rng = np.random.default_rng(0)
+    regions = [
+        RegionPixels(k, rng.integers(0, 256, (4, 64, 64, 3), np.uint8), np.ones(4, bool))
+        for k in range(5)
+    ]
+    at_once = list(embedder._embedded(iter(regions)))
+    given: list[int] = []
+
+    def watched():
+        for region in regions:
+            given.append(region.region)
+            yield region
+
+    embedder._ahead = 1
+    for number, (region, vectors) in enumerate(embedder._embedded(watched())):
+        assert (region.region, len(given)) == (number, min(number + 2, 5))
+        np.testing.assert_array_equal(vectors, at_once[number][1])
+    assert number == 4

@@ -267,6 +267,21 @@ def test_stop_on_slide_error(project: Project):
     assert "slide gone: missing:" in ran.text
 
 
+def test_another_reader_makes_nothing_anew(project: Project):
+    """Pixels are the same: only the report, which shows the settings, is written again."""
+    before = project.content()
+    project.configure(slides={"sheet": "slides.csv", "batch_size": 2, "reader": "openslide"})
+    ran = project.run()
+    assert (ran.rc, ran.jobs) == (0, {"report": 1}), ran.text
+    assert project.content() == before
+    (project.results / "embed_patches" / "a.arrow").unlink()
+    forced = project.run("--forcerun", "embed_patches")
+    assert forced.rc == 0, forced.text
+    table = pl.read_parquet(project.results / "slides.parquet")
+    readers = dict(table.select("slide_id", "reader").iter_rows())
+    assert readers == {"a": "openslide", "b": "direct", "0012": "direct", "d": "direct"}
+
+
 def test_weights_replaced(project: Project, tiny_weights: Path, other_weights: Path):
     weights = project.folder / "vit256.safetensors"
     shutil.copy2(tiny_weights, weights)

@@ -77,6 +77,9 @@ try:
 except HiptError as error:
     raise WorkflowError(str(error)) from None
 
+# Told to jobs outside their params: pixels are the same whoever reads them, and nothing reruns.
+READER = CONFIG.slides.reader
+
 MEMBERS = LEDGER.members()
 # A batch all of whose slides left the sheet is no longer asked for.
 BATCHES = sorted({LEDGER.batch_of[row.slide_id] for row in SHEET}, key=lambda name: int(name[1:]))

@@ -22,7 +22,7 @@ rule embed_patches:
     shell:
         """
         python -m hipt embed_patches --tile {input.tile:q} --cfg {params.cfg:q} \
-            --threads {threads} --out {output.index:q} 2>&1 | tee {log:q} >&2
+            --threads {threads} --reader {READER} --out {output.index:q} 2>&1 | tee {log:q} >&2
         """
 
 

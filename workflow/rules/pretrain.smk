@@ -26,7 +26,7 @@ if missing("patches"):
         shell:
             """
             {params.launch} hipt pretrain --stage patches --cfg {params.cfg:q} \
-                --threads {threads} --out {output.model:q} 2>&1 | tee {log:q} >&2
+                --threads {threads} --reader {READER} --out {output.model:q} 2>&1 | tee {log:q} >&2
             """
 
 

@@ -1,0 +1,42 @@
+"""What a step loads before it works: torch takes seconds, and segment and tile never need it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hipt.config import Config
+from hipt.io.tables import INDICES, read_table
+from hipt.told import settings
+from tests.slidemaker import tissue_picture, write_slide
+from tests.steps.conftest import Chain
+
+ROOT = Path(__file__).parents[2]
+
+RUN = """
+import sys
+from hipt.__main__ import main
+code = main(sys.argv[1:])
+heavy = {name for name in sys.modules if name.partition(".")[0] in ("torch", "timm", "torchvision")}
+assert not heavy, sorted(heavy)[:5]
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("step", ["segment", "tile"])
+def test_torch_is_not_loaded(chain: Chain, step: str):
+    write_slide(chain.folder / "a.svs", tissue_picture(1024, 768))
+    chain.sheet("slide_id,path\na,a.svs\n")
+    before = {"segment": [], "tile": ["--segment", str(chain.results.index("segment", "b0000"))]}
+    if step == "tile":
+        chain.call("segment")
+    cfg = settings(step, Config.model_validate(chain.values)).model_dump_json()
+    out = chain.results.index(step, "b0000")
+    arguments = [step, *before[step], "--cfg", cfg, "--out", str(out)]
+    command = [sys.executable, "-c", RUN, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert read_table(out, INDICES[step]).to_pylist()[0]["status"] == "ok"
