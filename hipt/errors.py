@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -23,22 +24,21 @@ TROUBLE: frozenset[Status] = frozenset({"missing", "unreadable", "no_mpp", "too_
 """The statuses that somebody should look into; the others are a slide's ordinary ends."""
 
 
-_LONGEST = 800
-"""Characters of a sentence that somebody reads, the paths in it included."""
+LONGEST_SENTENCE = 1000
+"""Characters; where a file brings longer texts, the middle of the sentence is left out."""
+
+_BREAK = re.compile(r"\s*[\r\n]+\s*")
 
 
 class HiptError(Exception):
     """One sentence: where, what was found, what to do. Ends a command with exit code 2.
 
-    Whatever a file held that the sentence quotes, it is one line, and cut in its middle if it is
-    too long: the place stands at its beginning, and what to do at its end.
+    Whatever text a file brought into it: it stays on one line, is not endless, and holds nothing
+    that a terminal would obey.
     """
 
     def __init__(self, sentence: str) -> None:
-        text = " ".join(sentence.splitlines())
-        if len(text) > _LONGEST:
-            text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
-        super().__init__(text)
+        super().__init__(_told(sentence))
 
     @classmethod
     def at(
@@ -67,3 +67,19 @@ class SlideError(HiptError):
         super().__init__(reason)
         self.status: Status = status
         self.reason = str(self)
+
+
+def _told(sentence: str) -> str:
+    """A sentence on one line: control characters are written out, an endless middle left out."""
+    line = _BREAK.sub(" ", sentence).strip()
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else _escaped(c) for c in line)
+    if len(line) > LONGEST_SENTENCE:
+        half = LONGEST_SENTENCE // 2 - 4
+        line = f"{line[:half]} [...] {line[-half:]}"
+    return line
+
+
+def _escaped(character: str) -> str:
+    """A character as Python writes it in quotes."""
+    return character.encode("unicode_escape").decode()

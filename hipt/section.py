@@ -23,7 +23,17 @@ _WANTED = {
 }
 """What a value should have been, by the first word of pydantic's name for the mistake."""
 
-_SHORTENED = reprlib.Repr()
+
+class _Shortened(reprlib.Repr):
+    """Python's short form of values, for whole numbers of any length."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        """A number that Python would not write out by its size."""
+        return super().repr_int(x, level) if x.bit_length() < _MOST_BITS else "a huge number"
+
+
+_MOST_BITS = 4096
+_SHORTENED = _Shortened()
 _SHORTENED.maxstring = _SHORTENED.maxother = 80
 
 

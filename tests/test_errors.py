@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,15 +19,6 @@ from hipt.errors import STATUSES, TROUBLE, HiptError, SlideError
 )
 def test_place(place: dict, sentence: str):
     assert str(HiptError.at(Path("a/s.csv"), "is wrong", **place)) == sentence
-
-
-@pytest.mark.parametrize("kind", [HiptError, lambda text: SlideError("unreadable", text)])
-def test_whatever_a_file_held_the_sentence_is_one_line_to_read(kind: Callable[[str], HiptError]):
-    error = kind(f"s.csv, row 2: got '{'x' * 5000}\nTraceback\r\u2028'; correct it")
-    assert str(error).startswith("s.csv, row 2: got 'xx")
-    assert str(error).endswith("; correct it")
-    assert len(str(error)) < 900
-    assert len(str(error).splitlines()) == 1
 
 
 def test_statuses():

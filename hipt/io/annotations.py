@@ -68,7 +68,11 @@ def read_outside_mask(path: Path, shape: tuple[int, int], scale: float) -> Mask:
     for number, feature in enumerate(_features(path), start=1):
         geometry = _geometry(path, number, feature)
         (cut_out if _name(feature).lower().startswith(EXCLUDING) else put_in).append(geometry)
-    tissue = shapely.difference(shapely.union_all(put_in), shapely.union_all(cut_out))
+    try:
+        with np.errstate(all="ignore"):  # coordinates at the end of what numbers can say
+            tissue = shapely.difference(shapely.union_all(put_in), shapely.union_all(cut_out))
+    except shapely.errors.ShapelyError as error:
+        raise HiptError(f"{path}: its features cannot be put together ({error})") from None
     return _rasterised(shapely.affinity.scale(tissue, 1 / scale, 1 / scale, origin=(0, 0)), shape)
 
 
@@ -91,10 +95,10 @@ def _geometry(path: Path, number: int, feature: object) -> shapely.Geometry:
     """A feature's area."""
     try:
         assert isinstance(feature, Mapping)
-        with np.errstate(invalid="ignore"):  # a coordinate that is NaN
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN, and what is near infinity
             geometry = shapely.make_valid(shapely.geometry.shape(feature.get("geometry", feature)))
-    except (AssertionError, shapely.errors.ShapelyError, AttributeError, KeyError, IndexError,
-            TypeError, ValueError):  # fmt: skip
+    except (AssertionError, shapely.errors.ShapelyError, ArithmeticError, AttributeError,
+            LookupError, RecursionError, TypeError, ValueError):  # fmt: skip
         raise HiptError(f"{path}: feature {number} has no geometry that can be read") from None
     if geometry.area == 0 or not np.isfinite(geometry.bounds).all():
         raise HiptError(f"{path}: feature {number} ({geometry.geom_type}) has no area; draw areas")

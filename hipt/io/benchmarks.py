@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +23,7 @@ def read_jobs(folder: Path) -> pd.DataFrame:
     """
     found: list[dict[str, str]] = []
     for path in sorted(folder.glob("*/*.tsv")):
-        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        with path.open(encoding="utf-8", errors="replace", newline="") as file, suppress(csv.Error):
             rows = csv.DictReader(file, delimiter="\t")
             found += [row | {"rule": path.parent.name, "job": path.stem} for row in rows]
     jobs = pd.DataFrame(found, columns=["rule", "job", *MEASURED])

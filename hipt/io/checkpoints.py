@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -52,20 +52,32 @@ def read_weights(path: Path, which: Which = "teacher") -> Weights:
             with safe_open(path, framework="pt") as file:
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 return Weights(backbone_state(state, which), _metadata(file.metadata() or {}))
+    except (SafetensorError, OSError, RecursionError, TypeError, ValueError) as error:
+        raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
+    return Weights(backbone_state(read_torch(path), which))
+
+
+def read_torch(path: Path) -> Mapping[Any, Any]:
+    """The table that `torch.save` wrote; nothing but tensors and plain values is read.
+
+    Raises:
+        HiptError: if the file is damaged, holds other things, or no table.
+    """
+    try:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is odd about a file is said below
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-            return Weights(backbone_state(_table(path, checkpoint), which))
-    except HiptError:
-        raise
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
         raise HiptError(
             f"{path}: holds more than tensors and plain values, and is not read, since such a "
             f"file can run code ({reason}); save its state dict alone"
         ) from None
-    except Exception as error:  # noqa: BLE001 - a damaged file raises errors of many kinds
+    except Exception as error:  # noqa: BLE001 - torch raises many kinds for one damaged file
         raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
+    if not isinstance(found, Mapping):
+        raise HiptError(f"{path}: holds a {type(found).__name__}, not a table of tensors")
+    return found
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -98,7 +110,13 @@ def load_patch_encoder(cfg: PatchEncoderConfig) -> PatchEncoder:
     encoder = build_patch_encoder(cfg)
     metadata = _fill(encoder.model, cfg.weights, cfg.random, "embed.patches")
     if {"mean", "std"} <= metadata.keys():
-        encoder.normalise_by(json.loads(metadata["mean"]), json.loads(metadata["std"]))
+        try:
+            encoder.normalise_by(json.loads(metadata["mean"]), json.loads(metadata["std"]))
+        except (RecursionError, RuntimeError, TypeError, ValueError) as error:
+            raise HiptError(
+                f"embed.patches.weights: {cfg.weights}: its mean and std are no three numbers each "
+                f"({_short(error)})"
+            ) from None
     return encoder.eval()
 
 
@@ -123,17 +141,10 @@ def _fill(model: nn.Module, file: str | None, seed: int | None, section: str) ->
     return weights.metadata
 
 
-def _table(path: Path, checkpoint: object) -> Mapping[str, object]:
-    """A checkpoint, if it is a table at all."""
-    if not isinstance(checkpoint, Mapping):
-        raise HiptError(f"{path}: holds a {type(checkpoint).__name__}, not a table of tensors")
-    return checkpoint
-
-
 def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     """What a safetensors file says about itself, ours unpacked."""
-    ours = json.loads(metadata.get(KEY, "{}"))
-    return {**{key: value for key, value in metadata.items() if key != KEY}, **ours}
+    ours: dict[str, str] = json.loads(metadata.get(KEY, "{}"))
+    return {key: value for key, value in metadata.items() if key != KEY} | ours
 
 
 def _short(error: BaseException) -> str:

@@ -98,6 +98,6 @@ def _remembered(cache: Path) -> dict[str, str]:
     """The sha256 that are written down; none where the file is absent or damaged."""
     try:
         known = json.loads(cache.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}

@@ -10,10 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.config import PatchEncoderConfig
-from hipt.errors import HiptError
 from hipt.io.feature_files import FeatureFiles
-from hipt.io.shards import Provenance
-from hipt.io.tables import PatchEmbeddings, matrix, read_provenance, read_table
+from hipt.io.tables import PatchEmbeddings, matrix, read_table
 
 
 @dataclass(frozen=True)
@@ -112,18 +110,3 @@ def encoder_name(cfg: PatchEncoderConfig) -> str:
     if cfg.features is not None:
         return FeatureFiles.named(cfg.features).encoder
     return re.sub(r"[^A-Za-z0-9._-]+", "_", cfg.encoder)
-
-
-def made_from(shard: Path) -> Provenance:
-    """What a shard carries about its making.
-
-    Raises:
-        HiptError: if the shard is absent or damaged.
-    """
-    try:
-        return read_provenance(shard)
-    except (OSError, ValueError):
-        raise HiptError(
-            f"{shard}: is missing or damaged; the slide table's column note says how to make it "
-            "again"
-        ) from None

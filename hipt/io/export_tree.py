@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hipt.io.shards import whole
 
 NOTES = ".hipt"
 """The folder of notes inside a tree."""
+
+_LONGEST_NAME, _DEEPEST = 255, 8
+"""Bytes of a name, folders of a path: more has no file of a tree."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,16 @@ class ExportTree:
         """A slide's entry; None where there is none that can be read."""
         try:
             values: dict[str, Any] = json.loads(self._note(slide_id).read_text(encoding="utf-8"))
-            return Entry(**values)
-        except (OSError, ValueError, TypeError):
+            entry = Entry(**values)
+            fit = isinstance(entry.sizes, dict) and all(map(_stays_inside, entry.sizes))
+            return entry if fit else None
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
+
+
+def _stays_inside(name: str) -> bool:
+    """Whether a note's file can be one of its tree: a damaged note has nothing else deleted."""
+    parts = PurePosixPath(name).parts
+    if "\0" in name or not 0 < len(parts) <= _DEEPEST:
+        return False
+    return all(p not in ("/", "//", "..") and len(p.encode()) <= _LONGEST_NAME for p in parts)

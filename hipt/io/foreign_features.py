@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,11 @@ from hipt.errors import SlideError
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.slides import identity
 
-_MOST_PACKED = 100
-"""Bytes in memory per byte of a file: no compression of vectors comes near it, a bomb is above."""
+_SMALL_BYTES, _MOST_PACKED = 1 << 28, 200
+"""Vectors of numbers shrink to a half at best; what shrinks to a 200th of much is no vectors."""
+
+_FARTHEST_PX = 2**31 - 1
+"""No slide is larger."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,11 @@ def read_patches(files: FeatureFiles, slide_id: str) -> ForeignPatches:
     """
     path = files.features(slide_id)
     with _opened(path) as file:
-        coords, side = _coords(path, file), _side(dict(file["coords"].attrs))
+        coords, side = _coords(path, file), _side(path, dict(file["coords"].attrs))
     beside = files.patches(slide_id)
     if side is None and beside.exists():
         with _opened(beside) as file:
-            side = _side(dict(_dataset(beside, file, "coords").attrs))
+            side = _side(beside, dict(_dataset(beside, file, "coords").attrs))
     if side is None:
         raise _unusable(
             path,
@@ -103,21 +107,26 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r", locking=False) as file:
             yield file
-    except SlideError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a damaged file raises errors of many kinds
+    except (OSError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise _unusable(path, f"is no HDF5 file that can be read ({error})") from None
 
 
 def _dataset(path: Path, file: Any, name: str) -> Any:  # noqa: ANN401
-    """A dataset of a file."""
+    """A dataset of numbers that lie in this very file, and that memory can hold."""
     if name not in file or not isinstance(file[name], h5py.Dataset):
-        raise _unusable(path, f"has no dataset {name} (found: {', '.join(file) or 'nothing'})")
-    if file[name].nbytes > _MOST_PACKED * path.stat().st_size:
-        raise _unusable(
-            path, f"claims {file[name].nbytes:,} bytes of {name}, more than it can hold"
-        )
-    return file[name]
+        found = ", ".join(map(str, file)) or "nothing"
+        raise _unusable(path, f"has no dataset {name} (found: {found})")
+    data = file[name]
+    links = isinstance(file.get(name, getlink=True), h5py.HardLink)
+    if not links or data.is_virtual or data.external:
+        raise _unusable(path, f"keeps its {name} in another file; copy them into this one")
+    if data.shape is None or data.dtype.kind not in "iuf":
+        raise _unusable(path, f"has {name} of type {data.dtype}, wanted are numbers")
+    stored = data.id.get_storage_size()
+    if data.nbytes > max(_SMALL_BYTES, _MOST_PACKED * stored):
+        problem = f"{name} of shape {data.shape} in {stored:,} bytes, which nothing packs so small"
+        raise _unusable(path, f"has {problem}; make them again")
+    return data
 
 
 def _coords(path: Path, file: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401
@@ -127,6 +136,8 @@ def _coords(path: Path, file: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401
         raise _unusable(path, f"has coords of shape {found.shape}, wanted are (N, 2) numbers")
     if not np.array_equal(found, np.round(found)):
         raise _unusable(path, "has coords that are not whole level-0 pixels")
+    if (np.abs(found.astype(np.float64)) > _FARTHEST_PX).any():
+        raise _unusable(path, f"has coords beyond {_FARTHEST_PX:,} px, where no slide has pixels")
     return found.astype(np.int64)
 
 
@@ -135,14 +146,24 @@ def _rows(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values[0] if values.ndim == 3 and len(values) == 1 else values
 
 
-def _side(attributes: dict[str, Any]) -> int | None:
+def _side(path: Path, attributes: dict[str, Any]) -> int | None:
     """The side of a patch in level-0 pixels, as TRIDENT or CLAM says it; None if neither does."""
-    if "patch_size_level0" in attributes:
-        return max(1, round(float(attributes["patch_size_level0"])))
-    if {"patch_size", "downsample"} <= attributes.keys():
-        factor = float(np.mean(attributes["downsample"]))
-        return max(1, round(float(attributes["patch_size"]) * factor))
+    for names in (("patch_size_level0",), ("patch_size", "downsample")):
+        if attributes.keys() >= set(names):
+            said = {name: attributes[name] for name in names}
+            side = math.prod(map(_mean, said.values()))
+            if not 0 < side <= _FARTHEST_PX:
+                raise _unusable(
+                    path, f"says of a patch's side {said}, which is no number of pixels"
+                )
+            return max(1, round(side))
     return None
+
+
+def _mean(value: object) -> float:
+    """An attribute's number, or the mean of its numbers; NaN where it has none."""
+    numbers = np.asarray(value)
+    return float(numbers.mean()) if numbers.size and numbers.dtype.kind in "iuf" else math.nan
 
 
 def _unusable(path: Path, problem: str) -> SlideError:

@@ -10,6 +10,9 @@ from hipt.io.indices import Row
 from hipt.io.sheets import SlideRow
 from hipt.io.slides import SlideInfo
 
+LEAST_MPP, MOST_MPP = 0.01, 100.0
+"""Micrometres per pixel of any slide: light resolves 0.2, and thumbnails have 50."""
+
 
 def slide_mpp(info: SlideInfo, row: SlideRow, default_mpp: float | None) -> Mpp:
     """A slide's level-0 resolution.
@@ -20,7 +23,7 @@ def slide_mpp(info: SlideInfo, row: SlideRow, default_mpp: float | None) -> Mpp:
         default_mpp: what to take where neither says anything, um/px.
 
     Raises:
-        SlideError: `no_mpp`, if nothing says it.
+        SlideError: `no_mpp`, if nothing says it, or it cannot be true.
     """
     mpp = resolve_mpp(row.mpp, info.mpp, info.mpp_source, default_mpp)
     if mpp is None:
@@ -28,6 +31,12 @@ def slide_mpp(info: SlideInfo, row: SlideRow, default_mpp: float | None) -> Mpp:
             "no_mpp",
             "its header does not say how many um a pixel has; fill in the sheet's column mpp, or "
             "set slides.default_mpp",
+        )
+    if not LEAST_MPP <= mpp.value <= MOST_MPP:
+        raise SlideError(
+            "no_mpp",
+            f"a pixel of {mpp.value:g} um (from: {mpp.source}) is none of a microscope, whose have "
+            f"{LEAST_MPP:g} to {MOST_MPP:g}; correct it in the sheet's column mpp",
         )
     return mpp
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import shapely
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 
 from hipt.errors import HiptError
 from hipt.io.shards import whole
@@ -28,8 +29,19 @@ GRID_COLOUR = (0, 90, 200)
 _JPEG_QUALITY = 85
 _PNG_LEVEL = 3  # a tenth larger than at 6, in a third of the time
 
-# A slide's thumbnail may be larger than what PIL takes for an attack.
-Image.MAX_IMAGE_PIXELS = 1 << 30
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "JPEG2000", "PPM", "WEBP")
+"""PIL knows others, and runs Ghostscript for one of them."""
+
+MOST_BYTES = 1 << 29
+"""Of a picture in memory: some of a few kB unpack to hundreds of GB."""
+
+_BROKEN = (OSError, SyntaxError, ArithmeticError, AttributeError, EOFError, LookupError,
+           MemoryError, RuntimeError, TypeError, ValueError, struct.error)  # fmt: skip
+"""What PIL raises while it reads a damaged picture."""
+
+_BYTES_PER_PX = {"1": 1, "L": 1, "P": 1, "I;16": 2}
+
+Image.MAX_IMAGE_PIXELS = None  # PIL's own bound is below a label map of a whole slide
 
 
 def write_mask(path: Path, mask: Mask, text: Mapping[str, str]) -> None:
@@ -48,7 +60,12 @@ def read_mask(path: Path) -> Mask:
         HiptError: if the file is absent or damaged.
     """
     image = _opened(path)
-    if image.mode in ("RGB", "RGBA", "P"):  # a dark colour's grey may be 0
+    if image.mode == "P":
+        colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+        coloured = np.zeros(256, bool)
+        coloured[: len(colours)] = colours.any(axis=1)
+        return np.asarray(coloured[np.asarray(image)])
+    if image.mode in ("RGB", "RGBA"):  # a dark colour's grey may be 0
         return np.asarray(np.asarray(image.convert("RGB")).any(axis=2))
     return np.asarray(image.convert("L")) > 0
 
@@ -115,13 +132,12 @@ def refuse_damaged(path: Path) -> None:
     Raises:
         HiptError: if the file is absent or damaged.
     """
-    try:
-        with Image.open(path) as image:
-            image.verify()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError,
-            Image.DecompressionBombError) as error:  # fmt: skip
-        raise HiptError(f"{path}: is damaged or no picture ({error})") from None
     _opened(path)
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            image.verify()
+    except _BROKEN as error:
+        raise HiptError(f"{path}: is damaged or no picture ({error})") from None
 
 
 def shrunk(rgb: RGB, longest_px: int) -> RGB:
@@ -186,11 +202,22 @@ def _line_px(rgb: RGB) -> int:
 def _opened(path: Path) -> Image.Image:
     """A picture, decoded."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
+            _refuse_huge(path, image)
             image.load()
             return image
     except FileNotFoundError:
         raise HiptError(f"{path}: no such picture") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError,
-            Image.DecompressionBombError) as error:  # fmt: skip
-        raise HiptError(f"{path}: is damaged or no picture ({error})") from None
+    except _BROKEN as error:
+        reason = str(error) or type(error).__name__
+        raise HiptError(f"{path}: is damaged or no picture ({reason})") from None
+
+
+def _refuse_huge(path: Path, image: Image.Image) -> None:
+    """Refuse a picture that memory may not hold, before its pixels are unpacked."""
+    width, height = image.size
+    if width * height * _BYTES_PER_PX.get(image.mode, 4) > MOST_BYTES:
+        raise HiptError(
+            f"{path}: has {width:,} x {height:,} pixels of mode {image.mode}; no picture is read "
+            f"that takes more than {MOST_BYTES:,} bytes, so save it smaller, or in grey"
+        )

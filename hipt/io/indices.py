@@ -12,13 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-import pyarrow as pa
-
 from hipt.errors import TROUBLE, HiptError, SlideError
-from hipt.io.images import read_png_text
+from hipt.io.provenances import read_provenance
 from hipt.io.results import Results
-from hipt.io.shards import KEY, Provenance, whole
-from hipt.io.tables import INDICES, read_provenance, read_table, write_rows
+from hipt.io.shards import whole
+from hipt.io.tables import INDICES, read_table, write_rows
 
 log = logging.getLogger(__name__)
 
@@ -39,22 +37,10 @@ def kept_facts(shard: Path, fingerprint: str, companions: Sequence[Path] = ()) -
     if not all(file.is_file() for file in (shard, *companions)):
         return None
     try:
-        provenance = read_shard_provenance(shard)
-    except (OSError, ValueError, HiptError, pa.ArrowException):
+        provenance = read_provenance(shard)
+    except HiptError:
         return None
     return dict(provenance.facts) if provenance.fingerprint == fingerprint else None
-
-
-def read_shard_provenance(shard: Path) -> Provenance:
-    """What a shard carries about its making, whatever its kind.
-
-    Raises:
-        OSError, ValueError, HiptError: if it is absent, damaged, or carries nothing.
-    """
-    if shard.suffix == ".png":
-        # decodes the pixels too, so that a cut file is found
-        return Provenance.from_json(read_png_text(shard).get(KEY, "{}"))
-    return read_provenance(shard)
 
 
 def read_index(path: Path) -> list[Row]:
@@ -169,8 +155,9 @@ class BatchRun:
 
 
 def read_seconds(path: Path) -> dict[str, float]:
-    """Seconds per slide of one batch and step; empty where there are none."""
-    if not path.exists():
+    """Seconds per slide of one batch and step; empty where there are none, or they are damaged."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {row["slide_id"]: float(row["seconds"]) for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["slide_id"]: float(row["seconds"]) for row in csv.DictReader(file)}

@@ -24,8 +24,9 @@ from hipt.io.batches import read_ledger
 from hipt.io.checkpoints import read_weights
 from hipt.io.fold_files import read_fold
 from hipt.io.images import refuse_damaged
-from hipt.io.indices import read_index, read_shard_provenance
+from hipt.io.indices import read_index
 from hipt.io.progress import Progress
+from hipt.io.provenances import read_provenance
 from hipt.io.result_files import place_of, result_files
 from hipt.io.results import SHARD_SUFFIX, Results
 from hipt.io.tables import (
@@ -38,7 +39,6 @@ from hipt.io.tables import (
     SLIDES,
     PatchEmbeddings,
     attention_schema,
-    read_provenance,
     read_table,
     region_embeddings_schema,
 )
@@ -158,7 +158,7 @@ def _png(path: Path, name: str) -> None:
     """A picture; of a mask its provenance too."""
     refuse_damaged(path)
     if place_of(name).step == "segment":
-        read_shard_provenance(path)
+        read_provenance(path)
 
 
 def _weights(path: Path, name: str) -> None:
@@ -248,6 +248,6 @@ def _unkept(root: Path, names: list[str]) -> Iterator[tuple[str, str]]:
 def _fingerprint(shard: Path) -> str:
     """The fingerprint that a shard carries; nothing where it cannot be read."""
     try:
-        return read_shard_provenance(shard).fingerprint
+        return read_provenance(shard).fingerprint
     except (HiptError, OSError, ValueError, pa.ArrowException):
         return ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import lzma
+import struct
 import unicodedata
 import zipfile
 import zlib
@@ -12,11 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hipt.errors import HiptError
 from hipt.io.split_files import ENDINGS
+from hipt.io.tables import DAMAGED
 
 IDS = ("slide_id", "case_id")
 """What a row may stand for; a table with both is one of slides."""
@@ -24,8 +26,8 @@ IDS = ("slide_id", "case_id")
 _MISSING = ("nan", "NaN")
 """What tables write for an empty cell."""
 
-_MOST_UNPACKED = 1 << 30
-"""Bytes of a zipped table: no table of labels is larger, and a bomb is."""
+_MOST_CELLS, _MOST_BYTES = 10_000_000, 1 << 28
+"""Of a Parquet file, of what a zip unpacks to: a few kB may say that they are far more."""
 
 _Rows = Iterator[tuple[int, Sequence[str]]]
 
@@ -124,14 +126,18 @@ def given(cells: Mapping[str, str], columns: Iterable[str]) -> dict[str, str]:
 def _parquet(file: Path) -> tuple[list[str], _Rows]:
     """Columns and rows of a Parquet file; nested columns are text too."""
     try:
+        size = pq.read_metadata(file)
+        if size.num_rows * size.num_columns > _MOST_CELLS:
+            what = f"{size.num_rows:,} rows of {size.num_columns:,} columns"
+            raise HiptError(f"{file}: has {what}, more than labels have; take out what is not them")
         table = pq.read_table(file, partitioning=None)
-    except (OSError, pa.ArrowException) as error:
+        columns = [
+            ["" if value is None else str(value) for value in column.to_pylist()]
+            for column in table.columns
+        ]
+    except (*DAMAGED, OverflowError) as error:  # a date that Python does not know is one too
         reason = str(error).partition("\n")[0]
         raise HiptError(f"{file}: is no Parquet file that can be read ({reason})") from None
-    columns = [
-        ["" if value is None else str(value) for value in column.to_pylist()]
-        for column in table.columns
-    ]
     return table.column_names, enumerate(zip(*columns, strict=True), 1)
 
 
@@ -180,13 +186,15 @@ def _content(file: Path) -> bytes:
         with zipfile.ZipFile(file) as archive:
             files = [one for one in archive.infolist() if not one.is_dir()]
             inside = [one for one in files if not one.filename.startswith("__MACOSX/")]
-            if len(inside) == 1 and inside[0].file_size > _MOST_UNPACKED:
-                raise HiptError(f"{file}: unpacks to {inside[0].file_size:,} bytes; unpack it")
-            if len(inside) == 1:
+            if len(inside) == 1 and inside[0].file_size <= _MOST_BYTES:
                 return archive.read(inside[0])
+            if len(inside) == 1:
+                size = f"{inside[0].file_size:,} bytes"
+                raise HiptError(f"{file}: unpacks to {size}, more than labels take; name another")
     except OSError as error:
         problem = f"cannot be read ({error.strerror or error}); see to its rights and its disk"
         raise HiptError(f"{file}: {problem}") from None
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error) as error:
+    except (zipfile.BadZipFile, RuntimeError, EOFError, LookupError, OverflowError, ValueError,
+            zlib.error, lzma.LZMAError, struct.error) as error:  # fmt: skip
         raise HiptError(f"{file}: is no zip that can be read ({error}); unpack it") from None
     raise HiptError(f"{file}: holds {len(inside)} files; name the CSV itself, or zip it alone")

@@ -86,7 +86,9 @@ def class_names(folder: str) -> dict[int, str]:
         return {}
     try:
         labels = json.loads(path.read_text(encoding="utf-8")).get("labels", {})
-        return {int(value): str(name) for value, name in labels.items()}
-    except (OSError, ValueError, AttributeError) as error:
+        named = {int(value): str(name) for value, name in labels.items()}
+        "".join(named.values()).encode()  # a half of a pair cannot be written any more
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         reason = f"its labels are no JSON table of names by grey value ({error})"
         raise HiptError(f"{path}: {reason}; mend it, or take it away") from None
+    return named

@@ -16,8 +16,8 @@ import pyarrow as pa
 from hipt.core.differences import Entry, Made
 from hipt.errors import HiptError
 from hipt.io.checkpoints import read_metadata
-from hipt.io.indices import read_shard_provenance
 from hipt.io.progress import Progress
+from hipt.io.provenances import read_provenance
 from hipt.io.result_files import place_of, result_files, shard_of
 from hipt.io.shards import whole
 
@@ -137,7 +137,7 @@ def _made(path: Path) -> Made | None:
         if path.suffix == ".safetensors":
             return _of_weights(read_metadata(path))
         if path.suffix in (".parquet", ".arrow", ".png"):
-            found = read_shard_provenance(path)
+            found = read_provenance(path)
             return Made(
                 found.step_version,
                 found.version,

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hipt.io.tables import matrix, read_provenance, read_table
+from hipt.errors import HiptError
+from hipt.io.provenances import read_provenance
+from hipt.io.tables import (
+    attention_schema,
+    list_size,
+    matrix,
+    read_table,
+    refuse_other_schema,
+)
 
 COLUMNS = ("slide_id", "region", "patch", "x", "y", "read_px", "tissue")
 """What a slide's table says of each patch, before `heads` and the maps."""
@@ -22,8 +30,11 @@ def read_maps(shard: Path) -> dict[str, npt.NDArray[np.float32]]:
         HiptError: if the table is absent or damaged.
     """
     table = read_table(shard)
+    names = table.column_names[len(COLUMNS) + 1 :]
+    count = list_size(table.schema, "heads")
+    refuse_other_schema(shard, table.schema, attention_schema(count, names))
     heads = matrix(table["heads"])
-    maps = {name: table[name].to_numpy() for name in table.column_names[len(COLUMNS) + 1 :]}
+    maps = {name: table[name].to_numpy() for name in names}
     return maps | {f"head {k}": heads[:, k] for k in range(heads.shape[1])}
 
 
@@ -45,6 +56,7 @@ def companions(shard: Path, facts: Mapping[str, Any]) -> Iterator[Path]:
 def listed(shard: Path) -> list[Path]:
     """The files beside a slide's table, as the table lists them; none where there is no table."""
     try:
-        return list(companions(shard, read_provenance(shard).facts))
-    except (OSError, ValueError, KeyError):
+        named = list(companions(shard, read_provenance(shard).facts))
+    except (HiptError, KeyError, TypeError):
         return []
+    return [path for path in named if path.parent == shard.with_suffix("")]

@@ -17,6 +17,19 @@ from hipt.told import settings, task_settings
 
 S = TypeVar("S", bound=Section)
 
+MOST_KEYS = 10_000
+"""Of one mapping: `<<` of mappings that hold `<<` can multiply keys without end."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's plain values, with a bound to what `<<` brings in."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Bring in the keys of `<<`."""
+        super().flatten_mapping(node)
+        if len(node.value) > MOST_KEYS:
+            raise yaml.YAMLError(f"a mapping has more than {MOST_KEYS:,} keys")
+
 
 def step_parser(step: str, description: str | None) -> argparse.ArgumentParser:
     """The arguments that every step has: its settings and its output."""
@@ -61,11 +74,7 @@ def read_settings(step: str, cls: type[S], text: str) -> S:
         HiptError: if it is not JSON, or naming the key that is wrong.
     """
     if text.lstrip().startswith("{"):
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise HiptError(f"settings of {step}: not readable as JSON: {error}") from None
-        return parse(cls, values, f"settings of {step}")
+        return parse_json(cls, text, f"settings of {step}")
     told = settings(step, resolved(read_config(Path(text))))
     assert isinstance(told, cls)
     return told
@@ -94,6 +103,19 @@ def read_task_settings(step: str, cls: type[S], text: str, task: str | None) -> 
     return told
 
 
+def parse_json(cls: type[S], text: str, source: str) -> S:
+    """A section from a JSON text; `source` says in sentences where it comes from.
+
+    Raises:
+        HiptError: if it is not JSON, or naming the key that is wrong.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise HiptError(f"{source}: not readable as JSON: {error}") from None
+    return parse(cls, values, source)
+
+
 def read_config(path: Path) -> Config:
     """The config of a YAML file; what it leaves out has its default.
 
@@ -101,10 +123,11 @@ def read_config(path: Path) -> Config:
         HiptError: if there is no such file, it is no YAML, or a key is wrong.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
         raise HiptError(f"{path}: no such config file") from None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise HiptError(f"{path}: not readable as YAML: {reason}") from None
+    except (OSError, yaml.YAMLError, RecursionError, ArithmeticError, AttributeError, LookupError,
+            TypeError, ValueError) as error:  # fmt: skip
+        # YAML's own kinds of values (dates, !!int) end in errors of Python's
+        raise HiptError(f"{path}: not readable as YAML: {error}") from None
     return parse(Config, values, str(path))

@@ -144,6 +144,10 @@ class Provenance:
             ValueError: if the text is not one.
         """
         try:
-            return cls(**json.loads(text))
-        except TypeError as error:
+            made = cls(**json.loads(text))
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"not a provenance: {error}") from None
+        tables = (made.settings, made.inputs, made.facts, made.software)
+        if not all(isinstance(table, dict) for table in tables):
+            raise ValueError("not a provenance: settings or facts are no tables")
+        return made

@@ -13,6 +13,7 @@ import json
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,8 +154,9 @@ def _delimiter(text: str) -> str:
 
 def _check_header(sheet: Path, header: Sequence[str]) -> None:
     """Refuse a header without the needed columns, or with one twice."""
+    counts = Counter(header)
     for name in filter(None, header):
-        if header.count(name) > 1:
+        if counts[name] > 1:
             raise HiptError.at(sheet, "stands twice in the header; rename one", row=1, column=name)
         if name not in COLUMNS and name.casefold() in COLUMNS:
             problem = f"is not '{name.casefold()}'; write it so, or rename it if it is a label"

@@ -26,6 +26,8 @@ _MIB = 1 << 20
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
 _BAND_PX, _SMALLEST_PX = 1024, 128
 _THUMBNAIL_TOLERANCE = 1.1
+_MOST_TILE_PX = 1 << 28
+_MOST_THUMBNAIL_PX = 1 << 28  # at 8 um/px a square of 13 cm
 
 
 class UnreadableTileError(Exception):
@@ -59,9 +61,14 @@ def open_slide(path: Path, kind: Callable[[Path], Slide] | None = None) -> Slide
     Raises:
         SlideError: `missing` or `unreadable`, with the reason.
     """
-    if not path.exists():
+    try:
+        empty = path.is_file() and path.stat().st_size == 0
+        there = path.exists()
+    except OSError as error:
+        raise SlideError("missing", f"{path}: {error.strerror}") from None
+    if not there:
         raise SlideError("missing", f"{path}: no such file")
-    if path.is_file() and path.stat().st_size == 0:
+    if empty:
         raise SlideError("unreadable", f"{path}: is empty (0 bytes)")
     return (kind or Slide)(path)
 
@@ -73,7 +80,13 @@ class Slide:
         self.path = path
         self._lock = threading.Lock()
         self._handle = _handle(path)
-        self.info = _info(self._handle)
+        try:
+            self.info = _info(self._handle)
+            huge = _largest_tile_px(self._handle)
+        except openslide.OpenSlideError as error:
+            raise SlideError("unreadable", f"{path}: OpenSlide says: {error}") from None
+        if huge > _MOST_TILE_PX:  # OpenSlide would end the whole process where memory ends
+            raise SlideError("unreadable", f"{path}: its header says that a tile has {huge:,} px")
 
     def __enter__(self) -> Self:
         return self
@@ -157,15 +170,25 @@ class Slide:
         Returns:
             uint8 [h, w, 3], and the level-0 pixels per pixel that it really has: its edges may lie
             up to one pixel beyond the slide's. Damaged tiles are white.
+
+        Raises:
+            SlideError: `unreadable`, if the header claims a size of which no slide is.
         """
         most = reduction * _THUMBNAIL_TOLERANCE
         level = max(i for i, d in enumerate(self.info.downsamples) if i == 0 or d <= most)
-        factor = max(1, int(most / self.info.downsamples[level]))
+        factor = max(1, min(_BAND_PX, int(most / self.info.downsamples[level])))
         scale = self.info.downsamples[level] * factor
         width, height = (
             -(-int(np.ceil(side / self.info.downsamples[level])) // factor)
             for side in (self.info.width_px, self.info.height_px)
         )
+        if width * height > _MOST_THUMBNAIL_PX:
+            raise SlideError(
+                "unreadable",
+                f"{self.path}: its header says {self.info.width_px:,} x {self.info.height_px:,} "
+                f"px, a thumbnail of which has {width:,} x {height:,}; if that is true, see to its "
+                "mpp, and raise segment.mask_mpp",
+            )
         small = np.full((height, width, 3), 255, np.uint8)
         side = max(1, _BAND_PX // factor)
         for top in range(0, height, side):
@@ -258,6 +281,16 @@ def _info(handle: openslide.OpenSlide) -> SlideInfo:
         downsamples=tuple(float(d) for d in handle.level_downsamples),
         bounds=(left, top, int(bounds[2] or width - left), int(bounds[3] or height - top)),
     )
+
+
+def _largest_tile_px(handle: openslide.OpenSlide) -> int:
+    """Pixels of the largest tile that the header claims; 0 where it says nothing."""
+    said = handle.properties
+    sides = (
+        [said.get(f"openslide.level[{level}].tile-{side}", "0") for side in ("width", "height")]
+        for level in range(handle.level_count)
+    )
+    return max(int(width) * int(height) for width, height in sides)
 
 
 def _halves(image: RGB, axis: int) -> tuple[RGB, RGB]:

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +18,8 @@ from hipt.io.sheets import SLIDE_SUFFIXES
 ENDINGS = (*SLIDE_SUFFIXES, ".h5", ".pt")
 """What may stand behind an id in a foreign file."""
 
-_CLAM = re.compile(r"splits_([0-9]+)\.csv")
-_FOLD = re.compile(r"fold_([0-9]+)")
+_CLAM = re.compile(r"splits_([0-9]{1,9})\.csv")
+_FOLD = re.compile(r"fold_([0-9]{1,9})")
 _PADDING = ("", "nan", "NaN")
 
 Folds = dict[int, dict[str, tuple[str, ...]]]
@@ -171,8 +172,9 @@ def _table(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     except csv.Error as error:
         problem = f"is not CSV ({error}); look for a double quote that is not closed"
         raise HiptError.at(file, problem, row=number) from None
+    counts = Counter(header)
     for name in filter(None, header):
-        if header.count(name) > 1:
+        if counts[name] > 1:
             raise HiptError.at(file, "stands twice in the header; rename one", row=1, column=name)
     if header and not rows:
         raise HiptError(f"{file}: has no row below its header; restore it, or take it away")

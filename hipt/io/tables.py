@@ -20,6 +20,9 @@ from hipt.errors import HiptError
 from hipt.io.checksums import ChecksumWriter, first_damaged
 from hipt.io.shards import KEY, Provenance, whole
 
+DAMAGED = (pa.ArrowException, OSError, ValueError, LookupError, SystemError)
+"""What Arrow raises while it reads a damaged file."""
+
 TEXT, INT, REAL = pa.string(), pa.int64(), pa.float64()
 
 
@@ -211,6 +214,12 @@ def matrix(column: pa.ChunkedArray | pa.FixedSizeListArray) -> npt.NDArray[Any]:
     return np.asarray(array.flatten()).reshape(len(array), array.type.list_size)
 
 
+def list_size(schema: pa.Schema, name: str) -> int:
+    """How long a column's lists are; 1 where it has none, or there is no such column."""
+    kinds = [field.type for field in schema if field.name == name]
+    return int(getattr(kinds[0], "list_size", 1)) if kinds else 1
+
+
 def write_table(
     path: Path,
     columns: Mapping[str, object] | pa.Table,
@@ -253,12 +262,15 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
     """
     try:
         table = pq.read_table(path, page_checksum_verification=True)
+        table.validate(full=True)  # texts that are none, too
     except FileNotFoundError:
         raise HiptError(f"{path}: not there; the step that makes it has to run first") from None
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, "Parquet", error) from None
+    except DAMAGED as error:
+        raise HiptError(
+            f"{path}: not readable as Parquet ({_short(error)}); delete it, and it is made again"
+        ) from None
     if schema is not None:
-        _refuse_other_schema(path, table.schema, schema)
+        refuse_other_schema(path, table.schema, schema)
     return table
 
 
@@ -288,13 +300,13 @@ class PatchEmbeddings:
         self._path = path
         try:
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
-            found, names = self._reader.schema, self._reader.schema.names
+            found = self._reader.schema
+            wanted = patch_embeddings_schema(list_size(found, "embedding"))
         except FileNotFoundError:
             raise HiptError(f"{path}: not there; embed_patches has to run first") from None
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise _damaged(path, "Arrow", error) from None
-        kind = found.field("embedding").type if "embedding" in names else None
-        _refuse_other_schema(path, found, patch_embeddings_schema(getattr(kind, "list_size", 1)))
+        except DAMAGED as error:
+            raise self._damaged(error) from None
+        refuse_other_schema(path, found, wanted)
 
     def __len__(self) -> int:
         """Number of regions."""
@@ -309,13 +321,13 @@ class PatchEmbeddings:
         """One region's patches, row-major.
 
         Raises:
-            HiptError: if this part of the file is damaged.
+            HiptError: if they are damaged.
         """
         try:
             batch = self._reader.get_batch(index)
-            batch.validate(full=True)
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(self._path, "Arrow", error) from None
+            batch.validate()
+        except DAMAGED as error:
+            raise self._damaged(error) from None
         return batch
 
     def refuse_damaged(self) -> None:
@@ -335,22 +347,12 @@ class PatchEmbeddings:
         """One region's (patches, D) embeddings, row-major."""
         return matrix(self.region(index).column("embedding"))
 
-
-def read_provenance(path: Path) -> Provenance:
-    """What a Parquet or Arrow file carries about its making.
-
-    Raises:
-        OSError, ValueError: if the file is absent, damaged, or carries nothing.
-    """
-    if path.suffix == ".arrow":
-        with pa.memory_map(str(path)) as source:
-            schema = pa.ipc.open_file(source).schema
-    else:
-        schema = pq.read_schema(path)
-    text = (schema.metadata or {}).get(KEY.encode())
-    if text is None:
-        raise ValueError(f"{path}: carries no provenance")
-    return Provenance.from_json(text)
+    def _damaged(self, error: Exception) -> HiptError:
+        """The sentence for a file that Arrow cannot read."""
+        reason = _short(error)
+        return HiptError(
+            f"{self._path}: not readable as Arrow ({reason}); delete it, and it is made again"
+        )
 
 
 def _refuse_other_names(names: Sequence[str], schema: pa.Schema) -> None:
@@ -359,8 +361,12 @@ def _refuse_other_names(names: Sequence[str], schema: pa.Schema) -> None:
         raise ValueError(f"columns {', '.join(wrong)} are missing or not in the schema")
 
 
-def _refuse_other_schema(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
-    """Refuse a file whose columns are not the wanted ones, naming the first that differs."""
+def refuse_other_schema(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
+    """Refuse a file whose columns are not the wanted ones, naming the first that differs.
+
+    Raises:
+        HiptError: if there is such a column.
+    """
     if found.equals(wanted, check_metadata=False):
         return
     problem = "columns stand in another order"
@@ -386,12 +392,6 @@ def _kind(field: pa.Field) -> str:
 def _metadata(provenance: Provenance | None) -> dict[str, str] | None:
     """The file metadata that carries a provenance."""
     return None if provenance is None else {KEY: provenance.to_json()}
-
-
-def _damaged(path: Path, kind: str, error: Exception) -> HiptError:
-    """The sentence for a file that cannot be read."""
-    problem = f"not readable as {kind} ({_short(error)})"
-    return HiptError(f"{path}: {problem}; delete it, and it is made again")
 
 
 def _short(error: BaseException) -> str:

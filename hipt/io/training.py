@@ -12,6 +12,7 @@ from typing import Any, Self
 import torch
 
 from hipt.errors import HiptError
+from hipt.io.checkpoints import read_torch
 from hipt.io.shards import whole
 
 ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -63,9 +64,9 @@ def read_state(path: Path, settings: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - torch raises many kinds for one damaged file
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        state = dict(read_torch(path))
+    except HiptError as error:
+        reason = str(error).removeprefix(f"{path}: ")
         raise HiptError(
             f"{path}: is damaged ({reason}); delete it to begin anew, or restore it"
         ) from None

@@ -43,16 +43,16 @@ def trainings(config: Config, results: Results) -> Iterator[dict[str, Any]]:
 
 def _training(stage: Stage, path: Path, config: Config) -> dict[str, Any]:
     """One model."""
-    facts = _facts(path)
-    trained, members = json.loads(facts["recipe"]), read_corpus_list(_beside(path, "corpus.csv"))
+    facts, members = _facts(path), read_corpus_list(_beside(path, "corpus.csv"))
+    trained = facts["recipe"]
     drawn = sum(m.patches if stage == "patches" else m.regions for m in members)
     return {
         "stage": stage,
-        "steps": int(facts["iterations"]),
+        "steps": facts["iterations"],
         "slides": len(members),
         "drawn": drawn,
         "digest": facts["corpus"],
-        "figure": _figure(_beside(path, "metrics.parquet"), trained["dino"]["out_dim"]),
+        "figure": _figure(_beside(path, "metrics.parquet"), facts["classes"]),
         "differences": list(_differences(stage, trained, _configured(stage, config))),
     }
 
@@ -62,20 +62,27 @@ def _beside(path: Path, kind: str) -> Path:
     return path.with_suffix(f".{kind}")
 
 
-def _facts(path: Path) -> dict[str, str]:
-    """What a model says about itself; its tensors stay on disk.
+def _facts(path: Path) -> dict[str, Any]:
+    """What a model says about its training; its tensors stay on disk.
 
     Raises:
         HiptError: if it is damaged, or was not trained by the workflow.
     """
     try:
         with safe_open(path, framework="np") as file:
-            facts: dict[str, str] = json.loads((file.metadata() or {}).get(KEY, "{}"))
-    except (SafetensorError, OSError, ValueError) as error:
+            facts = json.loads((file.metadata() or {}).get(KEY, "{}"))
+    except (SafetensorError, OSError, RecursionError, ValueError) as error:
         raise HiptError(f"{path}: is damaged or no weights file ({error})") from None
-    if not {"recipe", "corpus", "iterations"} <= facts.keys():
-        raise HiptError(f"{path}: does not say how it was trained")
-    return facts
+    try:
+        trained = json.loads(facts["recipe"])
+        classes = int(trained["dino"]["out_dim"])
+        told = {"recipe": trained, "classes": classes, "corpus": str(facts["corpus"])}
+        told["iterations"] = int(facts["iterations"])
+        if classes < 2:
+            raise ValueError(classes)
+    except (LookupError, OverflowError, RecursionError, TypeError, ValueError):
+        raise HiptError(f"{path}: does not say how it was trained") from None
+    return told
 
 
 def _figure(path: Path, classes: int) -> dict[str, Any] | None:

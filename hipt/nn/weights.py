@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
+import torch
 from torch import Tensor, nn
 
 from hipt.errors import HiptError
@@ -25,8 +26,19 @@ def backbone_state(
         which: the network to take where the file holds both.
     """
     state = checkpoint.get(which, checkpoint)
-    named = {_bare(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    entries = state.items() if isinstance(state, Mapping) else ()
+    named = {_bare(name): x for name, x in entries if isinstance(name, str) and _is_plain(x)}
     return {name: value for name, value in named.items() if not name.startswith("head.")}
+
+
+def _is_plain(value: object) -> TypeGuard[Tensor]:
+    """Whether something is a tensor of real numbers with memory of its own."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and not (value.is_complex() or value.is_quantized)
+    )
 
 
 def load_strictly(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
@@ -62,7 +74,7 @@ def _hint(state: Mapping[str, Tensor]) -> str:
     """What the file seems to hold, and where to say so."""
     depth = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
     norm = state.get("norm.weight")
-    if not depth or norm is None:
+    if not depth or norm is None or norm.ndim != 1:
         return (
             "it holds no vision transformer of this family; for others set encoder: to timm's name"
         )

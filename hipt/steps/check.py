@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import logging
 import os
 import shutil
@@ -35,12 +34,11 @@ from hipt.io.models import Stage, resolved, trained
 from hipt.io.progress import Progress
 from hipt.io.regions import RegionReader, SlideJob
 from hipt.io.results import Results
-from hipt.io.settings import read_config
+from hipt.io.settings import parse_json, read_config
 from hipt.io.sheets import SlideRow, read_sheet
 from hipt.io.slides import open_slide
 from hipt.io.tile_cache import TileCache
 from hipt.nn.encoders import PatchEncoder, choose_precision, embedded
-from hipt.section import parse
 
 log = logging.getLogger(__name__)
 
@@ -308,7 +306,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=cores, help="threads to measure with")
     args = parser.parse_args(argv)
     if args.cfg.lstrip().startswith("{"):
-        config = parse(Config, json.loads(args.cfg), "config")
+        config = parse_json(Config, args.cfg, "config")
     else:
         config = read_config(Path(args.cfg))
     if args.weights:

@@ -24,8 +24,9 @@ from hipt.io.direct import REGION_TILES_BYTES, Opener
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.headers import read_plan
 from hipt.io.imported_patches import write_imported
-from hipt.io.indices import BatchRun, Row, kept_facts, read_index, read_shard_provenance
+from hipt.io.indices import BatchRun, Row, kept_facts, read_index
 from hipt.io.progress import Progress
+from hipt.io.provenances import read_provenance
 from hipt.io.regions import RegionPixels, RegionReader, SlideJob
 from hipt.io.results import Results
 from hipt.io.settings import add_reader, read_settings, reader_of, step_parser
@@ -37,7 +38,6 @@ from hipt.io.tables import (
     PatchEmbeddings,
     patch_embeddings_schema,
     patch_embeddings_writer,
-    read_provenance,
     read_table,
     vectors,
 )
@@ -243,7 +243,7 @@ def _refuse_another_slide(work: _Work) -> None:
         SlideError: `missing` or `unreadable`, if the slide was changed after it was segmented.
         HiptError: if segment's file has gone, so that nobody can tell.
     """
-    if identity(work.path) != read_shard_provenance(work.mask).inputs["slide"]:
+    if identity(work.path) != read_provenance(work.mask).inputs["slide"]:
         raise SlideError(
             "unreadable", f"{work.path}: has changed since it was segmented; run again"
         )

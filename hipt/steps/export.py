@@ -9,10 +9,11 @@ from pathlib import Path
 
 from hipt.io.export_formats import FORMATS
 from hipt.io.export_lists import write_lists
-from hipt.io.export_slide import ExportedSlide, Scale, encoder_name, made_from
+from hipt.io.export_slide import ExportedSlide, Scale, encoder_name
 from hipt.io.export_tree import Entry, ExportTree
 from hipt.io.indices import Row
 from hipt.io.progress import Progress
+from hipt.io.provenances import read_provenance
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import fingerprint
@@ -90,7 +91,7 @@ class _Exporter:
         """What the format's writer is told of a slide."""
         slide_id, tissue = row["slide_id"], row["status"] == "ok"
         shards = {s: self._results.shard(s, slide_id) for s in MADE_FROM} if tissue else {}
-        made = {step: made_from(shard) for step, shard in shards.items()}
+        made = {step: read_provenance(shard) for step, shard in shards.items()}
         place = {name: row[name] for name in ("mpp", "width_px", "height_px")}
         if tissue:
             place |= {"level": row["read_level"], "downsample": row["downsample"]}

@@ -13,7 +13,6 @@ from typing import Any
 
 import polars as pl
 import polars.selectors as cs
-import pyarrow as pa
 import yaml
 
 from hipt import __version__
@@ -23,9 +22,10 @@ from hipt.errors import STATUSES, TROUBLE, HiptError, Status
 from hipt.io.attention_page import attention
 from hipt.io.benchmarks import per_rule, read_jobs
 from hipt.io.html import write_page
-from hipt.io.indices import read_seconds, read_shard_provenance
+from hipt.io.indices import read_seconds
 from hipt.io.neighbours_page import neighbours
 from hipt.io.overviews import overview
+from hipt.io.provenances import read_provenance
 from hipt.io.results import CHAIN, Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.tables import PROBE, SLIDES, read_table
@@ -274,10 +274,11 @@ def _encoders(table: pl.DataFrame, results: Results, config: Config) -> Iterator
 def _made_with(shard: Path) -> tuple[str, str] | None:
     """A shard's weights and what they ran on; None if it is not there or damaged."""
     try:
-        made = read_shard_provenance(shard)
-    except (OSError, ValueError, HiptError, pa.ArrowInvalid):
+        made = read_provenance(shard)
+    except HiptError:
         return None
-    return made.inputs["weights"], ", ".join(f"{k} {v}" for k, v in made.software.items())
+    software = ", ".join(f"{k} {v}" for k, v in made.software.items())
+    return str(made.inputs.get("weights", "")), software
 
 
 def _software() -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Damaged and hostile files against every reader of what comes from outside."""

@@ -90,7 +90,9 @@ def test_what_is_no_picture_is_one_sentence(tmp_path: Path, read, content: bytes
     with pytest.raises(HiptError, match=r"ä b\.png: no such picture"):
         read(path)
     path.write_bytes(content)
-    with pytest.raises(HiptError, match=r"ä b\.png: is damaged or no picture") as error:
+    with pytest.raises(
+        HiptError, match=r"ä b\.png: (is damaged or no picture|has 200,000)"
+    ) as error:
         read(path)
     assert "\n" not in str(error.value)
 

@@ -20,8 +20,8 @@ from hipt.io.indices import (
     kept_facts,
     read_index,
     read_seconds,
-    read_shard_provenance,
 )
+from hipt.io.provenances import read_provenance
 from hipt.io.results import Results
 from hipt.io.shards import KEY, Provenance
 from hipt.io.tables import (
@@ -238,7 +238,7 @@ def test_a_shard_is_kept_by_its_fingerprint(tmp_path: Path, name: str):
     shard = write_shard(tmp_path / name)
     assert kept_facts(shard, "right") == FACTS
     assert kept_facts(shard, "wrong") is None
-    assert read_shard_provenance(shard).settings == {"a": 1}
+    assert read_provenance(shard).settings == {"a": 1}
 
 
 @pytest.mark.parametrize("name", SHARDS)

@@ -8,9 +8,10 @@ import torch
 
 from hipt.config import Config, PatchEncoderConfig
 from hipt.io.checkpoints import load_patch_encoder
+from hipt.io.provenances import read_provenance
 from hipt.io.regions import RegionPixels
 from hipt.io.slides import open_slide
-from hipt.io.tables import MANIFEST, PatchEmbeddings, read_provenance, read_table
+from hipt.io.tables import MANIFEST, PatchEmbeddings, read_table
 from hipt.steps import embed_patches
 from hipt.told import settings
 from tests.slidemaker import damage_tile, tissue_picture, write_slide

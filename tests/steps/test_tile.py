@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hipt.io.images import read_rgb
-from hipt.io.tables import MANIFEST, read_provenance, read_table
+from hipt.io.provenances import read_provenance
+from hipt.io.tables import MANIFEST, read_table
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 

@@ -17,7 +17,8 @@ from hipt.config import Config
 from hipt.errors import HiptError
 from hipt.io.checkpoints import read_weights, write_weights
 from hipt.io.manifest import HEADER
-from hipt.io.tables import matrix, read_provenance, read_table, vectors, write_table
+from hipt.io.provenances import read_provenance
+from hipt.io.tables import matrix, read_table, vectors, write_table
 from hipt.steps import VERSION, fit, verify
 from hipt.told import task_settings
 from tests.steps.conftest import Chain
