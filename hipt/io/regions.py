@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -152,15 +152,15 @@ class RegionReader:
         ahead = deque(itertools.islice(source, self._depth))
         try:
             while ahead:
-                item = ahead.popleft()
                 ahead.extend(itertools.islice(source, 1))
-                yield item
-                item.settle()
+                yield ahead[0]
+                ahead.popleft().settle()
         finally:
             for item in ahead:
                 item.settle()
+            source.close()
 
-    def _submitted(self, jobs: Iterable[SlideJob]) -> Iterator[_Pending]:
+    def _submitted(self, jobs: Iterable[SlideJob]) -> Generator[_Pending, None, None]:
         """Opens each slide and hands its regions' blocks to the threads, one region at a time."""
         for job in jobs:
             try:
@@ -172,7 +172,13 @@ class RegionReader:
                 yield _Pending(job, None, [], slide)
             for region in range(len(job.corners)):
                 pixels, blocks = self._submit(slide, job, region)
-                yield _Pending(job, pixels, blocks, slide, last=region == len(job.corners) - 1)
+                last = region == len(job.corners) - 1
+                try:
+                    yield _Pending(job, pixels, blocks, slide, last=last)
+                except GeneratorExit:
+                    if not last:  # nobody will come to the region that would close it
+                        slide.close()
+                    raise
 
     def _submit(
         self, slide: Slide, job: SlideJob, region: int

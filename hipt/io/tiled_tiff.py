@@ -24,6 +24,8 @@ RGB = npt.NDArray[np.uint8]  # [h, w, 3]
 _JPEG, _JPEG_2000_RGB = 7, 33005
 _RGB, _YCBCR = 2, 6
 _CONTIGUOUS = 1
+_MOST_PX = 4096
+"""Longest side of a tile that is decoded here; a damaged header may name any."""
 _START, _APP0 = b"\xff\xd8", b"\xff\xe0"
 _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 """Adobe's marker: three components that are R, G, B. Without it, libjpeg takes them for YCbCr."""
@@ -136,6 +138,9 @@ def _level_or_reason(page: tifffile.TiffPage) -> TileLevel | str:
     shape = page.samplesperpixel, page.bitspersample, page.planarconfig, page.imagedepth
     if shape != (3, 8, _CONTIGUOUS, 1):
         return "its pixels are not three bytes of red, green and blue"
+    sides = page.tilewidth, page.tilelength
+    if not 0 < min(sides) <= max(sides) <= _MOST_PX:
+        return f"its tiles have {sides[0]} x {sides[1]} px"
     codec = _codec(page)
     if codec is None:
         return f"its tiles are {page.compression!r} in {page.photometric!r}"

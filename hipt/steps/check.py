@@ -91,6 +91,8 @@ class Sample:
     """Seconds per slide for tissue and grid."""
     read_per_s: float
     """Patches read per second on all threads."""
+    direct: int
+    """Slides whose tiles are decoded directly."""
 
 
 def run(config: Config, threads: int) -> None:
@@ -222,15 +224,17 @@ def _sample(fine: Sequence[Header], config: Config, threads: int) -> Sample:
     start, grids = time.monotonic(), [_grid(header, config) for header in chosen]
     segment_s = (time.monotonic() - start) / len(chosen)
     patches = sum(len(grid.columns["patch"]) for grid in grids)
-    read, reading_s = 0, 1e-9
+    read, reading_s, direct = 0, 1e-9, 0
     opener = Opener(config.slides.reader, TileCache(REGION_TILES_BYTES))
     with RegionReader(threads, opener=opener) as reader:
         start = time.monotonic()
         for _, regions in reader.stream(map(_job, chosen, grids, [config] * len(chosen))):
-            read += sum(len(region.readable) for region in regions)
+            for region in regions:  # one of each slide
+                read += len(region.readable)
+                direct += region.reader == "direct"
         reading_s += time.monotonic() - start
     area_mm2 = sum(header.area_mm2 for header in chosen)
-    return Sample(patches / area_mm2, segment_s, read / reading_s)
+    return Sample(patches / area_mm2, segment_s, read / reading_s, direct)
 
 
 def _grid(header: Header, config: Config) -> Grid:
@@ -274,9 +278,8 @@ def _say_costs(
     embed_h = patches / min(rate, max(sample.read_per_s, 1e-9)) / 3600 if patches else 0.0
     hours = embed_h + sample.segment_s * len(fine) / 3600
     slower = "the model" if rate < sample.read_per_s else "reading"
-    _say(
-        "reading", f"{sample.read_per_s:,.1f} patches/s, tried on {min(SAMPLED, len(fine))} of them"
-    )
+    tried = f"tried on {min(SAMPLED, len(fine))} of them, {sample.direct} decoded directly"
+    _say("reading", f"{sample.read_per_s:,.1f} patches/s, {tried}")
     _say("to do", f"{len(fine):,} x slide, about {patches:,.0f} patches; {slower} sets the pace")
     _say("time", f"about {_hours(hours)} on this machine, one job at a time")
     needed = patches * (2 * dim + BYTES_PER_PATCH) + len(fine) * BYTES_PER_SLIDE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 from collections.abc import Iterator
@@ -256,6 +257,26 @@ def test_few_files_stay_open(tmp_path: Path):
         most = max(most, open_files(tmp_path))
     assert most <= 2 * 3  # one of ours, and what OpenSlide keeps for one thread
     slides.close()
+    assert open_files(tmp_path) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted on Linux")
+@pytest.mark.parametrize("regions", [0, 1, 3, 5, 6])
+def test_no_file_stays_open_when_regions_are_left(tmp_path: Path, regions: int):
+    """Wherever the consumer stops: within a slide, at its end, before it."""
+    path = write_tiles(tmp_path / "a.svs", speckled(300, 300), Coding(factors=(1,)))
+    plan = plan_read(0.5, (1.0,), 0.5, 0.1, 64)
+    jobs = [SlideJob(name, path, plan, 1, np.full((3, 2), 50)) for name in "abc"]
+
+    def consume(reader: RegionReader) -> None:
+        stream = (one for _, some in reader.stream(jobs) for one in some)
+        for _ in range(regions):
+            next(stream)
+        raise KeyError
+
+    with pytest.raises(KeyError), RegionReader(2, opener=Opener("auto")) as reader:
+        consume(reader)
+    gc.collect()
     assert open_files(tmp_path) == 0
 
 

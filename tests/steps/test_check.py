@@ -65,6 +65,7 @@ def test_patches_are_those_of_the_tissue(cohort: Path, capsys: pytest.CaptureFix
     # an ellipse of 819 x 614 px: its box holds 4 x 3 regions of 256 px, all of them hit
     assert "to do     1 x slide, about 192 patches" in said
     assert "patches/s" in said
+    assert "tried on 1 of them, 1 decoded directly" in said
     assert "on this machine" in said
     assert " MB to write, " in said
     assert not (cohort / "not").exists()
