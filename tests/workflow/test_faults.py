@@ -102,7 +102,7 @@ def test_slides_break_while_they_are_read(cohort: Project, finished: Project, tm
     found = statuses(project)
     assert found["0012"] == "ok"
     assert (found["a"], found["b"], found["d"]) == ("unreadable", "missing", "unreadable")
-    for name in "abd":
+    for name in ("a", "b", "d"):
         shutil.copy2(cohort.folder / "slides" / f"{name}.tif", slides)
     # Repaired under their old times they look as they did before: Snakemake has to be told.
     ran = project.run("--forcerun", "segment")

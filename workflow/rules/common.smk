@@ -77,7 +77,7 @@ try:
 except HiptError as error:
     raise WorkflowError(str(error)) from None
 
-# Told to jobs outside their params: pixels are the same whoever reads them, and nothing reruns.
+# Told to jobs as a resource, not a param: pixels are the same whoever reads them, and nothing reruns.
 READER = CONFIG.slides.reader
 
 MEMBERS = LEDGER.members()

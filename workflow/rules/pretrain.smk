@@ -20,13 +20,14 @@ if missing("patches"):
             mem_mb=grown(16000),
             runtime=2880,
             gpu=CONFIG.pretrain.processes,
+            reader=READER,
         params:
             cfg=told("pretrain"),
             launch=launcher(CONFIG.pretrain.processes),
         shell:
             """
             {params.launch} hipt pretrain --stage patches --cfg {params.cfg:q} \
-                --threads {threads} --reader {READER} --out {output.model:q} 2>&1 | tee {log:q} >&2
+                --threads {threads} --reader {resources.reader} --out {output.model:q} 2>&1 | tee {log:q} >&2
             """
 
 
