@@ -197,7 +197,8 @@ def test_files_that_appear_late(cohort: Project, finished: Project, tmp_path: Pa
     hider = threading.Thread(target=hide)
     hider.start()
     try:
-        ran = project.run("--latency-wait", "20")
+        # A job that does not see its input yet is sent again, as the profile for SLURM does.
+        ran = project.run("--latency-wait", "20", "--retries", "3")
     finally:
         done.set()
         hider.join()
