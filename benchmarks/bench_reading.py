@@ -51,15 +51,18 @@ BATCH, POOL_BLOCKS = 64, 32
 class PatchDataset(Dataset[torch.Tensor]):
     """One patch per item, as most extractors do it."""
 
-    def __init__(self, path: Path, plan: ReadPlan, corners: np.ndarray) -> None:
-        self.path, self.plan, self.corners = path, plan, corners
+    def __init__(self, path: Path, plan: ReadPlan, corners: np.ndarray, copies: int) -> None:
+        self.path, self.plan, self.corners, self.copies = path, plan, corners, copies
         self.slide: openslide.OpenSlide | None = None
+        self.copy = -1
 
     def __len__(self) -> int:
-        return len(self.corners)
+        return len(self.corners) * self.copies
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        self.slide = self.slide or openslide.OpenSlide(self.path)
+        copy, index = divmod(index, len(self.corners))
+        if self.slide is None or copy != self.copy:  # OpenSlide's cache is not for the next copy
+            self.slide, self.copy = openslide.OpenSlide(self.path), copy
         side = self.plan.patch_level_px
         place = tuple(int(v) for v in self.corners[index])
         image = self.slide.read_region(place, self.plan.level, (side, side)).convert("RGB")
@@ -85,8 +88,7 @@ class Work:
 
     def usual(self, threads: int) -> int:
         """Way a."""
-        corners = np.tile(self.patches, (self.copies, 1))
-        data = PatchDataset(self.job.path, self.job.plan, corners)
+        data = PatchDataset(self.job.path, self.job.plan, self.patches, self.copies)
         return sum(len(batch) for batch in DataLoader(data, BATCH, num_workers=threads))
 
     def ours(self, reader: str, threads: int) -> int:

@@ -113,6 +113,7 @@ class RegionReader:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="reader")
         self._depth, self._open, self._allocate = depth, opener, allocate or Recycled()
         self._scratch = Recycled()
+        self._streams: list[Generator[_Pending, None, None]] = []
         self.waited_s = 0.0
         """Seconds that the consumer has waited for pixels."""
 
@@ -125,6 +126,8 @@ class RegionReader:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        for stream in self._streams:
+            stream.close()  # slides are closed in order, and not as the garbage collector comes by
         self._pool.shutdown(cancel_futures=True)
 
     def stream(self, jobs: Iterable[SlideJob]) -> Iterator[tuple[SlideJob, Iterator[RegionPixels]]]:
@@ -133,7 +136,9 @@ class RegionReader:
         A slide that cannot be opened raises its SlideError from its own iterator; the stream goes
         on with the next slide. So it does when an iterator is left before its end.
         """
-        for _, group in itertools.groupby(self._ahead(jobs), key=lambda p: p.job.slide_id):
+        ahead = self._ahead(jobs)
+        self._streams.append(ahead)
+        for _, group in itertools.groupby(ahead, key=lambda p: p.job.slide_id):
             first = next(group)
             yield first.job, self._regions(itertools.chain([first], group))  # noqa: B031
 
@@ -146,7 +151,7 @@ class RegionReader:
             if region is not None:
                 yield region
 
-    def _ahead(self, jobs: Iterable[SlideJob]) -> Iterator[_Pending]:
+    def _ahead(self, jobs: Iterable[SlideJob]) -> Generator[_Pending, None, None]:
         """The regions of all slides, those to come being read already."""
         source = self._submitted(jobs)
         ahead = deque(itertools.islice(source, self._depth))
