@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -27,6 +29,24 @@ def test_local_takes_the_whole_machine(cohort: Project):
     mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
     asked = [int(value) for value in re.findall(r"mem_mib=(\d+)", ran.text)]
     assert max(asked) < mib
+
+
+def test_local_shares_the_cores_among_the_gpus(cohort: Project):
+    """A batch that took all cores would leave the other GPUs without work."""
+    command = [*cohort.command("--dry-run", "--nolock", where=profile("local"))]
+    at = command.index("--set-threads")  # those of the tests stand aside
+    done = subprocess.run(
+        [*command[:at], *command[command.index("--configfile") :]],
+        cwd=cohort.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    gpus = len(list(Path("/dev").glob("nvidia[0-9]*"))) or 1
+    share = max(1, (os.cpu_count() or 1) // gpus)
+    said = re.search(r"rule embed_patches:.*?(?=\n\n)", done.stdout + done.stderr, re.S)
+    assert said
+    assert (f"threads: {share}\n" in said[0] + "\n") == (share > 1)  # one thread is not said
 
 
 def test_slurm_is_filled_in_by_account_and_partitions_alone():
