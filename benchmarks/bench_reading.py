@@ -37,13 +37,12 @@ from torch.utils.data import DataLoader, Dataset
 from hipt.core.geometry import ReadPlan
 from hipt.core.sampling import Share
 from hipt.io.corpus import Corpus, read_corpus
-from hipt.io.direct import REGION_TILES_BYTES, Opener
+from hipt.io.direct import Opener
 from hipt.io.headers import read_plan
 from hipt.io.patch_source import PatchSource
 from hipt.io.regions import RegionReader, SlideJob
 from hipt.io.sheets import read_sheet
 from hipt.io.tables import INDICES, MANIFEST, read_table
-from hipt.io.tile_cache import TileCache
 
 BATCH, POOL_BLOCKS = 64, 32
 
@@ -97,7 +96,7 @@ class Work:
 
     def read(self, reader: str, threads: int) -> Iterator[np.ndarray]:
         """Region by region."""
-        opener = Opener(reader, TileCache(REGION_TILES_BYTES))
+        opener = Opener.of_regions(reader)
         with RegionReader(threads, opener=opener) as regions:
             jobs = [replace(self.job, slide_id=str(k)) for k in range(self.copies)]
             for _, read in regions.stream(jobs):

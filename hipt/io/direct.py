@@ -31,8 +31,7 @@ _COMPARED_PX = 256
 Paste = Callable[[int, int, RGB], None]
 """Takes a row, a column, and the pixels that belong there."""
 
-
-REGION_TILES_BYTES = 64 << 20
+_REGION_TILES_BYTES = 64 << 20
 """Decoded tiles worth keeping while regions are read: one region of 4,096 px at 20x and the tiles
 around it, or a row of blocks at 40x."""
 
@@ -44,6 +43,11 @@ class Opener:
     reader: Reader = "openslide"
     tiles: TileCache = field(default_factory=partial(TileCache, 0))
     """Where the slides keep decoded tiles, so that reads side by side share them."""
+
+    @classmethod
+    def of_regions(cls, reader: Reader) -> Opener:
+        """How slides are opened whose regions are read one after the other."""
+        return cls(reader, TileCache(_REGION_TILES_BYTES))
 
     def __call__(self, path: Path) -> Slide:
         """Open a slide.

@@ -26,7 +26,7 @@ from hipt.errors import SlideError, Status
 from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
 from hipt.io.devices import compute_device
 from hipt.io.digests import weights_identity
-from hipt.io.direct import REGION_TILES_BYTES, Opener
+from hipt.io.direct import Opener
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.foreign_features import features_width
 from hipt.io.headers import slide_mpp, slide_plan
@@ -37,7 +37,6 @@ from hipt.io.results import Results
 from hipt.io.settings import parse_json, read_config
 from hipt.io.sheets import SlideRow, read_sheet
 from hipt.io.slides import open_slide
-from hipt.io.tile_cache import TileCache
 from hipt.nn.encoders import PatchEncoder, choose_precision, embedded
 
 log = logging.getLogger(__name__)
@@ -225,7 +224,7 @@ def _sample(fine: Sequence[Header], config: Config, threads: int) -> Sample:
     segment_s = (time.monotonic() - start) / len(chosen)
     patches = sum(len(grid.columns["patch"]) for grid in grids)
     read, reading_s, direct = 0, 1e-9, 0
-    opener = Opener(config.slides.reader, TileCache(REGION_TILES_BYTES))
+    opener = Opener.of_regions(config.slides.reader)
     with RegionReader(threads, opener=opener) as reader:
         start = time.monotonic()
         for _, regions in reader.stream(map(_job, chosen, grids, [config] * len(chosen))):

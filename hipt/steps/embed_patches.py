@@ -20,7 +20,7 @@ from hipt.errors import SlideError
 from hipt.io.checkpoints import load_patch_encoder
 from hipt.io.devices import compute_device
 from hipt.io.digests import weights_identity
-from hipt.io.direct import REGION_TILES_BYTES, Opener
+from hipt.io.direct import Opener
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.headers import read_plan
 from hipt.io.imported_patches import write_imported
@@ -41,7 +41,6 @@ from hipt.io.tables import (
     read_table,
     vectors,
 )
-from hipt.io.tile_cache import TileCache
 from hipt.nn.encoders import choose_precision, embedded
 from hipt.steps import VERSION
 from hipt.told import EmbedPatchesSettings
@@ -129,7 +128,7 @@ class _Embedder:
 
     def reader(self, threads: int, reader: Reader) -> RegionReader:
         """What reads regions ahead of the model: on a GPU into memory that is copied from fast."""
-        opener = Opener(reader, TileCache(REGION_TILES_BYTES))
+        opener = Opener.of_regions(reader)
         if self._device.type == "cpu":
             return RegionReader(threads, opener=opener)
         return RegionReader(threads, opener=opener, allocate=_pinned)

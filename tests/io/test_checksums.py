@@ -5,15 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from hipt.errors import HiptError
+from hipt.io.checksums import first_damaged
 from hipt.io.tables import PatchEmbeddings
 from tests.io.test_tables import embeddings, write_embeddings
 
 
 def test_what_was_written_is_in_order(tmp_path: Path):
-    PatchEmbeddings(write_embeddings(tmp_path / "s.arrow", embeddings(3))).refuse_damaged()
+    path = write_embeddings(tmp_path / "s.arrow", embeddings(3))
+    PatchEmbeddings(path).refuse_damaged()
+    with pa.memory_map(str(path)) as source:
+        assert first_damaged(pa.ipc.open_file(source)) is None
 
 
 def test_equal_values_are_equal_bytes(tmp_path: Path):
