@@ -13,7 +13,6 @@ import os
 import re
 import resource
 import tempfile
-import time
 from pathlib import Path
 
 import torch
@@ -21,26 +20,19 @@ from cohort import Cohort
 
 from hipt.config import PatchEncoderConfig
 from hipt.io.checkpoints import load_patch_encoder
+from hipt.io.embedder import PatchEmbedder
+from hipt.io.rates import model_rate
 from hipt.io.tables import INDICES, read_table
-from hipt.nn.encoders import choose_precision, embedded
-from hipt.steps.embed_patches import MINIBATCH
 
 
 def bare_rate(threads: int, seconds: float = 20.0) -> float:
     """Patches per second of the model alone: a minibatch per thread, or threads in a minibatch."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    encoder = load_patch_encoder(PatchEncoderConfig(random=1)).to(device)
-    precision, size = choose_precision("auto", device), MINIBATCH[device.type]
-    batch = torch.randint(0, 256, (threads * size, 256, 256, 3), dtype=torch.uint8).to(device)
+    encoder = load_patch_encoder(PatchEncoderConfig(random=1))
     rates = []
-    for inside, beside in ((1, threads), (threads, 1)):
+    for inside, beside in {(1, threads), (threads, 1)}:
         torch.set_num_threads(inside)
-        embedded(encoder, batch, size, precision, beside).sum().item()
-        start, done = time.monotonic(), 0
-        while time.monotonic() - start < seconds:
-            embedded(encoder, batch, size, precision, beside).sum().item()
-            done += len(batch)
-        rates.append(done / (time.monotonic() - start))
+        rates.append(model_rate(PatchEmbedder(encoder, "auto", device, beside), 256, seconds))
     return max(rates)
 
 

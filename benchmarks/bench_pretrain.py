@@ -26,13 +26,13 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
+from hipt.io.devices import choose_precision
+from hipt.io.rates import product_rate
 from hipt.io.stages import Stage, stage_of
-from hipt.nn.encoders import choose_precision
 from hipt.nn.trainer import Trainer, step_seed
 from hipt.told import settings
 
 ROUNDS = 3
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Cut(Dataset[Any]):
@@ -47,21 +47,6 @@ class Cut(Dataset[Any]):
     def __getitem__(self, index: int) -> list[torch.Tensor]:
         image = Image.fromarray(self.patches[index].numpy())
         return [make(image) for make in self.views]
-
-
-SIDE = 4096
-"""Of the matrices whose product shows what the hardware can."""
-
-
-def peak(device: torch.device, precision: str) -> float:
-    """Floating point operations per second of a large matrix product; the best of some."""
-    a = torch.randn(SIDE, SIDE, device=device, dtype=DTYPES[precision])
-    best = 0.0
-    for _ in range(ROUNDS):
-        start = time.monotonic()
-        float((a @ a)[0, 0])  # waits for the device
-        best = max(best, 2 * SIDE**3 / (time.monotonic() - start))
-    return best
 
 
 def compiled(stage: Stage, steps: int, device: torch.device) -> float:
@@ -124,7 +109,7 @@ def rates(stage: Stage, steps: int, device: torch.device) -> Rates:
             best["training"] = max(best["training"], items / training)
         waited = source.waited_s - waited
     flops_per_s = counter.get_total_flops() / stage.dino.batch * best["bare"]
-    of_peak = flops_per_s / peak(device, precision)
+    of_peak = flops_per_s / product_rate(device, precision)
     return Rates(best["bare"], best["training"], waited / spent, of_peak)
 
 

@@ -1,23 +1,26 @@
 """Patches per second from slides: the usual way, ours by either reader, a bare decoder, in one run.
 
-    python benchmarks/bench_reading.py SLIDE... [--threads 1 2] [--copies 3] [--rounds 2]
+    python benchmarks/bench_reading.py SLIDE... [--threads 1 2] [--copies 3] [--rounds 2] [--model]
 
 a  the usual way: a torch DataLoader whose workers read one patch at a time with `read_region`,
    convert it by PIL, and resize it where the level does not fit
 b  our reader of regions through OpenSlide
 c  our reader of regions with tiles decoded directly
 d  imagecodecs alone, in threads: every tile that the regions touch once, from memory, thrown away
+e  with --model, the bare model: ViT256-16 on patches in its device's memory, before and after p
+p  with --model, the pipeline: c into the model
 
-and e, f: the source of stage 1's pretraining, by OpenSlide and directly. All take turns, the best
-round counts: by the clock, and (in brackets) by the seconds of all cores, which other work disturbs
-less. Each slide is read `--copies` times in a row, opened and compared anew each time, as a batch's
-slides are. Every patch of c is compared with that of b first.
+and r, s: the source of stage 1's pretraining, by OpenSlide and directly. a to d, r and s take
+turns, the best round counts: by the clock, and (in brackets) by the seconds of all cores, which
+other work disturbs less. Each slide is read `--copies` times in a row, opened and compared anew
+each time, as a batch's slides are. Every patch of c is compared with that of b first.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -34,12 +37,16 @@ import torch
 from cohort import Cohort
 from torch.utils.data import DataLoader, Dataset
 
+from hipt.config import PatchEncoderConfig
 from hipt.core.geometry import ReadPlan
 from hipt.core.sampling import Share
+from hipt.io.checkpoints import load_patch_encoder
 from hipt.io.corpus import Corpus, read_corpus
 from hipt.io.direct import Opener
+from hipt.io.embedder import PatchEmbedder
 from hipt.io.headers import read_plan
 from hipt.io.patch_source import PatchSource
+from hipt.io.rates import model_rate, pipeline_rate
 from hipt.io.regions import RegionReader, SlideJob
 from hipt.io.sheets import read_sheet
 from hipt.io.tables import INDICES, MANIFEST, read_table
@@ -173,6 +180,20 @@ def rates(ways: dict[str, Callable[[], int]], rounds: int) -> dict[str, np.ndarr
     return best
 
 
+def modelled(work: Work, threads: int, decoder: float, seconds: float) -> str:
+    """Cells of the table with the model: d, e, p and their ratio."""
+    torch.set_num_threads(1)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    encoder = load_patch_encoder(PatchEncoderConfig(random=1))
+    embedder = PatchEmbedder(encoder, "auto", device, threads)
+    before = model_rate(embedder, 256, seconds)
+    pipeline = pipeline_rate(embedder, "auto", [work.job], seconds)
+    after = model_rate(embedder, 256, seconds)
+    bare = (before + after) / 2
+    ratio = pipeline / min(decoder, bare)
+    return f"{decoder:.0f} | {bare:.2f} ({before:.2f}, {after:.2f}) | {pipeline:.2f} | {ratio:.3f}"
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -182,8 +203,11 @@ def main() -> None:
     parser.add_argument("--regions", type=int, default=4)
     parser.add_argument("--copies", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--model", action="store_true", help="measure e and p, too")
+    parser.add_argument("--seconds", type=float, default=20.0, help="for e and p each")
     args = parser.parse_args()
-    print("| slide | µm/px | threads | a | b | c | d | e | f | c ÷ a | c ÷ b | c ÷ d | f ÷ e |")
+    models: list[str] = []
+    print("| slide | µm/px | threads | a | b | c | d | r | s | c ÷ a | c ÷ b | c ÷ d | s ÷ r |")
     print("|---" * 13 + "|")
     for path in args.slides:
         work = prepared(path, args.regions, args.copies)
@@ -196,16 +220,23 @@ def main() -> None:
                     "b": partial(work.ours, "openslide", threads),
                     "c": partial(work.ours, "auto", threads),
                     "d": partial(work.bare, threads),
-                    "e": partial(work.trained, "openslide", threads),
-                    "f": partial(work.trained, "auto", threads),
+                    "r": partial(work.trained, "openslide", threads),
+                    "s": partial(work.trained, "auto", threads),
                 },
                 args.rounds,
             )
-            pairs = [s["c"] / s["a"], s["c"] / s["b"], s["c"] / s["d"], s["f"] / s["e"]]
+            pairs = [s["c"] / s["a"], s["c"] / s["b"], s["c"] / s["d"], s["s"] / s["r"]]
             row = [path.stem, f"{work.mpp:.3f}", f"{threads}"]
             row += [f"{one[0]:.0f}" for one in s.values()]
             row += [f"{clock:.2f} ({cores:.2f})" for clock, cores in pairs]
             print("|", " | ".join(row), "|", flush=True)
+            if args.model:
+                cells = modelled(work, threads, s["d"][0], args.seconds)
+                models.append(f"| {path.stem} | {threads} | {cells} |")
+    if args.model:
+        print("\n| slide | threads | d | e | p | p ÷ min(d, e) |\n" + "|---" * 6 + "|")
+        print("\n".join(models))
+        print(f"\npeak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ STEPS = {
     "export": "embeddings in the files of other tools",
     "report": "the report page",
     "check": "look before a long run: sheet, headers, weights, disk, hours",
+    "bench": "how fast this machine reads and embeds these slides, and what binds",
     "weights": "show a weights file, or convert it",
     "verify": "compare results with a manifest or other results, and look for damage",
     "retrain": "move a trained model aside, so that it is trained anew",

@@ -192,7 +192,7 @@ class EmbedConfig(Section):
     """Both embedding stages."""
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """`auto`: bf16 where the hardware computes it, else fp32."""
+    """`auto`: bf16 where the hardware is faster with it, else fp32."""
     patches: PatchEncoderConfig = PatchEncoderConfig()
     regions: RegionEncoderConfig = RegionEncoderConfig()
 

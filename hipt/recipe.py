@@ -170,7 +170,7 @@ class PretrainConfig(Section):
     processes: Annotated[int, Field(ge=1)] = 1
     """GPUs to train on together."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """`auto`: bf16 where the hardware computes it, else fp32."""
+    """`auto`: bf16 where the hardware is faster with it, else fp32."""
     cpu_threads: Annotated[int, Field(ge=1, le=256)] = 4
     """Threads that compute where there is no GPU, however many cores there are: the order of sums
     follows from them, and from it the last bits of the weights."""

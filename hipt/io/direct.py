@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ _QUANTILES = (1.0, 0.7, 0.3)
 
 _COMPARED_PX = 256
 """Longest side of what is compared of a tile: most of OpenSlide's time goes into pixels."""
+
+Box = tuple[int, int, int, int]
 
 Paste = Callable[[int, int, RGB], None]
 """Takes a row, a column, and the pixels that belong there."""
@@ -59,6 +62,14 @@ class Opener:
             return open_slide(path)
         kind = partial(DirectSlide, tiles=self.tiles, strict=self.reader == "direct")
         return open_slide(path, kind)
+
+
+@dataclass(frozen=True)
+class RawTiles:
+    """Tiles of a level, not decoded."""
+
+    level: TileLevel
+    data: list[bytes]
 
 
 class DirectSlide(Slide):
@@ -126,6 +137,32 @@ class DirectSlide(Slide):
         if not self._painted(level, (x, y), size, out, partial(_into_patches, out)):
             super().read_patches(level, x, y, out)
 
+    def raw(self, level: int, corners: Iterable[tuple[int, int]], side_px: int) -> RawTiles | None:
+        """The tiles that squares of a level touch, each once; None where OpenSlide reads them.
+
+        Those that are missing, or that the file ends within, are left out.
+
+        Args:
+            level: the level.
+            corners: of the squares, level-0 pixels.
+            side_px: their side in pixels of the level.
+
+        Raises:
+            SlideError: `unreadable`, if the slide is to be refused.
+        """
+        found, starts = self._level(level), [self._corner(level, *corner) for corner in corners]
+        if found is None or not isinstance(self._tiff, TiledTiff):
+            return None
+        touched: set[int] = set()
+        for start in starts:
+            if start is not None:
+                touched |= set(_tiles_in(found, _inside(found, (*start, side_px, side_px))))
+        data: list[bytes] = []
+        for index in sorted(touched):
+            with suppress(TileError):
+                data += [self._tiff.data(found, index)] if found.counts[index] else []
+        return RawTiles(found, data)
+
     def _painted(
         self, level: int, corner: tuple[int, int], size: tuple[int, int], out: RGB, paste: Paste
     ) -> bool:
@@ -139,19 +176,17 @@ class DirectSlide(Slide):
             return False
         return True
 
-    def _paint(
-        self, found: TileLevel, box: tuple[int, int, int, int], out: RGB, paste: Paste
-    ) -> None:
+    def _paint(self, found: TileLevel, box: Box, out: RGB, paste: Paste) -> None:
         """Fill a rectangle (left, top, width, height, pixels of the level) from its tiles.
 
         Raises:
             TileError: if one of them cannot be decoded.
         """
         assert isinstance(self._tiff, TiledTiff)
-        left, top, right, bottom = box[0], box[1], box[0] + box[2], box[1] + box[3]
-        inner = max(left, 0), max(top, 0), min(right, found.width_px), min(bottom, found.height_px)
+        left, top = box[:2]
+        inner = _inside(found, box)
         tiles = list(_tiles_in(found, inner))
-        if inner != (left, top, right, bottom) or not found.counts[tiles].all():
+        if inner != (left, top, left + box[2], top + box[3]) or not found.counts[tiles].all():
             out[:] = 255
         for index in tiles:
             if not found.counts[index]:
@@ -245,7 +280,14 @@ class DirectSlide(Slide):
         return None
 
 
-def _tiles_in(found: TileLevel, inner: tuple[int, int, int, int]) -> Iterator[int]:
+def _inside(found: TileLevel, box: Box) -> Box:
+    """What of a rectangle (left, top, width, height) lies in a level: left, top, right, bottom."""
+    left, top, width, height = box
+    right, bottom = min(left + width, found.width_px), min(top + height, found.height_px)
+    return max(left, 0), max(top, 0), right, bottom
+
+
+def _tiles_in(found: TileLevel, inner: Box) -> Iterator[int]:
     """The tiles that a rectangle inside a level touches, row by row."""
     left, top, right, bottom = inner
     if left >= right or top >= bottom:

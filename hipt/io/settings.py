@@ -31,6 +31,17 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError(f"a mapping has more than {MOST_KEYS:,} keys")
 
 
+def whole_config(text: str) -> Config:
+    """The config from a command line: a file's path, or the config itself as JSON.
+
+    Raises:
+        HiptError: as `read_config`.
+    """
+    if text.lstrip().startswith("{"):
+        return parse_json(Config, text, "config")
+    return read_config(Path(text))
+
+
 def step_parser(step: str, description: str | None) -> argparse.ArgumentParser:
     """The arguments that every step has: its settings and its output."""
     parser = argparse.ArgumentParser(prog=f"hipt {step}", description=description)

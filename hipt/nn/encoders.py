@@ -5,16 +5,13 @@ Legend: B patches, px side of a patch, D width of a vector.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
-import timm
 import torch
 import torch.nn.functional as F
-from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from hipt.config import PatchEncoderConfig, RegionEncoderConfig
@@ -88,29 +85,18 @@ def build_patch_encoder(cfg: PatchEncoderConfig) -> PatchEncoder:
     if cfg.encoder == "hipt":
         model = vit256(cfg.vit_shape)
         return PatchEncoder(model, model.dim, None, HIPT_MEAN, HIPT_STD)
-    args: dict[str, Any] = {"pretrained": False, **cfg.encoder_args}
+    from hipt.nn.timm_models import timm_model  # loads for seconds
+
     try:
-        network: Any = timm.create_model(cfg.encoder, num_classes=0, **args)
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-        raise HiptError(_refused(cfg.encoder, error)) from None
-    data: dict[str, Any] = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
-    return PatchEncoder(
-        network, network.num_features, data["input_size"][-1], data["mean"], data["std"]
-    )
+        found = timm_model(cfg.encoder, cfg.encoder_args)
+    except ValueError as error:
+        raise HiptError(str(error)) from None
+    return PatchEncoder(found.network, found.dim, found.input_px, found.mean, found.std)
 
 
 def build_region_encoder(cfg: RegionEncoderConfig, in_dim: int) -> ViT:
     """ViT4096-256 for patch vectors `in_dim` wide, without its weights."""
     return vit4096(cfg.vit_shape, in_dim)
-
-
-def choose_precision(setting: Literal["auto", "fp32", "bf16"], device: torch.device) -> Precision:
-    """The precision to compute in; `auto`: bf16 where the hardware computes it."""
-    if setting != "auto":
-        return setting
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if _cpu_computes_bf16() else "fp32"
 
 
 @contextmanager
@@ -148,18 +134,3 @@ def embedded(
         return torch.cat([one(part) for part in parts])
     with ThreadPoolExecutor(workers) as pool:
         return torch.cat(list(pool.map(one, parts)))
-
-
-def _cpu_computes_bf16() -> bool:
-    """Whether the CPU has bf16 dot products; without them bf16 is slower than fp32."""
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, bool)() for name in names)
-
-
-def _refused(name: str, error: Exception) -> str:
-    """Why timm did not build a model."""
-    if timm.is_model(name.split(".")[0]):
-        return f"embed.patches: timm refuses {name}: {error}; see encoder_args"
-    near = difflib.get_close_matches(name, ["hipt", *timm.list_models()], n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models()"
-    return f"embed.patches.encoder: timm has no model '{name}'; {hint}"

@@ -6,21 +6,17 @@ token grid. Names of parameters are those of the released checkpoints.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from hipt.config import ViTShape
+from hipt.nn.block import NORM, Block
 
 CELL_PX = 16
 """Side of a token of ViT256-16, pixels."""
-
-NORM: Any = partial(nn.LayerNorm, eps=1e-6)
-"""LayerNorm with DINO's epsilon."""
 
 POSITIONS = 14
 """Side of the grid that position embeddings live on: 224 px in 16 px cells."""
@@ -74,10 +70,7 @@ class ViT(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, shape.dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, POSITIONS**2 + 1, shape.dim))
         rates = torch.linspace(0, drop_path, shape.depth).tolist()
-        self.blocks = nn.ModuleList(
-            Block(shape.dim, shape.heads, qkv_bias=True, drop_path=rate, norm_layer=NORM)
-            for rate in rates
-        )
+        self.blocks = nn.ModuleList(Block(shape.dim, shape.heads, rate) for rate in rates)
         self.norm = NORM(shape.dim)
 
     def forward(self, x: Tensor) -> Tensor:

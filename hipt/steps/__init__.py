@@ -3,9 +3,9 @@
 VERSION = {
     "segment": 1,
     "tile": 1,
-    "embed_patches": 2,
-    "embed_regions": 1,
-    "pretrain": 2,
+    "embed_patches": 3,
+    "embed_regions": 2,
+    "pretrain": 3,
     "slides": 2,
     "probe": 2,
     "split": 1,

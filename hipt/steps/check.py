@@ -4,45 +4,34 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import logging
 import os
 import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
 from hipt.config import Config, PatchEncoderConfig, RegionEncoderConfig
-from hipt.core.geometry import ReadPlan
-from hipt.core.grid import Grid, TissueMask, region_grid
-from hipt.core.tissue import find_tissue
-from hipt.errors import SlideError, Status
 from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
-from hipt.io.devices import compute_device
+from hipt.io.devices import compute_device, device_name
 from hipt.io.digests import weights_identity
 from hipt.io.direct import Opener
+from hipt.io.embedder import PatchEmbedder
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.foreign_features import features_width
-from hipt.io.headers import slide_mpp, slide_plan
 from hipt.io.models import Stage, resolved, trained
-from hipt.io.progress import Progress
-from hipt.io.regions import RegionReader, SlideJob
+from hipt.io.rates import model_rate
+from hipt.io.regions import RegionReader
 from hipt.io.results import Results
-from hipt.io.settings import parse_json, read_config
+from hipt.io.settings import whole_config
 from hipt.io.sheets import SlideRow, read_sheet
-from hipt.io.slides import open_slide
-from hipt.nn.encoders import PatchEncoder, choose_precision, embedded
-
-log = logging.getLogger(__name__)
-
-HEADERS_AT_ONCE = 8
-"""Files opened side by side: on network disks, waiting is all that opening is."""
+from hipt.io.spoken import rate_text, say, size_text, time_text
+from hipt.io.survey import Header, grid_of, headers, job_of, spread
+from hipt.nn.encoders import PatchEncoder
 
 LISTED = 10
 """Most reasons that are given per status, and most slides that are named per reason."""
@@ -50,11 +39,8 @@ LISTED = 10
 SAMPLED = 3
 """Slides on which tissue is sought and a region is read."""
 
-MEASURED_PATCHES = 64
-"""Patches that are embedded to learn the rate."""
-
-MEASURED_AT_ONCE = 16
-"""Patches per forward pass."""
+MEASURED_S = 5.0
+"""Seconds for which the model is measured."""
 
 BYTES_PER_SLIDE = 400_000
 """Mask, contours and two overviews (measured: 150 to 600 kB)."""
@@ -65,19 +51,6 @@ BYTES_PER_PATCH = 90
 FOR_TRIALS = "for trials, not for results"
 
 TRAINED_LATER = "trained from the slides first, for which no time is counted here"
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a slide's header promises."""
-
-    row: SlideRow
-    status: Status
-    reason: str = ""
-    mpp: float = 0.0
-    area_mm2: float = 0.0
-    """Area of the scanned part, glass included."""
-    plan: ReadPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -104,17 +77,21 @@ def run(config: Config, threads: int) -> None:
     rows = read_sheet(Path(config.slides.sheet), config.slides.root, config.slides.case_from)
     done = _done(rows, Results(Path(config.results)))
     cases, sites = len({r.case_id for r in rows}), len({r.site for r in rows if r.site})
-    _say("sheet", f"{config.slides.sheet}: {len(rows):,} slides, {cases:,} cases, {sites:,} sites")
-    _say("", f"{len(done):,} have embeddings already; `snakemake -n` says which jobs will run")
-    headers = list(_headers(rows, config))
-    _say_headers(headers)
+    say("sheet", f"{config.slides.sheet}: {len(rows):,} slides, {cases:,} cases, {sites:,} sites")
+    say("", f"{len(done):,} have embeddings already; `snakemake -n` says which jobs will run")
+    found = list(headers(rows, config))
+    _say_headers(found)
     encoder = load_weights(config)
-    fine = [h for h in headers if h.status == "ok" and h.row.slide_id not in done]
+    fine = [h for h in found if h.status == "ok" and h.row.slide_id not in done]
     if encoder is None:
-        _say("to do", f"{len(fine):,} x slide; patches are imported, none is computed")
+        say("to do", f"{len(fine):,} x slide; patches are imported, none is computed")
         return
     with compute_device() as device:
-        rate = _model_rate(encoder.to(device), config, device, threads)
+        embedder = PatchEmbedder(encoder, config.embed.precision, device, threads)
+        rate = model_rate(embedder, config.tile.patch_px, MEASURED_S)
+    cores = f", {threads} threads" if device.type == "cpu" else ""
+    name = f"{device_name(device)}{cores}, {embedder.precision}"
+    say("device", f"{name}: {rate_text(rate)} patches/s")
     if fine:
         _say_costs(fine, _sample(fine, config, threads), rate, encoder.dim, config)
 
@@ -138,7 +115,7 @@ def load_weights(config: Config) -> PatchEncoder | None:
         for stage, section in sections.items()
     }
     if patches.features is not None:
-        _say("weights", f"embed.patches: {named['patches']}, no model")
+        say("weights", f"embed.patches: {named['patches']}, no model")
         width = features_width(FeatureFiles.named(patches.features))
         encoder, models = None, dict[Stage, nn.Module]()
     else:
@@ -148,7 +125,7 @@ def load_weights(config: Config) -> PatchEncoder | None:
         models["regions"] = load_region_encoder(regions, width)
     for stage, model in models.items():
         parameters = sum(p.numel() for p in model.parameters())
-        _say("weights", f"embed.{stage}: {named[stage]}, {parameters:,} parameters")
+        say("weights", f"embed.{stage}: {named[stage]}, {parameters:,} parameters")
     return encoder
 
 
@@ -160,11 +137,6 @@ def _named(section: str, cfg: PatchEncoderConfig | RegionEncoderConfig) -> str:
     return f"{mark}: {FOR_TRIALS}" if mark.startswith("random:") else mark
 
 
-def _say(head: str, text: str) -> None:
-    """One line of the answer."""
-    print(f"{head:10}{text}", flush=True)  # noqa: T201
-
-
 def _done(rows: Sequence[SlideRow], results: Results) -> set[str]:
     """Slides whose region embeddings are there."""
     last = "embed_regions"
@@ -172,101 +144,42 @@ def _done(rows: Sequence[SlideRow], results: Results) -> set[str]:
     return {row.slide_id for row in rows if results.shard(last, row.slide_id).name in there}
 
 
-def _headers(rows: Sequence[SlideRow], config: Config) -> Iterator[Header]:
-    """Every slide's header, in order."""
-    progress = Progress(len(rows), "headers")
-    with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
-        for header in pool.map(lambda row: _header(row, config), rows):
-            progress.add(1, header.row.slide_id)
-            yield header
-
-
-def _header(row: SlideRow, config: Config) -> Header:
-    """What one slide would end as, as far as its header tells."""
-    if row.exclude:
-        return Header(row, "excluded")
-    try:
-        with open_slide(row.path) as slide:
-            info = slide.info
-        mpp = slide_mpp(info, row, config.slides.default_mpp)
-        tolerance, patch_px = config.slides.mpp_tolerance, config.tile.patch_px
-        plan = slide_plan(mpp.value, info.downsamples, config.mpp, tolerance, patch_px)
-    except SlideError as error:
-        return Header(row, error.status, error.reason)
-    area_mm2 = info.bounds[2] * info.bounds[3] * mpp.value**2 / 1e6
-    return Header(row, "ok", mpp.note, mpp.value, area_mm2, plan)
-
-
-def _say_headers(headers: Sequence[Header]) -> None:
+def _say_headers(found: Sequence[Header]) -> None:
     """Counts per status with the first slides of each, and per resolution."""
-    for status, count in Counter(h.status for h in headers).most_common():
-        _say("headers" if status == "ok" else "", f"{count:,} {status}")
+    for status, count in Counter(h.status for h in found).most_common():
+        say("headers" if status == "ok" else "", f"{count:,} {status}")
         said: dict[str, list[str]] = defaultdict(list)
-        for header in headers:
+        for header in found:
             if header.status == status and header.reason:
                 said[header.reason].append(header.row.slide_id)
         for reason, slides in itertools.islice(said.items(), LISTED):
             more = f" and {len(slides) - LISTED:,} more" if len(slides) > LISTED else ""
-            _say("", f"  {', '.join(slides[:LISTED])}{more}: {reason}")
+            say("", f"  {', '.join(slides[:LISTED])}{more}: {reason}")
         if len(said) > LISTED:
-            _say("", f"  and {len(said) - LISTED:,} other reasons")
-    plans = Counter((f"{h.mpp:.3g}", f"{h.plan.read_mpp:.3g}") for h in headers if h.plan)
+            say("", f"  and {len(said) - LISTED:,} other reasons")
+    plans = Counter((f"{h.mpp:.3g}", f"{h.plan.read_mpp:.3g}") for h in found if h.plan)
     for (native, read), count in plans.most_common():
-        _say("mpp", f"{count:,} x {native} um/px, read at {read} um/px")
+        say("mpp", f"{count:,} x {native} um/px, read at {read} um/px")
 
 
 def _sample(fine: Sequence[Header], config: Config, threads: int) -> Sample:
     """Seek tissue and read a region on a few slides, small and large ones."""
-    by_area = sorted(fine, key=lambda h: h.area_mm2)
-    places = np.linspace(0, len(by_area) - 1, min(SAMPLED, len(by_area)) + 2)[1:-1]
-    chosen = [by_area[round(place)] for place in places]
-    start, grids = time.monotonic(), [_grid(header, config) for header in chosen]
+    chosen = spread(fine, SAMPLED)
+    start, grids = time.monotonic(), [grid_of(header, config) for header in chosen]
     segment_s = (time.monotonic() - start) / len(chosen)
     patches = sum(len(grid.columns["patch"]) for grid in grids)
     read, reading_s, direct = 0, 1e-9, 0
     opener = Opener.of_regions(config.slides.reader)
+    jobs = (job_of(header, grid, config, 1) for header, grid in zip(chosen, grids, strict=True))
     with RegionReader(threads, opener=opener) as reader:
         start = time.monotonic()
-        for _, regions in reader.stream(map(_job, chosen, grids, [config] * len(chosen))):
-            for region in regions:  # one of each slide
+        for _, regions in reader.stream(jobs):
+            for region in regions:
                 read += len(region.readable)
                 direct += region.reader == "direct"
         reading_s += time.monotonic() - start
     area_mm2 = sum(header.area_mm2 for header in chosen)
     return Sample(patches / area_mm2, segment_s, read / reading_s, direct)
-
-
-def _grid(header: Header, config: Config) -> Grid:
-    """The regions of a slide."""
-    assert header.plan is not None
-    with open_slide(header.row.path) as slide:
-        thumbnail, scale = slide.thumbnail(max(1.0, config.segment.mask_mpp / header.mpp))
-        bounds = slide.info.bounds
-    mask = find_tissue(thumbnail, header.mpp * scale, config.segment)
-    return region_grid(TissueMask(mask, scale, scale), bounds, header.plan, config.tile)
-
-
-def _job(header: Header, grid: Grid, config: Config) -> SlideJob:
-    """The first region of a slide, to be read."""
-    assert header.plan is not None
-    corners = np.stack([grid.columns[name] for name in ("region_x", "region_y")], 1)[:1]
-    return SlideJob(header.row.slide_id, header.row.path, header.plan, config.tile.grid, corners)
-
-
-def _model_rate(encoder: PatchEncoder, config: Config, device: torch.device, threads: int) -> float:
-    """Patches that the model embeds per second."""
-    size = config.tile.patch_px
-    shape = MEASURED_PATCHES, size, size, 3
-    batch = torch.zeros(shape, dtype=torch.uint8, device=device)
-    precision = choose_precision(config.embed.precision, device)
-    embedded(encoder, batch[:MEASURED_AT_ONCE], MEASURED_AT_ONCE, precision, 1)  # is no measure
-    start = time.monotonic()
-    embedded(encoder, batch, MEASURED_AT_ONCE, precision, threads).sum().item()
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    rate = MEASURED_PATCHES / (time.monotonic() - start)
-    cores = f", {threads} threads" if device.type == "cpu" else ""
-    _say("device", f"{name}{cores}, {precision}: {rate:,.1f} patches/s")
-    return rate
 
 
 def _say_costs(
@@ -278,25 +191,15 @@ def _say_costs(
     hours = embed_h + sample.segment_s * len(fine) / 3600
     slower = "the model" if rate < sample.read_per_s else "reading"
     tried = f"tried on {min(SAMPLED, len(fine))} of them, {sample.direct} decoded directly"
-    _say("reading", f"{sample.read_per_s:,.1f} patches/s, {tried}")
-    _say("to do", f"{len(fine):,} x slide, about {patches:,.0f} patches; {slower} sets the pace")
-    _say("time", f"about {_hours(hours)} on this machine, one job at a time")
+    say("reading", f"{rate_text(sample.read_per_s)} patches/s, {tried}")
+    say("to do", f"{len(fine):,} x slide, about {patches:,.0f} patches; {slower} sets the pace")
+    say("time", f"about {time_text(hours)} on this machine, one job at a time")
     needed = patches * (2 * dim + BYTES_PER_PATCH) + len(fine) * BYTES_PER_SLIDE
     folder = Path(config.results).absolute()
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(there).free
     verdict = "" if needed < free else ": NOT ENOUGH, free some or set results: to another disk"
-    _say("disk", f"about {_size(needed)} to write, {_size(free)} free{verdict}")
-
-
-def _hours(hours: float) -> str:
-    """A time as people say it."""
-    return f"{hours * 60:,.0f} min" if hours < 2 else f"{hours:,.1f} h"
-
-
-def _size(size: float) -> str:
-    """Bytes as people say them."""
-    return f"{size / 1e6:,.0f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
+    say("disk", f"about {size_text(needed)} to write, {size_text(free)} free{verdict}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -307,10 +210,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("--threads", type=int, default=cores, help="threads to measure with")
     args = parser.parse_args(argv)
-    if args.cfg.lstrip().startswith("{"):
-        config = parse_json(Config, args.cfg, "config")
-    else:
-        config = read_config(Path(args.cfg))
+    config = whole_config(args.cfg)
     if args.weights:
         load_weights(config)
     else:

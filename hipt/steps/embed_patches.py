@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import torch
 
@@ -20,7 +18,7 @@ from hipt.errors import SlideError
 from hipt.io.checkpoints import load_patch_encoder
 from hipt.io.devices import compute_device
 from hipt.io.digests import weights_identity
-from hipt.io.direct import Opener
+from hipt.io.embedder import PatchEmbedder
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.headers import read_plan
 from hipt.io.imported_patches import write_imported
@@ -41,16 +39,12 @@ from hipt.io.tables import (
     read_table,
     vectors,
 )
-from hipt.nn.encoders import choose_precision, embedded
 from hipt.steps import VERSION
 from hipt.told import EmbedPatchesSettings
 
 log = logging.getLogger(__name__)
 
 STEP = "embed_patches"
-
-MINIBATCH = {"cpu": 16, "cuda": 256}
-"""Patches per forward pass: 16 is fastest on a CPU (measured); a whole region on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +84,10 @@ def run(
     pending = [] if imported else [work for work in works if work.pending]
     with BatchRun(out, len(works), cfg.on_slide_error) as batch, ExitStack() as stack:
         if pending:
-            embedder = _Embedder(cfg, stack.enter_context(compute_device()), threads)
-            ahead = stack.enter_context(embedder.reader(threads, reader))
+            device = stack.enter_context(compute_device())
+            encoder = load_patch_encoder(cfg.patches)
+            embedder = PatchEmbedder(encoder, cfg.precision, device, threads)
+            ahead = stack.enter_context(embedder.reader(reader))
             progress = Progress(sum(work.row["patches"] for work in pending), "patches")
             stream = ahead.stream(_job(work, cfg) for work in pending)
         for work in works:
@@ -104,7 +100,7 @@ def run(
                     write_imported(imported, work.manifest, work.shard, work.provenance, count)
                 elif work.pending:
                     _, regions = next(stream)
-                    embedder.write(work, _watched(regions, work, progress, ahead))
+                    _write(work, embedder, _watched(regions, work, progress, ahead))
                 facts |= {"fingerprint": work.provenance.fingerprint}
                 facts |= {"reader": read_provenance(work.shard).software.get("reader")}
                 facts |= _counted(PatchEmbeddings(work.shard), cfg)
@@ -112,78 +108,23 @@ def run(
             log.info("%s", progress.summary(ahead.waited_s))
 
 
-class _Embedder:
-    """The model of a batch."""
-
-    def __init__(self, cfg: EmbedPatchesSettings, device: torch.device, threads: int) -> None:
-        self._encoder = load_patch_encoder(cfg.patches).to(device)
-        self._device, self._threads = device, threads
-        self._ahead = 0 if device.type == "cpu" else 1
-        self._precision = choose_precision(cfg.precision, device)
-        self._software = {
-            "torch": torch.__version__,
-            "device": device.type,
-            "precision": self._precision,
-        }
-
-    def reader(self, threads: int, reader: Reader) -> RegionReader:
-        """What reads regions ahead of the model: on a GPU into memory that is copied from fast."""
-        opener = Opener.of_regions(reader)
-        if self._device.type == "cpu":
-            return RegionReader(threads, opener=opener)
-        return RegionReader(threads, opener=opener, allocate=_pinned)
-
-    def write(self, work: _Work, regions: Iterator[RegionPixels]) -> None:
-        """A slide's file of embeddings, one record batch per region."""
-        manifest = read_table(work.manifest, MANIFEST)
-        schema = patch_embeddings_schema(self._encoder.dim)
-        first = list(itertools.islice(regions, 1))
-        made = {**vars(work.provenance), "software": self._made_by(first)}
-        with patch_embeddings_writer(work.shard, schema, Provenance(**made)) as writer:
-            for region, found in self._embedded(itertools.chain(first, regions)):
-                count = len(region.readable)
-                rows = manifest.slice(region.region * count, count).to_batches()[0]
-                known = {name: rows[name] for name in schema.names if name in rows.schema.names}
-                made_here = {"readable": region.readable, "embedding": vectors(found)}
-                columns = known | made_here
-                writer.write_batch(
-                    pa.record_batch([columns[name] for name in schema.names], schema=schema)
-                )
-            _refuse_another_slide(work)  # before the file gets its name
-
-    def _made_by(self, first: Sequence[RegionPixels]) -> dict[str, str]:
-        """What a slide's vectors were made by; a slide's first region tells who read it."""
-        return self._software | ({"reader": first[0].reader} if first else {})
-
-    def _embedded(
-        self, regions: Iterable[RegionPixels]
-    ) -> Iterator[tuple[RegionPixels, npt.NDArray[np.float16]]]:
-        """Each region with its (P, D) vectors.
-
-        A GPU is given the next region before it is asked for the last one's vectors, so that it
-        has work while they are written; until then a region's pixels are held, being copied.
-        """
-        given: deque[tuple[RegionPixels, torch.Tensor]] = deque()
-        for region in regions:
-            given.append((region, self._embed(region)))
-            if len(given) > self._ahead:
-                done, made = given.popleft()
-                yield done, made.cpu().numpy()
-        for done, made in given:
-            yield done, made.cpu().numpy()
-
-    def _embed(self, region: RegionPixels) -> torch.Tensor:
-        """One region's (P, D) vectors, float16, on the device, which may be at work on them yet."""
-        host = torch.from_numpy(region.pixels)  # (P, px, px, 3) uint8
-        pixels = host.to(self._device, non_blocking=True)
-        size = MINIBATCH[self._device.type]
-        found = embedded(self._encoder, pixels, size, self._precision, self._threads)  # (P, D)
-        return found.to(torch.float16)
-
-
-def _pinned(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """Memory that a GPU copies from by itself; torch keeps it for the next who asks."""
-    return np.asarray(torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy())
+def _write(work: _Work, embedder: PatchEmbedder, regions: Iterator[RegionPixels]) -> None:
+    """A slide's file of embeddings, one record batch per region."""
+    manifest = read_table(work.manifest, MANIFEST)
+    schema = patch_embeddings_schema(embedder.encoder.dim)
+    first = list(itertools.islice(regions, 1))
+    reader = {"reader": first[0].reader} if first else {}  # the first tells who reads the slide
+    made = {**vars(work.provenance), "software": embedder.software | reader}
+    with patch_embeddings_writer(work.shard, schema, Provenance(**made)) as writer:
+        for region, found in embedder.embedded(itertools.chain(first, regions)):
+            count = len(region.readable)
+            rows = manifest.slice(region.region * count, count).to_batches()[0]
+            known = {name: rows[name] for name in schema.names if name in rows.schema.names}
+            columns = known | {"readable": region.readable, "embedding": vectors(found)}
+            writer.write_batch(
+                pa.record_batch([columns[name] for name in schema.names], schema=schema)
+            )
+        _refuse_another_slide(work)  # before the file gets its name
 
 
 def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[_Work]:

@@ -12,13 +12,14 @@ import numpy.typing as npt
 import torch
 
 from hipt.io.checkpoints import load_region_encoder
+from hipt.io.devices import choose_precision
 from hipt.io.digests import weights_identity
 from hipt.io.indices import BatchRun, Row, kept_facts, read_index
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import Provenance, fingerprint
 from hipt.io.tables import PatchEmbeddings, region_embeddings_schema, vectors, write_table
-from hipt.nn.encoders import choose_precision, embedded
+from hipt.nn.encoders import embedded
 from hipt.nn.vit import ViT
 from hipt.steps import VERSION
 from hipt.told import EmbedRegionsSettings

@@ -18,7 +18,7 @@ from hipt.config import Reader
 from hipt.errors import HiptError
 from hipt.io.checkpoints import write_weights
 from hipt.io.corpus_list import corpus_digest, write_corpus_list
-from hipt.io.devices import compute_device
+from hipt.io.devices import choose_precision, compute_device
 from hipt.io.direct import Opener
 from hipt.io.progress import Progress
 from hipt.io.results import Results
@@ -27,7 +27,6 @@ from hipt.io.stages import Stage, stage_of
 from hipt.io.tables import METRICS, write_table
 from hipt.io.training import StopAsked, read_state, write_state
 from hipt.nn.dino import collapsed, diverged
-from hipt.nn.encoders import choose_precision
 from hipt.nn.trainer import Step, Trainer, step_seed
 from hipt.steps import VERSION
 from hipt.told import PretrainSettings

@@ -12,7 +12,8 @@ from threading import Timer
 import pytest
 import torch
 
-from hipt.io.devices import compute_device, leased
+from hipt.io import devices
+from hipt.io.devices import bf16_is_faster, choose_precision, compute_device, leased
 
 HOLDER = """
 import logging, sys, time
@@ -114,3 +115,37 @@ def test_each_process_of_torchrun_has_its_own_device(tmp_path: Path):
 def test_without_a_gpu_it_is_the_cpu():
     with compute_device() as device:
         assert device == torch.device("cpu")
+
+
+CPU = """processor	: {number}
+vendor_id	: {vendor}
+model name	: a CPU
+flags		: fpu avx512f {flags}
+vmx flags	: amx_bf16
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("vendor", "flags", "faster"),
+    [
+        ("GenuineIntel", "avx512_bf16 amx_tile amx_bf16", True),
+        ("GenuineIntel", "avx512_bf16", False),
+        ("AuthenticAMD", "avx512_bf16", True),
+        ("AuthenticAMD", "avx2", False),
+    ],
+)
+def test_bf16_is_chosen_where_it_was_measured_to_be_faster(vendor: str, flags: str, faster: bool):
+    cpu = "".join(CPU.format(number=i, vendor=vendor, flags=flags) for i in range(2))
+    assert bf16_is_faster(cpu) is faster
+
+
+def test_an_unknown_machine_computes_in_fp32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert not bf16_is_faster("")
+    monkeypatch.setattr(devices, "_CPU", tmp_path / "absent")
+    assert choose_precision("auto", torch.device("cpu")) == "fp32"
+
+
+def test_precision_is_what_was_asked_for():
+    assert choose_precision("fp32", torch.device("cpu")) == "fp32"
+    assert choose_precision("bf16", torch.device("cpu")) == "bf16"

@@ -18,7 +18,7 @@ from hipt.core.geometry import plan_read
 from hipt.demo.tiff import write_slide as write_demo_slide
 from hipt.errors import SlideError
 from hipt.io.blocks import OpenSlides
-from hipt.io.direct import Opener
+from hipt.io.direct import DirectSlide, Opener
 from hipt.io.regions import RegionReader, SlideJob
 from hipt.io.slides import Slide, UnreadableTileError, open_slide
 from hipt.io.tile_cache import TileCache
@@ -289,3 +289,33 @@ def test_what_is_no_slide_says_so_by_either_reader(tmp_path: Path):
                 opener(tmp_path / name)
             said.append((caught.value.status, caught.value.reason))
         assert len(set(said)) == 1
+
+
+def test_raw_tiles_are_those_that_squares_touch_each_once(tmp_path: Path):
+    path = write_tiles(tmp_path / "a.svs", speckled(*SIZE), Coding())
+    with Opener("auto", TileCache(0))(path) as slide:
+        assert isinstance(slide, DirectSlide)
+        raw = slide.raw(0, [(0, 0), (100, 100), (700, 500), (5000, 5000)], 300)
+        assert raw is not None
+        across, side = raw.level.across, raw.level.tile_width_px
+        touched = {0, 1, across, across + 1} | {
+            r * across + c
+            for r in range(500 // side, -(-800 // side))
+            for c in range(700 // side, -(-1000 // side))
+        }
+        with tifffile.TiffFile(path) as tif:
+            page = tif.pages[0]
+            assert len(raw.data) == len(touched)
+            for data, index in zip(raw.data, sorted(touched), strict=True):
+                tif.filehandle.seek(page.dataoffsets[index])
+                assert data == tif.filehandle.read(page.databytecounts[index])
+
+
+def test_slides_of_openslide_have_no_raw_tiles(tmp_path: Path):
+    path = write_tiles(tmp_path / "a.svs", speckled(*SIZE), Coding(factors=(1, 3, 4)))
+    with Opener("auto", TileCache(0))(path) as slide:
+        assert isinstance(slide, DirectSlide)
+        assert slide.raw(0, [(0, 0)], 300) is not None
+        uneven = [i for i, d in enumerate(slide.info.downsamples) if not d.is_integer()]
+        assert uneven
+        assert slide.raw(uneven[0], [(0, 0)], 300) is None

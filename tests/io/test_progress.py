@@ -8,16 +8,7 @@ import pytest
 
 from hipt.io import progress
 from hipt.io.progress import Progress
-
-
-class Clock:
-    """Time that passes when told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from hipt.errors import HiptError
 from hipt.nn.encoders import (
     build_patch_encoder,
     build_region_encoder,
-    choose_precision,
     embedded,
     inference,
 )
@@ -96,12 +95,6 @@ def test_bf16_is_close_to_fp32_and_comes_out_as_fp32():
     assert rounded.dtype == torch.float32
     assert not torch.equal(exact, rounded)
     assert torch.nn.functional.cosine_similarity(exact, rounded).min() > 0.999
-
-
-def test_precision_is_what_was_asked_for():
-    assert choose_precision("fp32", CPU) == "fp32"
-    assert choose_precision("bf16", CPU) == "bf16"
-    assert choose_precision("auto", CPU) in ("fp32", "bf16")
 
 
 def test_a_vector_does_not_depend_on_its_minibatch_beyond_rounding():

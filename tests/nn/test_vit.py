@@ -154,7 +154,7 @@ def test_shape_of_the_paper():
 
 
 def test_drop_path_rises_over_the_blocks():
-    rates = [getattr(b.drop_path1, "drop_prob", 0.0) for b in vit256(SMALL, drop_path=0.1).blocks]
+    rates = [b.drop_path.rate for b in vit256(SMALL, drop_path=0.1).blocks]
     assert rates == pytest.approx([0, 0.05, 0.1])
 
 

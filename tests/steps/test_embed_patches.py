@@ -9,11 +9,9 @@ import torch
 from hipt.config import Config, PatchEncoderConfig
 from hipt.io.checkpoints import load_patch_encoder
 from hipt.io.provenances import read_provenance
-from hipt.io.regions import RegionPixels
 from hipt.io.slides import open_slide
 from hipt.io.tables import MANIFEST, PatchEmbeddings, read_table
 from hipt.steps import embed_patches
-from hipt.told import settings
 from tests.slidemaker import damage_tile, tissue_picture, write_slide
 from tests.steps.conftest import SHAPE, Chain
 from tests.tilemaker import Coding, write_tiles
@@ -163,27 +161,3 @@ def test_the_reader_is_that_of_the_config_file(chain: Chain):
     assert chain.call("embed_patches")["a"]["reader"] == "openslide"  # kept, as it was made
     chain.call("embed_regions")
     assert chain.table()["a"]["reader"] == "openslide"
-
-
-def test_regions_that_are_in_flight_come_out_in_order(chain: Chain):
-    """As on a GPU, which is given a region before it is asked for the last one's vectors."""
-    cfg = settings("embed_patches", Config.model_validate(chain.values))
-    embedder = embed_patches._Embedder(cfg, torch.device("cpu"), 1)
-    rng = np.random.default_rng(0)
-    regions = [
-        RegionPixels(k, rng.integers(0, 256, (4, 64, 64, 3), np.uint8), np.ones(4, bool))
-        for k in range(5)
-    ]
-    at_once = list(embedder._embedded(iter(regions)))
-    given: list[int] = []
-
-    def watched():
-        for region in regions:
-            given.append(region.region)
-            yield region
-
-    embedder._ahead = 1
-    for number, (region, vectors) in enumerate(embedder._embedded(watched())):
-        assert (region.region, len(given)) == (number, min(number + 2, 5))
-        np.testing.assert_array_equal(vectors, at_once[number][1])
-    assert number == 4

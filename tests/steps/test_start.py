@@ -1,4 +1,5 @@
-"""What a step loads before it works: torch takes seconds, and segment and tile never need it."""
+"""What a step loads before it works: torch takes seconds, and segment and tile never need it; timm
+takes as long again, and only its own models need it."""
 
 from __future__ import annotations
 
@@ -40,3 +41,15 @@ def test_torch_is_not_loaded(chain: Chain, step: str):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert read_table(out, INDICES[step]).to_pylist()[0]["status"] == "ok"
+
+
+@pytest.mark.parametrize("step", ["embed_patches", "embed_regions", "pretrain", "fit", "attend"])
+def test_timm_is_not_loaded_for_our_own_networks(step: str):
+    code = f"import hipt.steps.{step}, sys\n"
+    code += "from hipt.config import PatchEncoderConfig\n"
+    code += "from hipt.io.checkpoints import load_patch_encoder\n"
+    code += "load_patch_encoder(PatchEncoderConfig(random=1))\n"
+    code += "print(sorted({'timm', 'torchvision', 'torch._dynamo'} & set(sys.modules)))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

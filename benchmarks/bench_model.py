@@ -1,0 +1,120 @@
+"""What pays for stage 1's model on this device, and what it changes in the vectors.
+
+    python benchmarks/bench_model.py [--seconds 10] [--sizes 8 16 32 64] [--compile]
+
+Precision, compiling, and patches per minibatch: ViT256-16 with random weights on patches in the
+device's memory, all ways in turn. *of fp32*: the rate over that of fp32 in minibatches of the same
+size. Vectors are compared with fp32's: the largest difference in units of their standard deviation,
+and the smallest cosine. *cast* is autocast, which hipt uses: weights in fp32, products in bf16;
+*weights*: all of the network in bf16.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from hipt.config import PatchEncoderConfig
+from hipt.io.checkpoints import load_patch_encoder
+from hipt.io.devices import device_name
+from hipt.io.embedder import MINIBATCH
+from hipt.io.rates import again, flops_per_patch, product_rate, rate_of
+from hipt.nn.encoders import PatchEncoder
+
+PX, COMPARED = 256, 64
+Way = Callable[[Tensor], Tensor]
+
+
+def ways(encoder: PatchEncoder, compiled: bool) -> dict[str, Way]:
+    """The encoder in several ways: uint8 (B, px, px, 3) -> (B, D)."""
+    kind = encoder.mean.device.type
+
+    def autocast(model: Way) -> Way:
+        def cast(pixels: Tensor) -> Tensor:
+            with torch.autocast(kind, torch.bfloat16):
+                return model(pixels)
+
+        return cast
+
+    whole = copy.deepcopy(encoder).to(torch.bfloat16)
+
+    def weights(pixels: Tensor) -> Tensor:
+        x = (pixels.movedim(-1, 1).float() / 255 - encoder.mean) / encoder.std
+        out: Tensor = whole.model(x.to(torch.bfloat16))
+        return out.float()
+
+    found: dict[str, Way] = {
+        "fp32": encoder,
+        "bf16 cast": autocast(encoder),
+        "bf16 weights": weights,
+    }
+    if compiled:
+        found["bf16 cast, compiled"] = autocast(torch.compile(encoder, dynamic=False))
+        if kind == "cuda":
+            graphs = torch.compile(encoder, dynamic=False, mode="reduce-overhead")
+            found["bf16 cast, compiled, CUDA graphs"] = autocast(graphs)
+    return found
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    size = MINIBATCH[device.type]
+    parser.add_argument("--sizes", type=int, nargs="+", default=[size // 2, size, 2 * size])
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--compile", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    encoder = load_patch_encoder(PatchEncoderConfig(random=1)).to(device)
+    generator = torch.Generator().manual_seed(0)
+    shape = max(COMPARED, *args.sizes), PX, PX, 3
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(device)
+    flops = flops_per_patch(encoder, PX)
+    peaks = {kind: product_rate(device, kind) for kind in ("fp32", "bf16")}
+    print(f"{device_name(device)}, {args.threads} threads, torch {torch.__version__};", end=" ")
+    print(f"{flops / 1e9:.2f} GFLOP per patch; 4096^3 products:", end=" ")
+    print(", ".join(f"{kind} {peak / 1e12:.2f} TFLOP/s" for kind, peak in peaks.items()))
+    print("| way | minibatch | patches/s | of fp32 | of its product's rate | first, s |", end="")
+    print(" largest difference, sd | smallest cosine |\n" + "|---" * 8 + "|")
+    with torch.no_grad():
+        plain: dict[int, float] = {}
+        expected = encoder(pixels[:COMPARED]).float().cpu()
+        for name, way in ways(encoder, args.compile).items():
+            for size in args.sizes:
+                batch = pixels[:size]
+                start = time.monotonic()
+                float(way(batch).sum())
+                first_s = time.monotonic() - start
+
+                def work(way: Way = way, batch: Tensor = batch) -> int:
+                    for _ in range(4):
+                        out = way(batch)
+                    float(out.sum())  # waits for the device
+                    return 4 * len(batch)
+
+                work()
+                rate = rate_of(again(work), args.seconds)
+                plain.setdefault(size, rate)
+                found = torch.cat(
+                    [way(part).float().cpu() for part in pixels[:COMPARED].split(size)]
+                )
+                off = float((found - expected).abs().max() / expected.std())
+                cosine = float(torch.cosine_similarity(found, expected).min())
+                share = rate * flops / peaks["fp32" if name.startswith("fp32") else "bf16"]
+                print(
+                    f"| {name} | {size} | {rate:.2f} | {rate / plain[size]:.2f} | {share:.0%} "
+                    f"| {first_s:.1f} | {off:.4f} | {cosine:.5f} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Stage 1's model at work: regions of pixels in, vectors out, reader and device at once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hipt.config import Reader
+from hipt.io.devices import choose_precision
+from hipt.io.direct import Opener
+from hipt.io.regions import RegionPixels, RegionReader
+from hipt.nn.encoders import PatchEncoder, Precision, embedded
+
+MINIBATCH = {"cpu": 16, "cuda": 256}
+"""Patches per forward pass: 16 is fastest on a CPU (measured); a whole region on a GPU."""
+
+
+class PatchEmbedder:
+    """A patch encoder on a device."""
+
+    def __init__(
+        self,
+        encoder: PatchEncoder,
+        precision: Literal["auto", "fp32", "bf16"],
+        device: torch.device,
+        threads: int,
+    ) -> None:
+        """Move the encoder to the device.
+
+        Args:
+            encoder: with its weights.
+            precision: to compute in.
+            device: to compute on.
+            threads: to read with, and on a CPU to compute with.
+        """
+        self.encoder = encoder.to(device)
+        self.device, self.threads = device, threads
+        self.precision = choose_precision(precision, device)
+        self.minibatch = MINIBATCH[device.type]
+        self.ahead = 0 if device.type == "cpu" else 1
+        """Regions that are given to the device before the last one's vectors are asked for."""
+
+    @property
+    def software(self) -> dict[str, str]:
+        """What made the vectors."""
+        versions = {"torch": torch.__version__, "device": self.device.type}
+        return versions | {"precision": self.precision}
+
+    def in_precision(self, precision: Precision) -> PatchEmbedder:
+        """The same encoder, computing in another precision."""
+        return PatchEmbedder(self.encoder, precision, self.device, self.threads)
+
+    def reader(self, reader: Reader) -> RegionReader:
+        """What reads regions ahead of the model: for a GPU into memory that it copies from fast."""
+        opener = Opener.of_regions(reader)
+        if self.device.type == "cpu":
+            return RegionReader(self.threads, opener=opener)
+        return RegionReader(self.threads, opener=opener, allocate=_pinned)
+
+    def embedded(
+        self, regions: Iterable[RegionPixels]
+    ) -> Iterator[tuple[RegionPixels, npt.NDArray[np.float16]]]:
+        """Each region with its (P, D) vectors.
+
+        A GPU is given the next region before it is asked for the last one's vectors, so that it
+        has work while they are written; until then a region's pixels are held, being copied.
+        """
+        given: deque[tuple[RegionPixels, Tensor]] = deque()
+        for region in regions:
+            given.append((region, self._given(region)))
+            if len(given) > self.ahead:
+                done, made = given.popleft()
+                yield done, made.cpu().numpy()
+        for done, made in given:
+            yield done, made.cpu().numpy()
+
+    def vectors(self, pixels: Tensor) -> Tensor:
+        """uint8 (P, px, px, 3) on the device -> (P, D)."""
+        return embedded(self.encoder, pixels, self.minibatch, self.precision, self.threads)
+
+    def _given(self, region: RegionPixels) -> Tensor:
+        """One region's (P, D) vectors, float16, on the device, which may be at work on them yet."""
+        host = torch.from_numpy(region.pixels)  # (P, px, px, 3) uint8
+        return self.vectors(host.to(self.device, non_blocking=True)).to(torch.float16)
+
+
+def _pinned(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Memory that a GPU copies from by itself; torch keeps it for the next who asks."""
+    return np.asarray(torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy())

@@ -1,0 +1,93 @@
+"""What a cohort holds, as far as all of its headers and the thumbnails of a few slides tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from hipt.config import Config
+from hipt.core.geometry import ReadPlan
+from hipt.core.grid import Grid, TissueMask, region_grid
+from hipt.core.tissue import find_tissue
+from hipt.errors import SlideError, Status
+from hipt.io.headers import slide_mpp, slide_plan
+from hipt.io.progress import Progress
+from hipt.io.regions import SlideJob
+from hipt.io.sheets import SlideRow
+from hipt.io.slides import open_slide
+
+HEADERS_AT_ONCE = 8
+"""Files opened side by side: on network disks, waiting is all that opening is."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a slide's header promises."""
+
+    row: SlideRow
+    status: Status
+    reason: str = ""
+    mpp: float = 0.0
+    area_mm2: float = 0.0
+    """Area of the scanned part, glass included."""
+    plan: ReadPlan | None = None
+
+
+def headers(rows: Sequence[SlideRow], config: Config) -> Iterator[Header]:
+    """Every slide's header, in order."""
+    progress = Progress(len(rows), "headers")
+    with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
+        for header in pool.map(lambda row: _header(row, config), rows):
+            progress.add(1, header.row.slide_id)
+            yield header
+
+
+def spread(fine: Sequence[Header], count: int) -> list[Header]:
+    """At most `count` of some slides, small ones and large ones."""
+    by_area = sorted(fine, key=lambda h: h.area_mm2)
+    count = min(count, len(by_area))
+    return [by_area[(2 * k + 1) * len(by_area) // (2 * count)] for k in range(count)]
+
+
+def grid_of(header: Header, config: Config) -> Grid:
+    """The regions of a slide.
+
+    Raises:
+        SlideError: if it cannot be read.
+    """
+    assert header.plan is not None
+    with open_slide(header.row.path) as slide:
+        thumbnail, scale = slide.thumbnail(max(1.0, config.segment.mask_mpp / header.mpp))
+        bounds = slide.info.bounds
+    mask = find_tissue(thumbnail, header.mpp * scale, config.segment)
+    return region_grid(TissueMask(mask, scale, scale), bounds, header.plan, config.tile)
+
+
+def job_of(header: Header, grid: Grid, config: Config, regions: int) -> SlideJob:
+    """At most so many regions of a slide, evenly over it, to be read."""
+    assert header.plan is not None
+    corners = np.stack([grid.columns[name] for name in ("region_x", "region_y")], 1)
+    corners = corners[:: config.tile.grid**2]  # each region's first patch
+    places = np.linspace(0, len(corners) - 1, min(regions, len(corners))).round().astype(int)
+    return SlideJob(
+        header.row.slide_id, header.row.path, header.plan, config.tile.grid, corners[places]
+    )
+
+
+def _header(row: SlideRow, config: Config) -> Header:
+    """What one slide would end as, as far as its header tells."""
+    if row.exclude:
+        return Header(row, "excluded")
+    try:
+        with open_slide(row.path) as slide:
+            info = slide.info
+        mpp = slide_mpp(info, row, config.slides.default_mpp)
+        tolerance, patch_px = config.slides.mpp_tolerance, config.tile.patch_px
+        plan = slide_plan(mpp.value, info.downsamples, config.mpp, tolerance, patch_px)
+    except SlideError as error:
+        return Header(row, error.status, error.reason)
+    area_mm2 = info.bounds[2] * info.bounds[3] * mpp.value**2 / 1e6
+    return Header(row, "ok", mpp.note, mpp.value, area_mm2, plan)

@@ -1,0 +1,304 @@
+"""How fast this machine reads and embeds slides of a sheet, what binds, and hours for all of them.
+
+Rates in patches per second, each by itself and then together: the decoder alone, on tiles in
+memory; the reader, from slide to patches; the model, on patches in its device's memory; and the
+pipeline from slides to vectors. Random weights stand for the model's: they are as fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import os
+import resource
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hipt.config import Config, Reader
+from hipt.errors import HiptError
+from hipt.io.checkpoints import load_patch_encoder
+from hipt.io.devices import compute_device, device_name
+from hipt.io.direct import DirectSlide, Opener, RawTiles
+from hipt.io.embedder import PatchEmbedder
+from hipt.io.rates import (
+    again,
+    endless,
+    flops_per_patch,
+    model_rate,
+    pipeline_rate,
+    product_rate,
+    rate_of,
+    regions_of,
+)
+from hipt.io.regions import RegionReader, SlideJob
+from hipt.io.settings import whole_config
+from hipt.io.sheets import read_sheet
+from hipt.io.spoken import rate_text, say, size_text, time_text
+from hipt.io.survey import Header, grid_of, headers, job_of, spread
+from hipt.io.tiled_tiff import TileError
+from hipt.nn.encoders import Precision
+
+SLIDES, REGIONS, SECONDS = 3, 8, 5.0
+OTHER: dict[Precision, Precision] = {"fp32": "bf16", "bf16": "fp32"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A slide to measure with."""
+
+    header: Header
+    job: SlideJob
+    patches: int
+    """Of the whole slide."""
+
+    @property
+    def measured_patches(self) -> int:
+        """Patches of the regions that are read."""
+        return len(self.job.corners) * self.job.grid**2
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A slide's rates."""
+
+    decoder: float
+    """0 where OpenSlide reads the slide, whose decoder cannot be had alone."""
+    first: float
+    """Reader, when the regions are read for the first time."""
+    reader: float
+    """Reader, from then on."""
+    read_by: str
+
+    def row(self, sample: Sample) -> tuple[str, ...]:
+        """Cells of the table."""
+        share = f"{self.reader / self.decoder:.2f}" if self.decoder else "-"
+        decoder = rate_text(self.decoder) if self.decoder else "-"
+        cells = self.read_by, decoder, rate_text(self.reader), share, rate_text(self.first)
+        return sample.job.slide_id, f"{sample.header.mpp:.3g}", *cells
+
+
+HEAD = ("slide", "um/px", "read by", "decoder", "reader", "of decoder", "first time")
+
+
+def run(config: Config, threads: int, slides: int, regions: int, seconds: float) -> None:
+    """Measure, and print what was found.
+
+    Args:
+        config: as for the workflow.
+        threads: to read with, and on a CPU to compute with.
+        slides: how many are tried, small and large ones.
+        regions: of each, at most.
+        seconds: that each rate is measured for, at least.
+
+    Raises:
+        HiptError: if there is nothing to measure with.
+    """
+    if config.embed.patches.features is not None:
+        raise HiptError(
+            "embed.patches.features: patches are imported, there is no model to measure"
+        )
+    torch.set_num_threads(1)  # each of the threads computes minibatches of its own
+    rows = read_sheet(Path(config.slides.sheet), config.slides.root, config.slides.case_from)
+    fine = [header for header in headers(rows, config) if header.status == "ok"]
+    tried = spread(fine, slides)
+    samples = [_sample(header, config, regions) for header in tried]
+    patches = _patches(fine, samples)
+    samples = [sample for sample in samples if len(sample.job.corners)]
+    if not samples:
+        raise HiptError(
+            f"{config.slides.sheet}: none of the {len(tried)} slides that were tried can be "
+            "embedded; `hipt check` says why"
+        )
+    say("sheet", f"{config.slides.sheet}: {len(rows):,} slides, {len(fine):,} can be embedded")
+    say("measured", f"at most {regions} regions each of {len(samples)} slides, {threads} threads")
+    found = [_reading(sample, config.slides.reader, threads, seconds) for sample in samples]
+    _say_table(HEAD, [one.row(sample) for one, sample in zip(found, samples, strict=True)])
+    stand_in = config.embed.patches.model_copy(update={"weights": None, "random": 0})
+    with compute_device() as device:
+        embedder = PatchEmbedder(
+            load_patch_encoder(stand_in), config.embed.precision, device, threads
+        )
+        rates = _Rates.measured(found, embedder, samples, config, seconds)
+        _say_rates(rates, embedder, config.tile.patch_px)
+    _say_pace(rates, threads)
+    _say_time(rates, patches, len(fine))
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """Patches per second of all slides that were tried together."""
+
+    decoder: float
+    first: float
+    reader: float
+    model: float
+    other: float
+    """Of the model, in the precision that was not chosen."""
+    pipeline: float
+
+    @classmethod
+    def measured(
+        cls,
+        found: Sequence[Reading],
+        embedder: PatchEmbedder,
+        samples: Sequence[Sample],
+        config: Config,
+        seconds: float,
+    ) -> _Rates:
+        """The slides' rates together, the model's and the pipeline's."""
+        model, other = (
+            model_rate(embedder.in_precision(precision), config.tile.patch_px, seconds)
+            for precision in (embedder.precision, OTHER[embedder.precision])
+        )
+        jobs = [sample.job for sample in samples]
+        pipeline = pipeline_rate(embedder, config.slides.reader, jobs, seconds)
+        return cls(
+            _together([one.decoder for one in found]),
+            _together([one.first for one in found]),
+            _together([one.reader for one in found]),
+            model,
+            other,
+            pipeline,
+        )
+
+    @property
+    def bound(self) -> float:
+        """The slower of model and decoder; of model and reader where no decoder can be had."""
+        return min(self.model, self.decoder or self.reader)
+
+
+def _sample(header: Header, config: Config, regions: int) -> Sample:
+    """A slide, its tissue sought."""
+    grid = grid_of(header, config)
+    return Sample(header, job_of(header, grid, config, regions), len(grid.columns["patch"]))
+
+
+def _patches(fine: Sequence[Header], samples: Sequence[Sample]) -> float:
+    """Patches of all slides, as those that were tried have them per area."""
+    tried_mm2 = sum(sample.header.area_mm2 for sample in samples)
+    if not tried_mm2:
+        return 0.0
+    per_mm2 = sum(sample.patches for sample in samples) / tried_mm2
+    return per_mm2 * sum(header.area_mm2 for header in fine)
+
+
+def _reading(sample: Sample, reader: Reader, threads: int, seconds: float) -> Reading:
+    """Measure a slide without a model."""
+    opener = Opener.of_regions(reader)
+    with RegionReader(threads, opener=opener) as regions:
+        read_by: list[str] = []
+        first = rate_of(_counted(regions, [sample.job], read_by), math.inf)
+    with RegionReader(threads, opener=opener) as regions:
+        warm = rate_of(_counted(regions, endless([sample.job]), []), seconds)
+    raw = _raw(sample.job, opener)
+    decoder = rate_of(_decoded(raw, sample.measured_patches, threads), seconds) if raw else 0.0
+    return Reading(decoder, first, warm, read_by[0])
+
+
+def _counted(reader: RegionReader, jobs: Iterable[SlideJob], read_by: list[str]) -> Iterator[int]:
+    """Patches as they are read; notes who reads."""
+    for region in regions_of(reader, jobs):
+        read_by.append(region.reader)
+        yield len(region.readable)
+
+
+def _raw(job: SlideJob, opener: Opener) -> RawTiles | None:
+    """The tiles that a slide's regions touch; None where OpenSlide reads them."""
+    side_px = job.grid * job.plan.patch_level_px
+    with opener(job.path) as slide:
+        if not isinstance(slide, DirectSlide):
+            return None
+        corners = [(int(x), int(y)) for x, y in job.corners]
+        return slide.raw(job.plan.level, corners, side_px)
+
+
+def _decoded(raw: RawTiles, patches: int, threads: int) -> Iterator[int]:
+    """Decodes all tiles over and over; the patches that they make, each time."""
+
+    def decode(data: Sequence[bytes]) -> None:
+        out = np.empty(raw.level.shape, np.uint8)
+        for one in data:
+            with contextlib.suppress(TileError):
+                raw.level.decode(one, out)
+
+    parts = [raw.data[k::threads] for k in range(threads)]
+    with ThreadPoolExecutor(threads) as pool:
+        yield from again(lambda: patches * (len(list(pool.map(decode, parts))) > 0))
+
+
+def _together(rates: Sequence[float]) -> float:
+    """The rate of equally many patches of each; 0 where one has none."""
+    return len(rates) / sum(1 / rate for rate in rates) if all(rates) else 0.0
+
+
+def _say_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table; names stand left, numbers right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        cells = [
+            cell.ljust(w) if i in (0, 2) else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        say("", "  ".join(cells).rstrip())
+
+
+def _say_rates(rates: _Rates, embedder: PatchEmbedder, patch_px: int) -> None:
+    """Rates of all slides together."""
+    of = f", {rates.reader / rates.decoder:.2f} of the decoder alone" if rates.decoder else ""
+    say("reader", f"{rate_text(rates.reader)} patches/s{of}")
+    device, flops = embedder.device, flops_per_patch(embedder.encoder, patch_px)
+    cores = f" with {embedder.threads} threads" if device.type == "cpu" else ""
+    torch.set_num_threads(embedder.threads)  # one product after the other, on all of them
+    share = rates.model * flops / product_rate(device, embedder.precision)
+    torch.set_num_threads(1)
+    where = f"on {device_name(device)}{cores}, {embedder.precision}"
+    said = f"{flops / 1e9:.3g} GFLOP each, {share:.0%} of what a large matrix product reaches"
+    say("model", f"{rate_text(rates.model)} patches/s {where}; {said}")
+    say("", f"{rate_text(rates.other)} patches/s in {OTHER[embedder.precision]}")
+    memory = size_text(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    if device.type == "cuda":
+        memory += f", {size_text(torch.cuda.max_memory_allocated(device))} on the GPU"
+    binds = "decoder" if rates.decoder else "reader"
+    of = f"{rates.pipeline / rates.bound:.2f} of the slower of {binds} and model"
+    say("pipeline", f"{rate_text(rates.pipeline)} patches/s, {of}; memory {memory}")
+
+
+def _say_pace(rates: _Rates, threads: int) -> None:
+    """What binds, and what would help."""
+    ratio = rates.reader / rates.model
+    if ratio >= 1:
+        say("pace", f"the model sets it: reading alone is {rate_text(ratio)} times as fast")
+    else:
+        cores = math.ceil(threads / ratio)
+        say("pace", f"reading sets it: about {cores:,} cores would keep this model busy")
+    if rates.first < min(rates.pipeline, rates.reader / 2):
+        slow = f"{rate_text(rates.first)} patches/s"
+        say("", f"read for the first time: {slow}; the disk is slower than all else")
+
+
+def _say_time(rates: _Rates, patches: float, slides: int) -> None:
+    """Hours of stage 1 for all slides."""
+    hours = patches / min(rates.pipeline, max(rates.first, 1e-9)) / 3600
+    said = f"about {patches:,.0f} patches of {slides:,} slides"
+    say("time", f"about {time_text(hours)} to embed {said}, one job at a time")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: the config, and how much to try."""
+    parser = argparse.ArgumentParser(
+        prog="hipt bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cfg", default="config/config.yaml", help="a config file, or JSON")
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--threads", type=int, default=cores, help="threads to measure with")
+    parser.add_argument("--slides", type=int, default=SLIDES, help="slides that are tried")
+    parser.add_argument("--regions", type=int, default=REGIONS, help="regions of each, at most")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for each rate, at least")
+    args = parser.parse_args(argv)
+    run(whole_config(args.cfg), args.threads, args.slides, args.regions, args.seconds)
