@@ -18,7 +18,7 @@ from hipt.errors import HiptError
 from hipt.io.checkpoints import read_metadata
 from hipt.io.progress import Progress
 from hipt.io.provenances import read_provenance
-from hipt.io.result_files import place_of, result_files, shard_of
+from hipt.io.result_files import compared_files, place_of, shard_of
 from hipt.io.shards import whole
 
 HEADER = (
@@ -41,7 +41,7 @@ def read_entries(root: Path, threads: int) -> list[Entry]:
     """
     if not root.is_dir():
         raise HiptError(f"{root}: no such folder of results")
-    names = result_files(root)
+    names = compared_files(root)
     if not names:
         raise HiptError(f"{root}: holds no results")
     progress = Progress(len(names), "files")

@@ -15,8 +15,10 @@ ORDER = (
 )
 """Steps in the order in which one feeds the next."""
 
+LEDGER = "batches.csv"
+
 _TOP = {
-    "batches.csv": "batches",
+    LEDGER: "batches",
     "slides.parquet": "slides",
     "probe.parquet": "probe",
     "agreement.parquet": "agreement",
@@ -43,6 +45,15 @@ class Place(NamedTuple):
 def result_files(root: Path) -> list[str]:
     """Files by their path inside the results folder, sorted; those that vary are left out."""
     return sorted(_found(root, ""))
+
+
+def compared_files(root: Path) -> list[str]:
+    """Those that equal runs have with equal bytes, even if their slides were copied.
+
+    The ledger of batches holds the times of slides' files. Nothing escapes: which slide is in which
+    batch stands in the indices.
+    """
+    return [name for name in result_files(root) if name != LEDGER]
 
 
 def place_of(name: str) -> Place:

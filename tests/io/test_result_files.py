@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hipt.io.result_files import ORDER, place_of, result_files, shard_of
+from hipt.io.result_files import ORDER, compared_files, place_of, result_files, shard_of
 from hipt.steps import VERSION
 
 PLACES = {
@@ -54,3 +54,4 @@ def test_what_varies_and_what_is_unfinished_is_no_result(tmp_path: Path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert result_files(tmp_path) == sorted(kept)
+    assert compared_files(tmp_path) == sorted(kept - {"batches.csv"})

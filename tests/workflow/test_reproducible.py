@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -51,8 +52,10 @@ def verified(*args: str) -> subprocess.CompletedProcess[str]:
 def twice(cohort: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Project]:
     """Two runs of all steps: with one core, and with two."""
     one, two = (cohort.copy(tmp_path_factory.mktemp(name) / "p") for name in ("one", "two"))
-    for project in (one, two):
+    for number, project in enumerate((one, two)):
         whole_workflow(project)
+        for slide in (project.folder / "slides").iterdir():
+            os.utime(slide, (1e9 + number, 1e9 + number))  # as if each was copied anew
     for project, args in ((one, ("--cores", "1")), (two, ("--set-threads", *MORE))):
         ran = project.run(*args)
         assert ran.rc == 0, ran.text
@@ -63,7 +66,7 @@ def test_cores_and_folders_change_no_byte(twice: tuple[Project, Project], tmp_pa
     one, two = (str(project.results) for project in twice)
     done = verified("--results", two, "--against", one)
     assert done.returncode == 0, done.stdout + done.stderr
-    files = len(twice[0].content())
+    files = len(twice[0].content()) - 1  # the ledger, which holds times of files
     assert files > 100
     assert done.stdout == f"{files} files equal\n"
     manifest = str(tmp_path / "manifest.csv")
