@@ -135,9 +135,8 @@ def test_a_version_of_a_step(pair: Pair, monkeypatch: pytest.MonkeyPatch):
     pair.rerun("embed_regions")
     found = pair.rows()
     assert set(found) == {"embed_regions"}
-    assert found["embed_regions"][2].startswith(
-        f"another version of the step: {VERSION['embed_regions']} -> 99"
-    )
+    said = f"another version of the step: {before} -> 99"
+    assert found["embed_regions"][2].startswith(said)
 
 
 def test_other_weights(pair: Pair):
