@@ -122,13 +122,18 @@ class DirectSlide(Slide):
     def read(self, level: int, x: int, y: int, width_px: int, height_px: int) -> RGB:
         """A rectangle of one level, as `Slide.read`."""
         out = np.empty((height_px, width_px, 3), np.uint8)
+        self.read_into(level, x, y, out)
+        return out
+
+    def read_into(self, level: int, x: int, y: int, out: RGB) -> None:
+        """Fill a picture, as `Slide.read_into`."""
+        height, width = out.shape[:2]
 
         def paste(row: int, column: int, piece: RGB) -> None:
             out[row : row + piece.shape[0], column : column + piece.shape[1]] = piece
 
-        if self._painted(level, (x, y), (width_px, height_px), out, paste):
-            return out
-        return super().read(level, x, y, width_px, height_px)
+        if not self._painted(level, (x, y), (width, height), out, paste):
+            out[:] = super().read(level, x, y, width, height)
 
     def read_patches(self, level: int, x: int, y: int, out: Patches) -> None:
         """Square patches side by side, as `Slide.read_patches`."""
@@ -186,15 +191,14 @@ class DirectSlide(Slide):
         left, top = box[:2]
         inner = _inside(found, box)
         tiles = list(_tiles_in(found, inner))
-        if inner != (left, top, left + box[2], top + box[3]) or not found.counts[tiles].all():
+        there = [index for index in tiles if found.counts.item(index)]
+        if inner != (left, top, left + box[2], top + box[3]) or len(there) < len(tiles):
             out[:] = 255
-        for index in tiles:
-            if not found.counts[index]:
-                continue
-            decode = partial(self._tiff.decode, found, index)
+        for index in there:
             row, column = divmod(index, found.across)
             row, column = row * found.tile_height_px, column * found.tile_width_px
             x, y = max(inner[0], column), max(inner[1], row)
+            decode = partial(self._tiff.decode, found, index)
             with self._tiles.lent((found, index), found.shape, decode) as tile:
                 piece = tile[y - row : inner[3] - row, x - column : inner[2] - column]
                 paste(y - top, x - left, piece)

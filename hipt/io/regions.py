@@ -18,11 +18,15 @@ import numpy.typing as npt
 
 from hipt.core.geometry import ReadPlan, patches_per_block
 from hipt.errors import SlideError
-from hipt.io.images import reduce_into, reduced
+from hipt.io.images import reduce_into
 from hipt.io.recycled import Recycled
 from hipt.io.slides import ReaderName, Slide, UnreadableTileError, open_slide
 
 Pixels = npt.NDArray[np.uint8]
+
+_BLOCK_PX, _REDUCED_BLOCK_PX = 1024, 2048
+"""Side of what one thread reads at a time: small enough to keep all busy, large enough that few
+tiles lie in two."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +196,8 @@ class RegionReader:
         grid, px = job.grid, job.plan.patch_px
         pixels = self._allocate((grid, grid, px, px, 3))
         readable = np.ones((grid, grid), bool)
-        side = patches_per_block(grid, job.plan.patch_level_px)
+        block_px = _BLOCK_PX if job.plan.patch_level_px == px else _REDUCED_BLOCK_PX
+        side = patches_per_block(grid, job.plan.patch_level_px, block_px)
         blocks = [
             self._pool.submit(
                 _read_block,
@@ -254,12 +259,9 @@ def _read_patches(
     if plan.patch_level_px == plan.patch_px:
         slide.read_patches(plan.level, *corner, pixels)
         return
-    n, side, px = len(pixels), plan.patch_level_px, plan.patch_px
-    if side % px:  # a mean over parts of pixels, whose last bit may depend on what is beside it
-        small = reduced(slide.read(plan.level, *corner, n * side, n * side), n * px, n * px)
-        pixels[:] = small.reshape(n, px, n, px, 3).swapaxes(1, 2)
-        return
-    large = scratch((n, n, side, side, 3))
-    slide.read_patches(plan.level, *corner, large)
-    for r, c in np.ndindex(n, n):
-        reduce_into(pixels[r, c], large[r, c])
+    n, side = len(pixels), plan.patch_level_px
+    block = scratch((n * side, n * side, 3))
+    slide.read_into(plan.level, *corner, block)
+    for r, c in np.ndindex(n, n):  # each by itself, so that it does not depend on its block
+        top, left = r * side, c * side
+        reduce_into(pixels[r, c], block[top : top + side, left : left + side])

@@ -144,6 +144,10 @@ class Slide:
         self._replace(handle, fresh)
         return pixels
 
+    def read_into(self, level: int, x: int, y: int, out: RGB) -> None:
+        """Fill a picture with the rectangle of its size, as `read`."""
+        out[:] = self.read(level, x, y, out.shape[1], out.shape[0])
+
     def read_patches(self, level: int, x: int, y: int, out: Patches) -> None:
         """Square patches side by side, from one read.
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -15,23 +13,82 @@ import numpy.typing as npt
 Tile = npt.NDArray[np.uint8]  # [h, w, 3]
 
 
-@dataclass
 class _Entry:
-    """A tile, decoded by the first who asks for it."""
+    """A tile, decoded by the first who asks for it; the others wait for its lock."""
 
-    pixels: Tile
-    slot: int | None
-    """Its place in the memory; None: it has its own and is not kept."""
-    users: int = 1
-    done: threading.Event = field(default_factory=threading.Event)
-    error: Exception | None = None
+    __slots__ = ("decoding", "error", "pixels", "ready", "slot", "users")
+
+    def __init__(self, pixels: Tile, slot: int | None) -> None:
+        self.pixels = pixels
+        self.slot = slot
+        """Its place in the memory; None: it has its own and is not kept."""
+        self.users = 1
+        self.ready = False
+        self.error: Exception | None = None
+        self.decoding = Lock()
+        self.decoding.acquire()
+
+    def decode(self, decode: Callable[[Tile], None]) -> None:
+        """Fill the tile, and let go those who wait for it."""
+        try:
+            decode(self.pixels)
+        except Exception as error:
+            self.error = error
+            raise
+        finally:
+            self.ready = True
+            self.decoding.release()
+
+    def wait(self) -> None:
+        """Wait until the tile is decoded.
+
+        Raises:
+            Exception: what decoding it raised.
+        """
+        if not self.ready:
+            with self.decoding:
+                pass
+        if self.error is not None:
+            raise self.error
+
+
+class _Lent:
+    """A tile in use, as long as a `with` block lasts."""
+
+    __slots__ = ("_cache", "_decode", "_entry", "_key", "_shape")
+
+    def __init__(
+        self,
+        cache: TileCache,
+        key: Hashable,
+        shape: tuple[int, int, int],
+        decode: Callable[[Tile], None],
+    ) -> None:
+        self._cache, self._key, self._shape, self._decode = cache, key, shape, decode
+
+    def __enter__(self) -> Tile:
+        entry, mine = self._cache.claimed(self._key, self._shape)
+        self._entry = entry
+        try:
+            if mine:
+                entry.decode(self._decode)
+            else:
+                entry.wait()
+        except BaseException:
+            self._cache.left(self._key, entry)
+            raise
+        return entry.pixels
+
+    def __exit__(self, *_: object) -> None:
+        self._cache.left(self._key, self._entry)
 
 
 class TileCache:
     """Tiles that threads share. None is decoded twice at a time, and none vanishes while in use.
 
     Memory that was never used before is slow to write to: places are used again. All tiles of a
-    slide have one size, and the places are cut anew when another slide comes with another.
+    slide have one size, and the places are cut anew when another slide comes with another. What
+    stands here runs for every tile, one thread at a time in all of Python: it is kept short.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -41,49 +98,25 @@ class TileCache:
             most_bytes: what is held at most; 0: nothing is, and everybody decodes for himself.
         """
         self._most = most_bytes
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._known: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._memory = np.empty(0, np.uint8)
         self._slots = np.empty((0, 0), np.uint8)
         self._free: list[int] = []
 
-    @contextmanager
     def lent(
         self, key: Hashable, shape: tuple[int, int, int], decode: Callable[[Tile], None]
-    ) -> Iterator[Tile]:
-        """A tile, to be read as long as the block lasts.
+    ) -> _Lent:
+        """A tile, to be read in a `with` block, which raises what `decode` raises.
 
         Args:
             key: names the tile.
             shape: its shape.
             decode: fills it, where it is not there yet.
-
-        Raises:
-            Exception: what `decode` raises, for all who wait for it.
         """
-        entry, mine = self._claimed(key, shape)
-        try:
-            if mine:
-                self._decoded(entry, decode)
-            entry.done.wait()
-            if entry.error is not None:
-                raise entry.error
-            yield entry.pixels
-        finally:
-            self._left(key, entry)
+        return _Lent(self, key, shape, decode)
 
-    @staticmethod
-    def _decoded(entry: _Entry, decode: Callable[[Tile], None]) -> None:
-        """Fill a tile, and tell those who wait for it."""
-        try:
-            decode(entry.pixels)
-        except Exception as error:
-            entry.error = error
-            raise
-        finally:
-            entry.done.set()
-
-    def _claimed(self, key: Hashable, shape: tuple[int, int, int]) -> tuple[_Entry, bool]:
+    def claimed(self, key: Hashable, shape: tuple[int, int, int]) -> tuple[_Entry, bool]:
         """The tile's entry, and whether it is for the caller to decode it."""
         with self._lock:
             entry = self._known.get(key)
@@ -122,7 +155,7 @@ class TileCache:
         self._slots = self._memory[: places * size].reshape(places, size)
         self._free = list(range(places))
 
-    def _left(self, key: Hashable, entry: _Entry) -> None:
+    def left(self, key: Hashable, entry: _Entry) -> None:
         """One user less; a tile that could not be decoded is not kept."""
         with self._lock:
             entry.users -= 1
