@@ -27,7 +27,6 @@ from hipt.io.devices import compute_device, device_name
 from hipt.io.direct import DirectSlide, Opener, RawTiles
 from hipt.io.embedder import PatchEmbedder
 from hipt.io.rates import (
-    again,
     endless,
     flops_per_patch,
     model_rate,
@@ -229,7 +228,9 @@ def _decoded(raw: RawTiles, patches: int, threads: int) -> Iterator[int]:
 
     parts = [raw.data[k::threads] for k in range(threads)]
     with ThreadPoolExecutor(threads) as pool:
-        yield from again(lambda: patches * (len(list(pool.map(decode, parts))) > 0))
+        while True:
+            list(pool.map(decode, parts))
+            yield patches
 
 
 def _together(rates: Sequence[float]) -> float:
@@ -301,4 +302,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--regions", type=int, default=REGIONS, help="regions of each, at most")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for each rate, at least")
     args = parser.parse_args(argv)
+    for name in ("threads", "slides", "regions"):
+        if getattr(args, name) < 1:
+            raise HiptError(f"--{name}: must be 1 or more, got {getattr(args, name)}")
     run(whole_config(args.cfg), args.threads, args.slides, args.regions, args.seconds)

@@ -94,3 +94,8 @@ def test_a_cohort_without_tissue(tmp_path: Path):
 def test_imported_patches_have_no_model(cohort: Path):
     with pytest.raises(HiptError, match="patches are imported"):
         bench.main(arguments(cohort, features=str(cohort / "{slide_id}.h5")))
+
+
+def test_no_threads(cohort: Path):
+    with pytest.raises(HiptError, match="--threads: must be 1 or more, got 0"):
+        bench.main([*arguments(cohort), "--threads", "0"])
