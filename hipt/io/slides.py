@@ -17,6 +17,7 @@ from PIL import Image
 
 from hipt.errors import SlideError
 from hipt.io.images import reduced
+from hipt.io.tiled_tiff import largest_tile_bytes
 
 RGB = npt.NDArray[np.uint8]  # [h, w, 3]
 Patches = npt.NDArray[np.uint8]  # [rows, columns, px, px, 3]
@@ -27,6 +28,7 @@ _SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
 _BAND_PX, _SMALLEST_PX = 1024, 128
 _THUMBNAIL_TOLERANCE = 1.1
 _MOST_TILE_PX = 1 << 28
+_MOST_TILE_BYTES = 1 << 31
 _MOST_THUMBNAIL_PX = 1 << 28  # at 8 um/px a square of 13 cm
 
 
@@ -85,8 +87,13 @@ class Slide:
             huge = _largest_tile_px(self._handle)
         except openslide.OpenSlideError as error:
             raise SlideError("unreadable", f"{path}: OpenSlide says: {error}") from None
-        if huge > _MOST_TILE_PX:  # OpenSlide would end the whole process where memory ends
+        # OpenSlide would end the whole process where memory ends
+        if huge > _MOST_TILE_PX:
             raise SlideError("unreadable", f"{path}: its header says that a tile has {huge:,} px")
+        if (claimed := largest_tile_bytes(path)) > _MOST_TILE_BYTES:
+            raise SlideError(
+                "unreadable", f"{path}: its header says that a tile has {claimed:,} bytes"
+            )
 
     def __enter__(self) -> Self:
         return self

@@ -31,6 +31,13 @@ _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 """Adobe's marker: three components that are R, G, B. Without it, libjpeg takes them for YCbCr."""
 
 
+_BROKEN = (
+    *(tifffile.TiffFileError, struct.error, OSError, LookupError, TypeError, ValueError),
+    *(OverflowError, MemoryError),
+)
+"""What tifffile raises while it reads a damaged header."""
+
+
 class NotTiledError(Exception):
     """A file, or a level, is not made of tiles that can be decoded here; says why."""
 
@@ -81,11 +88,9 @@ class TiledTiff:
         """
         try:
             with tifffile.TiffFile(path) as file:
-                pages = [page for page in file.pages if isinstance(page, tifffile.TiffPage)]
-                self._tiled = [page for page in pages if page.is_tiled]
+                self._tiled = _tiled(file)
                 self._found = [_level_or_reason(page) for page in self._tiled]
-        except (tifffile.TiffFileError, struct.error, OSError, LookupError, TypeError,
-                ValueError) as error:  # fmt: skip
+        except _BROKEN as error:
             raise NotTiledError(f"it is no TIFF that can be read ({error})") from None
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
@@ -131,6 +136,21 @@ class TiledTiff:
             TileError: if it cannot be decoded, or a codec has anything to say against it.
         """
         level.decode(self.data(level, index), out)
+
+
+def largest_tile_bytes(path: Path) -> int:
+    """Bytes of the largest tile that a TIFF's header claims; 0 if it is none that can be read."""
+    try:
+        with tifffile.TiffFile(path) as file:
+            return max(int(max(page.databytecounts, default=0)) for page in _tiled(file))
+    except _BROKEN:
+        return 0
+
+
+def _tiled(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+    """The tiled pictures of a file; NDPI has whole levels in one strip, which are large."""
+    pages = [page for page in file.pages if isinstance(page, tifffile.TiffPage)]
+    return [page for page in pages if page.is_tiled]
 
 
 def _level_or_reason(page: tifffile.TiffPage) -> TileLevel | str:

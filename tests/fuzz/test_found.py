@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -253,6 +254,26 @@ def test_a_header_that_claims_a_tile_of_gigabytes(tmp_path: Path):
         tif.pages[0].tags["TileLength"].overwrite(1 << 24)
     with pytest.raises(SlideError, match="its header says that a tile has 4,294,967,296 px"):
         open_slide(path)
+
+
+@pytest.mark.parametrize("claimed", [1 << 33, (1 << 63) - 1])
+def test_a_header_that_claims_tiles_that_no_memory_holds(tmp_path: Path, claimed: int):
+    """OpenSlide would end the process."""
+    path = write_slide(tmp_path / "a.svs", tissue_picture(512, 384))
+    with tifffile.TiffFile(path) as tif:
+        assert not tif.is_bigtiff
+        counts, big = list(tif.pages[0].databytecounts), tmp_path / "b.svs"
+        with tifffile.TiffWriter(big, bigtiff=True) as out:
+            out.write(tif.pages[0].asarray(), tile=(256, 256), photometric="rgb",
+                      compression="jpeg", description=tif.pages[0].description)  # fmt: skip
+    with tifffile.TiffFile(big) as tif:
+        tag, end = tif.pages[0].tags["TileByteCounts"].offset, big.stat().st_size
+    counts[0] = claimed
+    data = bytearray(big.read_bytes()) + struct.pack(f"<{len(counts)}Q", *counts)
+    data[tag : tag + 20] = struct.pack("<HHQQ", 325, 16, len(counts), end)  # 16: 64 bits each
+    big.write_bytes(data)
+    with pytest.raises(SlideError, match=f"its header says that a tile has {claimed:,} bytes"):
+        open_slide(big)
 
 
 def test_a_thumbnail_asked_for_far_too_small(tmp_path: Path):
