@@ -10,6 +10,8 @@ def say(head: str, text: str) -> None:
 
 def time_text(hours: float) -> str:
     """A time as people say it."""
+    if hours * 60 < 1:
+        return f"{hours * 3600:.0f} s"
     return f"{hours * 60:,.0f} min" if hours < 2 else f"{hours:,.1f} h"
 
 

@@ -187,7 +187,10 @@ def _say_costs(
 ) -> None:
     """Patches to embed, hours and disk, from the sample."""
     patches = sample.patches_per_mm2 * sum(header.area_mm2 for header in fine)
-    embed_h = patches / min(rate, max(sample.read_per_s, 1e-9)) / 3600 if patches else 0.0
+    if not patches:
+        say("to do", f"{len(fine):,} x slide; no tissue was found on those that were tried")
+        return
+    embed_h = patches / min(rate, sample.read_per_s) / 3600
     hours = embed_h + sample.segment_s * len(fine) / 3600
     slower = "the model" if rate < sample.read_per_s else "reading"
     tried = f"tried on {min(SAMPLED, len(fine))} of them, {sample.direct} decoded directly"

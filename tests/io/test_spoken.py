@@ -8,7 +8,8 @@ from hipt.io.spoken import rate_text, say, size_text, time_text
 
 
 @pytest.mark.parametrize(
-    ("hours", "text"), [(0.01, "1 min"), (1.9, "114 min"), (2.0, "2.0 h"), (1234.56, "1,234.6 h")]
+    ("hours", "text"),
+    [(0.001, "4 s"), (0.02, "1 min"), (1.9, "114 min"), (2.0, "2.0 h"), (1234.56, "1,234.6 h")],
 )
 def test_time(hours: float, text: str):
     assert time_text(hours) == text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hipt.config import ViTShape
@@ -79,6 +80,15 @@ def test_finished_slides_are_not_counted_again(cohort: Path, capsys: pytest.Capt
     said = capsys.readouterr().out
     assert "1 have embeddings already" in said
     assert "to do     1 x slide" in said
+
+
+def test_slides_without_tissue_take_no_hours(cohort: Path, capsys: pytest.CaptureFixture[str]):
+    write_slide(cohort / "a.svs", np.full((768, 1024, 3), 243, np.uint8))
+    (cohort / "slides.csv").write_text("slide_id,path\na,a.svs\n")
+    check.main(config(cohort))
+    said = capsys.readouterr().out
+    assert "to do     1 x slide; no tissue was found on those that were tried" in said
+    assert "time" not in said.splitlines()[-1]
 
 
 def test_weights_alone(cohort: Path, capsys: pytest.CaptureFixture[str]):
