@@ -102,17 +102,28 @@ def knn_shares(
         asked, known = (_unit(side) for side in (asked, known))
     shares = np.zeros((len(asked), classes))
     for rows in _chunks(len(asked), max(1, PAIRS // len(keys))):
-        nearest = _nearest(cdist(asked[rows], known, "sqeuclidean"), k)
+        nearest = _nearest(asked[rows], known, k)
         shares[rows] = _votes(labels[nearest], np.ones(nearest.shape), classes) / k
     return shares
 
 
-def _nearest(apart: Floats, k: int) -> Ints:
-    """[q, k] the keys of the smallest distances of each row, of equal ones the first; any order."""
+def _nearest(asked: Floats, known: Floats, k: int) -> Ints:
+    """[q, k] the nearest keys of each query, of equally near ones the first; in any order.
+
+    By one matrix product, whose rounding is bounded; distances that it cannot tell apart are
+    computed again, one by one.
+    """
+    squares = np.einsum("nd,nd->n", known, known)
+    apart = squares - 2 * (asked @ known.T)  # (q, N) squared distance, less that of the query to 0
     nearest = np.argpartition(apart, k - 1, axis=1)[:, :k]
-    farthest = np.take_along_axis(apart, nearest, axis=1).max(1, keepdims=True)
-    tied = np.flatnonzero((apart <= farthest).sum(1) > k)
-    nearest[tied] = np.argsort(apart[tied], axis=1, kind="stable")[:, :k]
+    farthest = np.take_along_axis(apart, nearest, axis=1).max(1)
+    longest = np.einsum("qd,qd->q", asked, asked) + squares.max()
+    rounding = 8 * (known.shape[1] + 2) * np.finfo(float).eps * longest
+    near = apart <= (farthest + rounding)[:, None]
+    for query in np.flatnonzero(near.sum(1) > k):
+        told = np.flatnonzero(near[query])
+        exact = cdist(asked[query : query + 1], known[told], "sqeuclidean")[0]
+        nearest[query] = told[np.argsort(exact, kind="stable")[:k]]
     return nearest
 
 

@@ -129,6 +129,19 @@ def test_of_equally_near_keys_the_first_ones_vote():
     assert [one.tolist() for one in shares] == [[0, 1, 0], [0, 0.5, 0.5], [0, 1 / 3, 2 / 3]]
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6])
+def test_distances_that_a_product_cannot_tell_apart_are_computed_one_by_one(offset: float):
+    """Far from 0, products of vectors round by more than their distances differ."""
+    rng = np.random.default_rng(5)
+    keys = offset + rng.integers(0, 9, (60, 4)) / 8  # exact, with many ties
+    queries, labels = keys[::3] + 1 / 16, np.arange(60)
+    found = knn_shares(queries, keys, labels, 3, 60, "euclidean")
+    for query, shares in zip(queries, found, strict=True):
+        apart = ((keys - query) ** 2).sum(1)
+        expected = np.argsort(apart, kind="stable")[:3]
+        assert np.flatnonzero(shares).tolist() == sorted(expected.tolist())
+
+
 def test_equal_vectors_are_equally_near_wherever_they_stand():
     rng = np.random.default_rng(3)
     one, queries = rng.normal(size=192), rng.normal(size=(50, 192))
