@@ -113,11 +113,11 @@ def _nearest(asked: Floats, known: Floats, k: int) -> Ints:
     By one matrix product, whose rounding is bounded; distances that it cannot tell apart are
     computed again, one by one.
     """
-    squares = np.einsum("nd,nd->n", known, known)
+    squares = np.einsum("ij,ij->i", known, known)
     apart = squares - 2 * (asked @ known.T)  # (q, N) squared distance, less that of the query to 0
     nearest = np.argpartition(apart, k - 1, axis=1)[:, :k]
     farthest = np.take_along_axis(apart, nearest, axis=1).max(1)
-    longest = np.einsum("qd,qd->q", asked, asked) + squares.max()
+    longest = np.einsum("ij,ij->i", asked, asked) + squares.max()
     rounding = 8 * (known.shape[1] + 2) * np.finfo(float).eps * longest
     near = apart <= (farthest + rounding)[:, None]
     for query in np.flatnonzero(near.sum(1) > k):
