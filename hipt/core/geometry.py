@@ -134,7 +134,7 @@ def plan_read(
     )
 
 
-def patches_per_block(grid: int, patch_level_px: int, block_px: int = 1024) -> int:
+def patches_per_block(grid: int, patch_level_px: int, block_px: int) -> int:
     """Patches along a block's side: as many as fit into about `block_px`, dividing the grid."""
     fitting = [n for n in range(1, grid + 1) if grid % n == 0 and n * patch_level_px <= block_px]
     return max(fitting, default=1)

@@ -28,7 +28,7 @@ from hipt.io.indices import read_index
 from hipt.io.progress import Progress
 from hipt.io.provenances import read_provenance
 from hipt.io.result_files import place_of, result_files
-from hipt.io.results import SHARD_SUFFIX, Results
+from hipt.io.results import LEDGER, SHARD_SUFFIX, Results
 from hipt.io.tables import (
     AGREEMENT,
     EXPORT,
@@ -176,7 +176,7 @@ def _json_text(path: Path, name: str) -> None:  # noqa: ARG001
 
 def _csv(path: Path, name: str) -> None:
     """A ledger, or any text."""
-    if name == "batches.csv":
+    if name == LEDGER:
         read_ledger(path)
     else:
         path.read_text(encoding="utf-8")

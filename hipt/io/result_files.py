@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from hipt.io.results import SHARD_SUFFIX, VARYING
+from hipt.io.results import LEDGER, SHARD_SUFFIX, VARYING
 
 ORDER = (
     *("batches", "segment", "tile", "pretrain_patches", "embed_patches", "pretrain_regions"),
@@ -14,8 +14,6 @@ ORDER = (
     *("agreement", "examples", "export", "other"),
 )
 """Steps in the order in which one feeds the next."""
-
-LEDGER = "batches.csv"
 
 _TOP = {
     LEDGER: "batches",

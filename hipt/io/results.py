@@ -20,6 +20,9 @@ SHARD_SUFFIX = {
 CHAIN = ("segment", "tile", "embed_patches", "embed_regions")
 """The steps that every slide goes through, in their order."""
 
+LEDGER = "batches.csv"
+"""Which slide is in which batch."""
+
 VARYING = frozenset({"logs", "benchmarks", "report.html", "digests.json"})
 """What differs between equal runs: seconds, dates, and times of files."""
 
@@ -38,7 +41,7 @@ class Results:
     @property
     def batches(self) -> Path:
         """Which slide is in which batch."""
-        return self.root / "batches.csv"
+        return self.root / LEDGER
 
     @property
     def mapped(self) -> Path:

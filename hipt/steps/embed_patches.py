@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -114,8 +114,8 @@ def _write(work: _Work, embedder: PatchEmbedder, regions: Iterator[RegionPixels]
     schema = patch_embeddings_schema(embedder.encoder.dim)
     first = list(itertools.islice(regions, 1))
     reader = {"reader": first[0].reader} if first else {}  # the first tells who reads the slide
-    made = {**vars(work.provenance), "software": embedder.software | reader}
-    with patch_embeddings_writer(work.shard, schema, Provenance(**made)) as writer:
+    made = replace(work.provenance, software=embedder.software | reader)
+    with patch_embeddings_writer(work.shard, schema, made) as writer:
         for region, found in embedder.embedded(itertools.chain(first, regions)):
             count = len(region.readable)
             rows = manifest.slice(region.region * count, count).to_batches()[0]

@@ -79,7 +79,7 @@ def test_nearly_whole_downsamples_count_as_whole():
     [(16, 256, 4), (16, 512, 2), (16, 354, 2), (4, 64, 4), (16, 2048, 1), (3, 300, 3)],
 )
 def test_blocks_are_about_1024_px_and_divide_the_region(grid, level_px, side):
-    assert patches_per_block(grid, level_px) == side
+    assert patches_per_block(grid, level_px, 1024) == side
 
 
 def test_mpp_comes_from_the_sheet_then_the_header_then_the_default():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
 
 from hipt.errors import HiptError
+from hipt.io.tiled_tiff import TiledTiff, TileLevel
 from hipt.steps import bench
 from tests.slidemaker import tissue_picture, write_slide
 
@@ -70,6 +72,7 @@ def test_rates_and_what_follows_from_them(cohort: Path, capsys: pytest.CaptureFi
     assert share == pytest.approx(pipeline / min(model, decoder), rel=0.02, abs=0.006)
     binds = "the model sets it" if reader >= model else "reading sets it"
     assert said("pace", out).startswith(binds)
+    assert "the disk" not in out
     # both are an ellipse of 410 x 307 um in a box of 4 x 3 regions
     assert "about 384 patches of 2 slides" in said("time", out)
     assert not (cohort / "not").exists()
@@ -80,6 +83,26 @@ def test_a_decoder_that_cannot_be_had_alone(cohort: Path, capsys: pytest.Capture
     out = capsys.readouterr().out
     assert len(re.findall(r"^ +[ab] +0\.\d+ +openslide +- +[\d,.]+ +- +[\d,.]+$", out, re.M)) == 2
     assert "of the slower of reader and model" in said("pipeline", out)
+
+
+def test_a_slow_disk_is_told_from_a_slow_start(
+    cohort: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Each tile waits when it is read for the first time, as from a disk far away."""
+    data, seen = TiledTiff.data, set()
+
+    def slow(self: TiledTiff, level: TileLevel, index: int) -> bytes:
+        place = int(level.offsets[index]), int(level.counts[index])
+        if place not in seen:
+            seen.add(place)
+            time.sleep(0.1)
+        return data(self, level, index)
+
+    monkeypatch.setattr(TiledTiff, "data", slow)
+    bench.main(arguments(cohort))
+    out = capsys.readouterr().out
+    disk = re.search(r"but the disk gives ([\d,.]+) patches/s, less than all else takes", out)
+    assert 0 < float(disk[1].replace(",", "")) < rate(said("pipeline", out))
 
 
 def test_a_cohort_without_tissue(tmp_path: Path):
