@@ -22,7 +22,8 @@ from hipt.config import PatchEncoderConfig
 from hipt.io.checkpoints import load_patch_encoder
 from hipt.io.embedder import PatchEmbedder
 from hipt.io.rates import model_rate
-from hipt.io.tables import INDICES, read_table
+from hipt.io.tables import read_table
+from hipt.store.schemas import INDICES
 
 
 def bare_rate(threads: int, seconds: float = 20.0) -> float:

@@ -21,7 +21,8 @@ from hipt.io.corpus import GridCorpus
 from hipt.io.corpus_list import Member
 from hipt.io.grid_source import GridSource
 from hipt.io.shards import Provenance
-from hipt.io.tables import patch_embeddings_schema, patch_embeddings_writer, vectors
+from hipt.io.tables import patch_embeddings_writer, vectors
+from hipt.store.schemas import patch_embeddings_schema
 
 ROUNDS, PATCHES, DIM = 5, 256, 384
 

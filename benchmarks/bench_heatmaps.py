@@ -23,16 +23,9 @@ from hipt.io.checkpoints import load_region_encoder
 from hipt.io.images import write_jpeg
 from hipt.io.results import Results
 from hipt.io.shards import Provenance
-from hipt.io.tables import (
-    INDICES,
-    MANIFEST,
-    patch_embeddings_schema,
-    patch_embeddings_writer,
-    vectors,
-    write_rows,
-    write_table,
-)
+from hipt.io.tables import patch_embeddings_writer, vectors, write_rows, write_table
 from hipt.steps import attend
+from hipt.store.schemas import INDICES, MANIFEST, patch_embeddings_schema
 from hipt.told import settings
 
 GRID, PATCH_READ, DIM = 16, 512, 384

@@ -49,7 +49,8 @@ from hipt.io.patch_source import PatchSource
 from hipt.io.rates import model_rate, pipeline_rate
 from hipt.io.regions import RegionReader, SlideJob
 from hipt.io.sheets import read_sheet
-from hipt.io.tables import INDICES, MANIFEST, read_table
+from hipt.io.tables import read_table
+from hipt.store.schemas import INDICES, MANIFEST
 
 BATCH, POOL_BLOCKS = 64, 32
 

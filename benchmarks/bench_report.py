@@ -18,7 +18,8 @@ import numpy as np
 
 from hipt.config import Config
 from hipt.io.images import write_jpeg
-from hipt.io.tables import SLIDES, write_rows
+from hipt.io.tables import write_rows
+from hipt.store.schemas import SLIDES
 from hipt.told import ReportSettings
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from cohort import Cohort
 
 from hipt.io.slides import Slide, open_slide
-from hipt.io.tables import INDICES, read_table
+from hipt.io.tables import read_table
 from hipt.steps import segment, tile
+from hipt.store.schemas import INDICES
 from hipt.told import settings
 
 BLOCK_PX = 1024

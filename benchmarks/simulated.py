@@ -30,16 +30,8 @@ from hipt.io.images import write_jpeg, write_mask  # noqa: E402
 from hipt.io.results import CHAIN, Results  # noqa: E402
 from hipt.io.shards import Provenance, fingerprint  # noqa: E402
 from hipt.io.sheets import read_sheet  # noqa: E402
-from hipt.io.tables import (  # noqa: E402
-    INDICES,
-    MANIFEST,
-    patch_embeddings_schema,
-    patch_embeddings_writer,
-    region_embeddings_schema,
-    vectors,
-    write_rows,
-    write_table,
-)
+from hipt.io.tables import patch_embeddings_writer, vectors, write_rows, write_table  # noqa: E402
+from hipt.store.schemas import INDICES, MANIFEST, patch_embeddings_schema, region_embeddings_schema  # noqa: E402
 from tests.slidemaker import tissue_picture, write_slide  # noqa: E402
 
 PATCH_PX, GRID, MPP = 256, 4, 0.5

@@ -16,7 +16,8 @@ from hipt.core.neighbours import evenly
 from hipt.io.map_tables import listed
 from hipt.io.overviews import overview
 from hipt.io.results import Results
-from hipt.io.tables import AGREEMENT, read_table
+from hipt.io.tables import read_table
+from hipt.store.schemas import AGREEMENT
 
 MOST_SLIDES = 6
 """Slides whose maps are in the page, evenly over those that have some; all are on disk."""

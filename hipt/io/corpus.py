@@ -22,7 +22,8 @@ from hipt.io.indices import Row, read_index
 from hipt.io.results import Results
 from hipt.io.sheets import SlideRow
 from hipt.io.slides import Slide, open_slide
-from hipt.io.tables import MANIFEST, read_table
+from hipt.io.tables import read_table
+from hipt.store.schemas import MANIFEST
 
 BLOCK = 4
 """Patches along a block's side: 16 bits say which of them belong."""

@@ -11,13 +11,8 @@ from hipt.core.imported_grid import rows_at
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.foreign_features import read_features, read_patches
 from hipt.io.shards import Provenance
-from hipt.io.tables import (
-    MANIFEST,
-    patch_embeddings_schema,
-    patch_embeddings_writer,
-    read_table,
-    vectors,
-)
+from hipt.io.tables import patch_embeddings_writer, read_table, vectors
+from hipt.store.schemas import MANIFEST, patch_embeddings_schema
 
 
 def write_imported(

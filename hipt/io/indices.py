@@ -16,7 +16,8 @@ from hipt.errors import TROUBLE, HiptError, SlideError
 from hipt.io.provenances import read_provenance
 from hipt.io.results import Results
 from hipt.io.shards import whole
-from hipt.io.tables import INDICES, read_table, write_rows
+from hipt.io.tables import read_table, write_rows
+from hipt.store.schemas import INDICES
 
 log = logging.getLogger(__name__)
 

@@ -29,19 +29,7 @@ from hipt.io.progress import Progress
 from hipt.io.provenances import read_provenance
 from hipt.io.result_files import place_of, result_files
 from hipt.io.results import LEDGER, SHARD_SUFFIX, Results
-from hipt.io.tables import (
-    AGREEMENT,
-    EXPORT,
-    INDICES,
-    MANIFEST,
-    METRICS,
-    PROBE,
-    SLIDES,
-    PatchEmbeddings,
-    attention_schema,
-    read_table,
-    region_embeddings_schema,
-)
+from hipt.io.tables import PatchEmbeddings, read_table
 from hipt.io.task_tables import (
     DIFFERENCES,
     EPOCHS,
@@ -50,6 +38,17 @@ from hipt.io.task_tables import (
     SCORES,
     knn_schema,
     predictions_schema,
+)
+from hipt.store.schemas import (
+    AGREEMENT,
+    EXPORT,
+    INDICES,
+    MANIFEST,
+    METRICS,
+    PROBE,
+    SLIDES,
+    attention_schema,
+    region_embeddings_schema,
 )
 
 _TABLES = {

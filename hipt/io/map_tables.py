@@ -11,13 +11,8 @@ import numpy.typing as npt
 
 from hipt.errors import HiptError
 from hipt.io.provenances import read_provenance
-from hipt.io.tables import (
-    attention_schema,
-    list_size,
-    matrix,
-    read_table,
-    refuse_other_schema,
-)
+from hipt.io.tables import list_size, matrix, read_table, refuse_other_schema
+from hipt.store.schemas import attention_schema
 
 COLUMNS = ("slide_id", "region", "patch", "x", "y", "read_px", "tissue")
 """What a slide's table says of each patch, before `heads` and the maps."""

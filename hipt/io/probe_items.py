@@ -16,7 +16,8 @@ from hipt.core.label_map import UNLABELLED, Counts, class_counts, main_classes, 
 from hipt.errors import HiptError
 from hipt.io.images import read_labels
 from hipt.io.results import Results
-from hipt.io.tables import MANIFEST, SLIDES, PatchEmbeddings, read_table
+from hipt.io.tables import PatchEmbeddings, read_table
+from hipt.store.schemas import MANIFEST, SLIDES
 
 Row = dict[str, Any]
 Ints = npt.NDArray[np.int64]

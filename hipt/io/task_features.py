@@ -17,14 +17,8 @@ from hipt.core.grid import places
 from hipt.errors import HiptError
 from hipt.io.provenances import read_provenance
 from hipt.io.results import Results
-from hipt.io.tables import (
-    SLIDES,
-    list_size,
-    matrix,
-    read_table,
-    refuse_other_schema,
-    region_embeddings_schema,
-)
+from hipt.io.tables import list_size, matrix, read_table, refuse_other_schema
+from hipt.store.schemas import SLIDES, region_embeddings_schema
 
 APART = 1000.0
 """Region sides between the slides of one case: none is another's neighbour."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from hipt.io.tables import INT, REAL, TEXT, schema_of
+from hipt.store.schemas import INT, REAL, TEXT, schema_of
 
 FOLDS = pa.schema(
     [

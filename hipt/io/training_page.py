@@ -19,8 +19,9 @@ from hipt.io.html import share
 from hipt.io.models import NAMES, Stage
 from hipt.io.results import Results
 from hipt.io.shards import KEY
-from hipt.io.tables import METRICS, read_table
+from hipt.io.tables import read_table
 from hipt.recipe import recipe
+from hipt.store.schemas import METRICS
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ from hipt.io.probe_items import Row, patch_counts, slides_in_order
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.sheets import read_sheet
-from hipt.io.tables import AGREEMENT, write_rows
+from hipt.io.tables import write_rows
+from hipt.store.schemas import AGREEMENT
 from hipt.told import AgreementSettings
 
 log = logging.getLogger(__name__)

@@ -26,13 +26,14 @@ from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import Provenance, fingerprint
 from hipt.io.sheets import read_sheet
-from hipt.io.tables import MANIFEST, PatchEmbeddings, attention_schema, read_table, write_table
+from hipt.io.tables import PatchEmbeddings, read_table, write_table
 from hipt.io.tables import vectors as as_lists
 from hipt.io.task_views import TaskView, task_views
 from hipt.nn.attribution import contributions, window_attention
 from hipt.nn.encoders import PatchEncoder
 from hipt.nn.vit import ViT
 from hipt.steps import VERSION
+from hipt.store.schemas import MANIFEST, attention_schema
 from hipt.told import AttendSettings
 
 log = logging.getLogger(__name__)

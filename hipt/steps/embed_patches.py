@@ -31,15 +31,9 @@ from hipt.io.settings import add_reader, read_settings, reader_of, step_parser
 from hipt.io.shards import Provenance, fingerprint
 from hipt.io.sheets import read_sheet
 from hipt.io.slides import identity
-from hipt.io.tables import (
-    MANIFEST,
-    PatchEmbeddings,
-    patch_embeddings_schema,
-    patch_embeddings_writer,
-    read_table,
-    vectors,
-)
+from hipt.io.tables import PatchEmbeddings, patch_embeddings_writer, read_table, vectors
 from hipt.steps import VERSION
+from hipt.store.schemas import MANIFEST, patch_embeddings_schema
 from hipt.told import EmbedPatchesSettings
 
 log = logging.getLogger(__name__)

@@ -18,10 +18,11 @@ from hipt.io.indices import BatchRun, Row, kept_facts, read_index
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import Provenance, fingerprint
-from hipt.io.tables import PatchEmbeddings, region_embeddings_schema, vectors, write_table
+from hipt.io.tables import PatchEmbeddings, vectors, write_table
 from hipt.nn.encoders import embedded
 from hipt.nn.vit import ViT
 from hipt.steps import VERSION
+from hipt.store.schemas import region_embeddings_schema
 from hipt.told import EmbedRegionsSettings
 
 log = logging.getLogger(__name__)

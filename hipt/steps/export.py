@@ -18,8 +18,9 @@ from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import fingerprint
 from hipt.io.sheets import read_sheet
-from hipt.io.tables import EXPORT, SLIDES, PatchEmbeddings, read_table, write_rows
+from hipt.io.tables import PatchEmbeddings, read_table, write_rows
 from hipt.steps import VERSION
+from hipt.store.schemas import EXPORT, SLIDES
 from hipt.told import ExportSettings
 
 log = logging.getLogger(__name__)

@@ -24,11 +24,12 @@ from hipt.io.progress import Progress
 from hipt.io.results import Results
 from hipt.io.settings import add_reader, read_settings, reader_of, step_parser
 from hipt.io.stages import Stage, stage_of
-from hipt.io.tables import METRICS, write_table
+from hipt.io.tables import write_table
 from hipt.io.training import StopAsked, read_state, write_state
 from hipt.nn.dino import collapsed, diverged
 from hipt.nn.trainer import Step, Trainer, step_seed
 from hipt.steps import VERSION
+from hipt.store.schemas import METRICS
 from hipt.told import PretrainSettings
 
 log = logging.getLogger(__name__)

@@ -31,8 +31,9 @@ from hipt.io.regions import RegionReader, SlideJob
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.sheets import read_sheet
-from hipt.io.tables import MANIFEST, PROBE, PatchEmbeddings, matrix, read_table, write_rows
+from hipt.io.tables import PatchEmbeddings, matrix, read_table, write_rows
 from hipt.nn.encoders import embedded, inference
+from hipt.store.schemas import MANIFEST, PROBE
 from hipt.told import ProbeSettings
 
 log = logging.getLogger(__name__)

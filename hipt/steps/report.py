@@ -28,10 +28,11 @@ from hipt.io.overviews import overview
 from hipt.io.provenances import read_provenance
 from hipt.io.results import CHAIN, Results
 from hipt.io.settings import read_settings, step_parser
-from hipt.io.tables import PROBE, SLIDES, read_table
+from hipt.io.tables import read_table
 from hipt.io.tasks_page import tasks
 from hipt.io.training_page import trainings
 from hipt.steps import VERSION
+from hipt.store.schemas import PROBE, SLIDES
 from hipt.told import ReportSettings
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from hipt.io.batches import read_ledger
 from hipt.io.results import CHAIN, Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.sheets import SlideRow, read_sheet
-from hipt.io.tables import INDICES, SLIDES, read_table, write_table
+from hipt.io.tables import read_table, write_table
+from hipt.store.schemas import INDICES, SLIDES
 from hipt.told import SlidesSettings
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,9 @@ from hipt.io.indices import BatchRun, Row, kept_facts, read_index
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import Provenance, fingerprint
-from hipt.io.tables import MANIFEST, write_table
+from hipt.io.tables import write_table
 from hipt.steps import VERSION
+from hipt.store.schemas import MANIFEST
 from hipt.told import TileSettings
 
 STEP = "tile"

@@ -260,13 +260,15 @@ def _columns(schema: Any, rows: int, **given: Any) -> dict[str, Any]:
 
 
 def manifest() -> Sequence[Seed]:
-    from hipt.io.tables import MANIFEST, write_table
+    from hipt.io.tables import write_table
+    from hipt.store.schemas import MANIFEST
 
     return _ours(lambda p: write_table(p, _columns(MANIFEST, 16), MANIFEST, _provenance(regions=1)))
 
 
 def index() -> Sequence[Seed]:
-    from hipt.io.tables import INDICES, write_table
+    from hipt.io.tables import write_table
+    from hipt.store.schemas import INDICES
 
     schema = INDICES["segment"]
     return _ours(lambda p: write_table(p, _columns(schema, 3, status=["ok"] * 3), schema))
@@ -275,7 +277,8 @@ def index() -> Sequence[Seed]:
 def patch_embeddings() -> Sequence[Seed]:
     import pyarrow as pa
 
-    from hipt.io.tables import patch_embeddings_schema, patch_embeddings_writer
+    from hipt.io.tables import patch_embeddings_writer
+    from hipt.store.schemas import patch_embeddings_schema
 
     schema = patch_embeddings_schema(DIM)
 
@@ -289,20 +292,23 @@ def patch_embeddings() -> Sequence[Seed]:
 
 
 def region_embeddings() -> Sequence[Seed]:
-    from hipt.io.tables import region_embeddings_schema, write_table
+    from hipt.io.tables import write_table
+    from hipt.store.schemas import region_embeddings_schema
 
     schema = region_embeddings_schema(DIM)
     return _ours(lambda p: write_table(p, _columns(schema, 3), schema, _provenance(regions=3)))
 
 
 def slide_table(folder: Path) -> None:
-    from hipt.io.tables import SLIDES, write_table
+    from hipt.io.tables import write_table
+    from hipt.store.schemas import SLIDES
 
     write_table(folder / "slides.parquet", _columns(SLIDES, 1, status=["ok"]), SLIDES)
 
 
 def maps() -> Sequence[Seed]:
-    from hipt.io.tables import attention_schema, write_table
+    from hipt.io.tables import write_table
+    from hipt.store.schemas import attention_schema
 
     schema = attention_schema(2, ["attention"])
     facts = _provenance(maps=["attention"], closer=[0])

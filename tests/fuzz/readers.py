@@ -249,7 +249,8 @@ def slide(path: Path) -> object:
 
 
 def manifest(path: Path) -> object:
-    from hipt.io.tables import MANIFEST, read_table
+    from hipt.io.tables import read_table
+    from hipt.store.schemas import MANIFEST
 
     shard(path)
     table = read_table(path, MANIFEST)

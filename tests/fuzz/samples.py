@@ -231,7 +231,8 @@ def with_facts(facts: bytes) -> bytes:
 
 def beside_model(folder: Path) -> None:
     from hipt.io.corpus_list import Member, write_corpus_list
-    from hipt.io.tables import METRICS, write_table
+    from hipt.io.tables import write_table
+    from hipt.store.schemas import METRICS
 
     model = folder / "models" / "vit256"
     write_corpus_list(model.with_suffix(".corpus.csv"), [Member("a", "0f", 1, 256)])

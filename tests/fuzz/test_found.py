@@ -116,7 +116,8 @@ def test_an_export_note_deletes_nothing_else(tmp_path: Path, name: str):
 
 def test_a_table_of_maps_lists_nothing_elsewhere(tmp_path: Path):
     from hipt.io.shards import Provenance
-    from hipt.io.tables import attention_schema, write_table
+    from hipt.io.tables import write_table
+    from hipt.store.schemas import attention_schema
 
     schema = attention_schema(1, ["attention"])
     facts = {"maps": ["../../kept", "attention"], "closer": []}

@@ -11,7 +11,8 @@ from hipt.config import TileConfig
 from hipt.errors import HiptError
 from hipt.io.corpus import BLOCK, Corpus, read_corpus, read_grid_corpus
 from hipt.io.sheets import SlideRow, read_sheet
-from hipt.io.tables import INDICES, MANIFEST, PatchEmbeddings, read_table, write_rows
+from hipt.io.tables import PatchEmbeddings, read_table, write_rows
+from hipt.store.schemas import INDICES, MANIFEST
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 

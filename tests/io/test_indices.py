@@ -24,14 +24,8 @@ from hipt.io.indices import (
 from hipt.io.provenances import read_provenance
 from hipt.io.results import Results
 from hipt.io.shards import KEY, Provenance
-from hipt.io.tables import (
-    INDICES,
-    patch_embeddings_schema,
-    patch_embeddings_writer,
-    region_embeddings_schema,
-    vectors,
-    write_table,
-)
+from hipt.io.tables import patch_embeddings_writer, vectors, write_table
+from hipt.store.schemas import INDICES, patch_embeddings_schema, region_embeddings_schema
 
 FACTS = {"regions": 2, "note": "é"}
 

@@ -14,7 +14,8 @@ from hipt.io.export_files import write_h5, write_pt
 from hipt.io.images import write_jpeg, write_png
 from hipt.io.integrity import trouble
 from hipt.io.pyramids import write_pyramid
-from hipt.io.tables import METRICS, write_rows
+from hipt.io.tables import write_rows
+from hipt.store.schemas import METRICS
 
 RNG = np.random.default_rng(3)
 PICTURE = RNG.integers(0, 255, (300, 400, 3), dtype=np.uint8)

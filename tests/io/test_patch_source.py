@@ -24,7 +24,8 @@ from hipt.io.images import reduced
 from hipt.io.patch_source import PatchSource
 from hipt.io.sheets import read_sheet
 from hipt.io.slides import Slide, open_slide
-from hipt.io.tables import MANIFEST, read_table
+from hipt.io.tables import read_table
+from hipt.store.schemas import MANIFEST
 from tests.slidemaker import damage_tile, tissue_picture, write_slide
 from tests.steps.conftest import Chain
 

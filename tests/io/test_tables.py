@@ -18,18 +18,20 @@ from hipt.errors import HiptError
 from hipt.io.provenances import read_provenance
 from hipt.io.shards import Provenance
 from hipt.io.tables import (
-    INDICES,
-    MANIFEST,
-    SLIDES,
     PatchEmbeddings,
     matrix,
-    patch_embeddings_schema,
     patch_embeddings_writer,
     read_table,
-    region_embeddings_schema,
     vectors,
     write_rows,
     write_table,
+)
+from hipt.store.schemas import (
+    INDICES,
+    MANIFEST,
+    SLIDES,
+    patch_embeddings_schema,
+    region_embeddings_schema,
 )
 
 MADE = Provenance(step="tile", step_version=1, fingerprint="ab", settings={}, facts={"regions": 2})

@@ -11,17 +11,12 @@ import pytest
 
 from hipt.errors import HiptError
 from hipt.io.results import Results
-from hipt.io.tables import (
-    Provenance,
-    patch_embeddings_schema,
-    patch_embeddings_writer,
-    vectors,
-    write_rows,
-)
+from hipt.io.tables import Provenance, patch_embeddings_writer, vectors, write_rows
 from hipt.io.task_features import FileFeatures
 from hipt.io.task_tables import FOLDS
 from hipt.io.task_units import Units, read_units
 from hipt.io.unit_means import patch_means, region_means
+from hipt.store.schemas import patch_embeddings_schema
 
 MADE = Provenance(step="embed_patches", step_version=1, fingerprint="a", settings={}, facts={})
 UNIT_OF = {"a": "one", "b": "one", "c": "two"}

@@ -14,8 +14,9 @@ from hipt.config import Config
 from hipt.io.batches import read_ledger, updated, write_ledger
 from hipt.io.results import Results
 from hipt.io.sheets import read_sheet
-from hipt.io.tables import INDICES, read_table
+from hipt.io.tables import read_table
 from hipt.steps import attend, embed_patches, embed_regions, segment, slides, tile
+from hipt.store.schemas import INDICES
 from hipt.told import settings
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)

@@ -10,8 +10,9 @@ from hipt.config import Config, PatchEncoderConfig
 from hipt.io.checkpoints import load_patch_encoder
 from hipt.io.provenances import read_provenance
 from hipt.io.slides import open_slide
-from hipt.io.tables import MANIFEST, PatchEmbeddings, read_table
+from hipt.io.tables import PatchEmbeddings, read_table
 from hipt.steps import embed_patches
+from hipt.store.schemas import MANIFEST
 from tests.slidemaker import damage_tile, tissue_picture, write_slide
 from tests.steps.conftest import SHAPE, Chain
 from tests.tilemaker import Coding, write_tiles

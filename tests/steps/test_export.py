@@ -16,8 +16,9 @@ import torch
 
 from hipt.config import Config
 from hipt.errors import HiptError
-from hipt.io.tables import EXPORT, PatchEmbeddings, matrix, read_table
+from hipt.io.tables import PatchEmbeddings, matrix, read_table
 from hipt.steps import export
+from hipt.store.schemas import EXPORT
 from hipt.told import settings
 from tests.slidemaker import GLASS, tissue_picture, write_slide
 from tests.steps.conftest import Chain

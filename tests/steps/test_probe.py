@@ -12,8 +12,9 @@ from PIL import Image
 
 from hipt.config import Config
 from hipt.errors import HiptError
-from hipt.io.tables import PROBE, PatchEmbeddings, read_table
+from hipt.io.tables import PatchEmbeddings, read_table
 from hipt.steps import probe
+from hipt.store.schemas import PROBE
 from hipt.told import settings
 from tests.slidemaker import GLASS, write_slide
 from tests.steps.conftest import Chain

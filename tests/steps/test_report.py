@@ -13,8 +13,9 @@ import pytest
 
 from hipt.config import Config
 from hipt.io.images import write_jpeg
-from hipt.io.tables import SLIDES, write_rows
+from hipt.io.tables import write_rows
 from hipt.steps import report
+from hipt.store.schemas import SLIDES
 from hipt.told import ReportSettings
 
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>\"'&{{7*7}}\u2028"

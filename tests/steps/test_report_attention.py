@@ -9,8 +9,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from hipt.io.tables import AGREEMENT, write_rows
+from hipt.io.tables import write_rows
 from hipt.steps import examples, report
+from hipt.store.schemas import AGREEMENT
 from hipt.told import ReportSettings, task_settings
 from tests.steps.conftest import Chain
 from tests.steps.mapped import cohort

@@ -17,9 +17,10 @@ from safetensors.numpy import save_file
 from hipt.config import Config
 from hipt.io.corpus_list import Member, write_corpus_list
 from hipt.io.models import resolved
-from hipt.io.tables import METRICS, PROBE, SLIDES, read_table, write_rows, write_table
+from hipt.io.tables import read_table, write_rows, write_table
 from hipt.recipe import recipe
 from hipt.steps import report
+from hipt.store.schemas import METRICS, PROBE, SLIDES
 from hipt.told import ReportSettings
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from hipt.config import Config
-from hipt.io.tables import INDICES, read_table
+from hipt.io.tables import read_table
+from hipt.store.schemas import INDICES
 from hipt.told import settings
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain

@@ -7,7 +7,8 @@ import pytest
 
 from hipt.io.images import read_rgb
 from hipt.io.provenances import read_provenance
-from hipt.io.tables import MANIFEST, read_table
+from hipt.io.tables import read_table
+from hipt.store.schemas import MANIFEST
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 
