@@ -24,7 +24,7 @@ class SlidesConfig(Section):
     """Which slides, and how their headers are understood."""
 
     sheet: str = "config/slides.csv"
-    """The sheet (CSV, one row per slide), or a folder: every slide in it, id = file stem."""
+    """The sheet (CSV, one row per slide), or a folder: every slide in it, named after its file."""
     root: str | None = None
     """Folder that relative slide and mask paths start from; null: the sheet's own folder."""
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 16

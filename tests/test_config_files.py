@@ -12,9 +12,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from hipt.cohort.folder import SLIDE_SUFFIXES
 from hipt.config import Config
 from hipt.io.settings import read_config
-from hipt.io.sheets import COLUMNS, SLIDE_SUFFIXES, read_sheet
+from hipt.io.sheets import COLUMNS, read_sheet
 from hipt.section import parse
 from hipt.task_config import FitConfig
 

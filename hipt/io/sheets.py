@@ -13,18 +13,14 @@ import json
 import math
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hipt.cohort.dicom_series import dicom_headers, may_be_dicom
+from hipt.cohort.folder import folder_slides
 from hipt.errors import HiptError
-
-SLIDE_SUFFIXES = (
-    *(".bif", ".czi", ".dcm", ".mrxs", ".ndpi", ".scn", ".svs"),
-    *(".svslide", ".tif", ".tiff", ".vms", ".vmu"),
-)
-"""Files that count as slides where a folder is given instead of a sheet."""
 
 COLUMNS = ("slide_id", "path", "case_id", "site", "mpp", "mask", "exclude")
 """The columns with a meaning; all others are labels."""
@@ -73,7 +69,7 @@ def refuse_unknown(rows: Sequence[SlideRow], asked: Sequence[str], key: str) -> 
 
 
 def read_sheet(sheet: Path, root: str | None = None, case_from: str = "column") -> list[SlideRow]:
-    """The slides of a sheet, or of a folder (every slide file in it, id = file stem).
+    """The slides of a sheet, or of a folder.
 
     Args:
         sheet: a CSV file (comma, semicolon or tab; UTF-8), or a folder.
@@ -86,8 +82,22 @@ def read_sheet(sheet: Path, root: str | None = None, case_from: str = "column") 
     Raises:
         HiptError: naming file, row, column, what was found and what to do.
     """
+    return read_with_remarks(sheet, root, case_from)[0]
+
+
+def read_with_remarks(
+    sheet: Path, root: str | None = None, case_from: str = "column"
+) -> tuple[list[SlideRow], list[str]]:
+    """The slides, as of `read_sheet`, and sentences on what of a folder is left out."""
+    remarks: list[str] = []
+    records: Iterable[_Record]
     if sheet.is_dir():
-        records, start = _folder_records(sheet), sheet
+        found, start = folder_slides(sheet), sheet
+        remarks = list(found.remarks())
+        records = [
+            _Record(sheet / slide.path, None, {"slide_id": slide.slide_id, "path": str(slide.path)})
+            for slide in found.slides
+        ]
     elif sheet.is_file():
         records, start = _csv_records(sheet), _expanded(root) if root else sheet.parent
     else:
@@ -95,16 +105,37 @@ def read_sheet(sheet: Path, root: str | None = None, case_from: str = "column") 
             f"{sheet}: no such sheet or folder; name one in slides.sheet "
             "(a CSV with the columns slide_id and path, or a folder of slides)"
         )
-    rows, seen = [], dict[str, tuple[str, _Record]]()
+    rows, seen = list[tuple[SlideRow, _Record]](), dict[str, tuple[str, _Record]]()
     for record in records:
         row = record.row(start, case_from)
         known_id, known = seen.setdefault(row.slide_id.casefold(), (row.slide_id, record))
         if known is not record:
             raise record.twice(row.slide_id, known_id, known)
-        rows.append(row)
+        rows.append((row, record))
     if not rows:
-        raise HiptError(f"{sheet}: holds no slide; add one row per slide (slide_id, path)")
-    return rows
+        remedy = "add one row per slide (slide_id, path)"
+        raise HiptError("; ".join([f"{sheet}: holds no slide", *remarks, remedy]))
+    if sheet.is_file():
+        _refuse_series_twice(rows)
+    return [row for row, _ in rows], remarks
+
+
+def _refuse_series_twice(rows: Sequence[tuple[SlideRow, _Record]]) -> None:
+    """Refuse rows that name two files of one DICOM series: OpenSlide opens both as one slide.
+
+    It looks for a series' files in one folder, so that a file that is alone in its own is not read.
+    """
+    by_folder: dict[Path, dict[Path, _Record]] = defaultdict(dict)
+    for row, record in rows:
+        if may_be_dicom(row.path) and not row.exclude:
+            by_folder[row.path.parent].setdefault(row.path, record)
+    records = {p: r for own in by_folder.values() if len(own) > 1 for p, r in own.items()}
+    known: dict[tuple[Path, str], Path] = {}
+    for path, header in zip(records, dicom_headers(list(records)), strict=True):
+        if header is not None:
+            first = known.setdefault((path.parent, header.series), path)
+            if first != path:
+                raise records[path].of_series(path, records[first], first)
 
 
 def _csv_records(sheet: Path) -> Iterator[_Record]:
@@ -182,15 +213,6 @@ def _by_name(
     return {name: cell.strip() for name, cell in zip(header, padded, strict=False) if name}
 
 
-def _folder_records(folder: Path) -> Iterator[_Record]:
-    """The slide files of a folder and its subfolders, by name; hidden ones are left out."""
-    for file in sorted(folder.rglob("*")):
-        path = file.relative_to(folder)
-        hidden = any(part.startswith(".") for part in path.parts)
-        if path.suffix.lower() in SLIDE_SUFFIXES and not hidden and file.is_file():
-            yield _Record(file, None, {"slide_id": path.stem.strip(), "path": str(path)})
-
-
 @dataclass(frozen=True)
 class _Record:
     """One slide's cells, and the place that a sentence names when one of them is wrong."""
@@ -231,6 +253,14 @@ class _Record:
             problem = f"{slide_id!r} is the id of {there} already; ids must be unique"
         remedy = "rename one" if in_sheet else "rename one, or list the slides in a sheet"
         return self._wrong("slide_id", f"{problem}; {remedy}")
+
+    def of_series(self, path: Path, other: _Record, other_path: Path) -> HiptError:
+        """The sentence for a DICOM file that belongs to the slide of another row."""
+        return self._wrong(
+            "path",
+            f"{path.name} is of the same DICOM series as {other_path.name} (row {other.number}), "
+            "so that both rows are one slide; keep one of them",
+        )
 
     def _wrong(self, column: str, problem: str) -> HiptError:
         named = None if self.number is None else column

@@ -69,7 +69,8 @@ def open_slide(path: Path, kind: Callable[[Path], Slide] | None = None) -> Slide
     except OSError as error:
         raise SlideError("missing", f"{path}: {error.strerror}") from None
     if not there:
-        raise SlideError("missing", f"{path}: no such file")
+        link = f" (a link to {path.readlink()}, which is not there)" if path.is_symlink() else ""
+        raise SlideError("missing", f"{path}: no such file{link}")
     if empty:
         raise SlideError("unreadable", f"{path}: is empty (0 bytes)")
     return (kind or Slide)(path)

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from hipt.cohort.folder import SLIDE_SUFFIXES
 from hipt.core.leaks import SIDES
 from hipt.errors import HiptError
-from hipt.io.sheets import SLIDE_SUFFIXES
 
 ENDINGS = (*SLIDE_SUFFIXES, ".h5", ".pt")
 """What may stand behind an id in a foreign file."""

@@ -15,7 +15,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from hipt.cohort.folder import departed
 from hipt.config import Config, PatchEncoderConfig, RegionEncoderConfig
+from hipt.io.batches import read_ledger
 from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
 from hipt.io.devices import compute_device, device_name
 from hipt.io.digests import weights_identity
@@ -28,7 +30,7 @@ from hipt.io.rates import model_rate
 from hipt.io.regions import RegionReader
 from hipt.io.results import Results
 from hipt.io.settings import whole_config
-from hipt.io.sheets import SlideRow, read_sheet
+from hipt.io.sheets import SlideRow, read_with_remarks
 from hipt.io.spoken import rate_text, say, size_text, time_text
 from hipt.io.survey import Header, grid_of, headers, job_of, spread
 from hipt.nn.encoders import PatchEncoder
@@ -74,10 +76,14 @@ def run(config: Config, threads: int) -> None:
         HiptError: if the sheet or the weights are not usable.
     """
     torch.set_num_threads(1)  # each of the threads computes minibatches of its own
-    rows = read_sheet(Path(config.slides.sheet), config.slides.root, config.slides.case_from)
-    done = _done(rows, Results(Path(config.results)))
+    sheet, results = Path(config.slides.sheet), Results(Path(config.results))
+    rows, remarks = read_with_remarks(sheet, config.slides.root, config.slides.case_from)
+    done = _done(rows, results)
     cases, sites = len({r.case_id for r in rows}), len({r.site for r in rows if r.site})
     say("sheet", f"{config.slides.sheet}: {len(rows):,} slides, {cases:,} cases, {sites:,} sites")
+    known = read_ledger(results.batches).batch_of
+    for remark in (*remarks, *departed(sheet, known, (row.slide_id for row in rows))):
+        say("", remark)
     say("", f"{len(done):,} have embeddings already; `snakemake -n` says which jobs will run")
     found = list(headers(rows, config))
     _say_headers(found)

@@ -25,6 +25,12 @@ def sheet(path: Path) -> object:
     return rows
 
 
+def dicom(path: Path) -> object:
+    from hipt.cohort.dicom_series import dicom_header
+
+    return dicom_header(path)
+
+
 def _sheet_rows(names: str = "abcd") -> list:
     from hipt.io.sheets import SlideRow
 

@@ -47,6 +47,17 @@ def settings() -> Sequence[Seed]:
     return [Seed(told("segment", Config()).model_dump_json().encode())]
 
 
+def dicom_headers() -> Sequence[Seed]:
+    from tests.dicommaker import EXPLICIT, IMPLICIT, element, header, sequence
+
+    item = element(8, 0x100, "SH", "code")
+    between = sequence(0x20, 0x9221, sequence(0x20, 0x9222, item, endless=True), endless=True)
+    return [
+        Seed(header("1.2.3", syntax=EXPLICIT, between=between)),
+        Seed(header("1.2.3", syntax=IMPLICIT)),
+    ]
+
+
 def geojson() -> Sequence[Seed]:
     square = [[80, 80], [400, 80], [400, 320], [80, 320], [80, 80]]
     hole = [[160, 160], [200, 160], [200, 200], [160, 160]]

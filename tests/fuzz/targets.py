@@ -248,6 +248,7 @@ _FEATURES = (
 
 _SLIDES = (
     Target("slide, Aperio", "a.svs", readers.slide, arrays.aperio, capped=False),
+    Target("DICOM header", "a.dcm", readers.dicom, samples.dicom_headers),
     Target("slide, TIFF", "a.tif", readers.slide, arrays.generic_tiff, capped=False),
 )
 

@@ -291,7 +291,10 @@ FOLDER_SENTENCES = {
         ),
     ),
     "unfit": (["x/-a.svs"], f"slides/x/-a.svs: '-a' {UNFIT}"),
-    "none": (["a.txt"], "slides: holds no slide; add one row per slide (slide_id, path)"),
+    "none": (
+        ["a.txt"],
+        "slides: holds no slide; left out 1 .txt; add one row per slide (slide_id, path)",
+    ),
 }
 
 

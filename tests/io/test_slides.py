@@ -98,6 +98,11 @@ def test_thumbnail_of_a_slide_with_one_level_and_a_damaged_tile(tmp_path: Path):
 
 BROKEN = {
     "missing": (lambda _: None, "missing", "no such file"),
+    "link": (
+        lambda path: path.symlink_to("/nas/a.svs"),
+        "missing",
+        r"no such file \(a link to /nas/a.svs, which is not there\)",
+    ),
     "empty": (lambda path: path.touch(), "unreadable", "0 bytes"),
     "text": (lambda path: path.write_text("hello"), "unreadable", "not a slide"),
 }

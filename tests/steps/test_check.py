@@ -116,3 +116,26 @@ def test_weights_that_the_run_trains_are_no_missing_files(
     write_weights(path, vit256(ViTShape(**SHAPE)).state_dict(), {})
     check.main([*config(cohort, weights="pretrain"), "--weights"])
     assert f"embed.patches: {path} (sha256 " in capsys.readouterr().out
+
+
+def test_what_a_folder_holds_and_what_is_left_out(
+    cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.svs").symlink_to(cohort / "a.svs")
+    (folder / "b.svs").symlink_to(cohort / "unmounted.svs")
+    (folder / "notes.txt").touch()
+    (folder / "c.isyntax").touch()
+    results = cohort / "not/there/yet"
+    results.mkdir(parents=True)
+    (results / "batches.csv").write_text("slide_id,batch,row_digest\na,b0000,0\nold,b0000,0\n")
+    argv = config(cohort)
+    argv[1] = argv[1].replace("slides.csv", "folder")
+    check.main(argv)
+    said = capsys.readouterr().out
+    assert "folder: 2 slides, 2 cases" in said
+    assert "left out 1 .txt\n" in said
+    assert "left out 1 .isyntax: of a format that OpenSlide does not open" in said
+    assert "1 slides of earlier runs are not in the folder any more" in said
+    assert "b: " + str(folder / "b.svs") + ": no such file (a link to" in said

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from hipt import config as hipt_config
 from hipt import section as hipt_section
 from hipt import task_config as hipt_tasks
 from hipt import told as hipt_told
+from hipt.cohort.folder import departed
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger, updated, write_ledger
 from hipt.io.digests import remember_sha256, weights_identity
@@ -21,7 +23,7 @@ from hipt.io.mapped import write_mapped
 from hipt.io.models import resolved, trained
 from hipt.io.results import Results
 from hipt.io.shards import fingerprint
-from hipt.io.sheets import read_sheet, refuse_unknown
+from hipt.io.sheets import read_with_remarks, refuse_unknown
 from hipt.steps import VERSION
 
 
@@ -45,8 +47,13 @@ try:
     TRAINED = trained(ASKED)
     CONFIG = resolved(ASKED)
     RESULTS = Results(Path(CONFIG.results))
-    SHEET = read_sheet(Path(CONFIG.slides.sheet), CONFIG.slides.root, CONFIG.slides.case_from)
+    _sheet = Path(CONFIG.slides.sheet)
+    SHEET, _remarks = read_with_remarks(_sheet, CONFIG.slides.root, CONFIG.slides.case_from)
     _before = read_ledger(RESULTS.batches)
+    if workflow.is_main_process:
+        _ids = [row.slide_id for row in SHEET]
+        for _remark in (*_remarks, *departed(_sheet, _before.batch_of, _ids)):
+            logger.info(f"{_sheet}: {_remark}")
     # On a cluster every job reads the workflow again. There the digests that the run wrote down at
     # its start hold: asking for every slide's file once per job would swamp a network disk.
     _digest_of = {} if workflow.is_main_process else _before.digest_of
