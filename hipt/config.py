@@ -39,7 +39,7 @@ class SlidesConfig(Section):
     """Who reads patches. `auto`: hipt decodes tiles where they equal OpenSlide's, which is faster;
     `openslide`: OpenSlide alone; `direct`: as auto, but slides whose tiles differ are refused."""
     on_slide_error: Literal["record", "stop"] = "record"
-    """`record`: a broken slide is a row with a reason; `stop`: its job fails."""
+    """`record`: a slide that is broken or fails is a row with a reason; `stop`: its job fails."""
 
 
 class SegmentConfig(Section):

@@ -14,13 +14,16 @@ Status = Literal[
     "too_coarse",
     "no_tissue",
     "damaged",
+    "failed",
     "excluded",
 ]
 """What became of a slide; every slide of the sheet ends with exactly one."""
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 
-TROUBLE: frozenset[Status] = frozenset({"missing", "unreadable", "no_mpp", "too_coarse", "damaged"})
+TROUBLE: frozenset[Status] = frozenset(
+    {"missing", "unreadable", "no_mpp", "too_coarse", "damaged", "failed"}
+)
 """The statuses that somebody should look into; the others are a slide's ordinary ends."""
 
 

@@ -186,6 +186,7 @@ class ExportSettings(Section):
     sheet: str
     root: str | None
     case_from: Literal["column", "tcga"]
+    on_slide_error: Literal["record", "stop"]
     mpp: float
     tile: TileConfig
     patches: PatchEncoderConfig

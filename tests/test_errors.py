@@ -22,7 +22,7 @@ def test_place(place: dict, sentence: str):
 
 
 def test_statuses():
-    assert len(set(STATUSES)) == len(STATUSES) == 8
+    assert len(set(STATUSES)) == len(STATUSES) == 9
     assert {"ok", "no_tissue", "excluded"} == set(STATUSES) - TROUBLE
 
 

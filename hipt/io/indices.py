@@ -5,17 +5,17 @@ from __future__ import annotations
 import csv
 import logging
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from hipt.errors import TROUBLE, HiptError, SlideError
+from hipt.cohort.failures import OneSlide, refuse_many
+from hipt.errors import TROUBLE
 from hipt.io.provenances import read_provenance
 from hipt.io.results import Results
-from hipt.io.shards import whole
+from hipt.io.shards import Provenance, whole
 from hipt.io.tables import read_table, write_rows
 from hipt.store.schemas import INDICES
 
@@ -23,25 +23,30 @@ log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
-MANY_FAILURES = 8
-"""This many troubled slides, if they are more than half a batch, have a common cause."""
 
-
-def kept_facts(shard: Path, fingerprint: str, companions: Sequence[Path] = ()) -> Row | None:
-    """The facts of a shard that is there, whole, and has the right fingerprint; else None.
+def kept_provenance(
+    shard: Path, fingerprints: Collection[str], companions: Sequence[Path] = ()
+) -> Provenance | None:
+    """The provenance of a shard that is there, whole, and has a right fingerprint; else None.
 
     Args:
         shard: the slide's file.
-        fingerprint: the one that it must carry.
+        fingerprints: it must carry one of these.
         companions: files written before the shard that must be there too.
     """
-    if not all(file.is_file() for file in (shard, *companions)):
-        return None
     try:
+        if not all(file.is_file() for file in (shard, *companions)):
+            return None
         provenance = read_provenance(shard)
-    except HiptError:
+    except Exception:  # noqa: BLE001 (whatever cannot be read is made again)
         return None
-    return dict(provenance.facts) if provenance.fingerprint == fingerprint else None
+    return provenance if provenance.fingerprint in fingerprints else None
+
+
+def kept_facts(shard: Path, fingerprint: str, companions: Sequence[Path] = ()) -> Row | None:
+    """The facts of a shard that is there, whole, and has the right fingerprint; else None."""
+    provenance = kept_provenance(shard, [fingerprint], companions)
+    return None if provenance is None else dict(provenance.facts)
 
 
 def read_index(path: Path) -> list[Row]:
@@ -57,9 +62,10 @@ def read_index(path: Path) -> list[Row]:
 class BatchRun:
     """The slides of one batch, one after the other.
 
-    Each slide gets a row: `ok`, or the status and reason of the SlideError that ended it. The
-    index is written when the block ends without another error. It holds nothing that varies between
-    runs; seconds go to `results/benchmarks/<step>/<batch>.slides.csv`, where a slide whose shard is
+    Each slide gets a row: `ok`, or the status and reason of the SlideError that ended it, or
+    `failed` with the error that nobody foresaw; its traceback lies in a file of its own. The index
+    is written when the block ends without another error. It holds nothing that varies between runs;
+    seconds go to `results/benchmarks/<step>/<batch>.slides.csv`, where a slide whose shard is
     kept keeps those of its making.
     """
 
@@ -82,7 +88,7 @@ class BatchRun:
     ) -> None:
         self._write_seconds()
         if error is None:
-            self._refuse_many_failures()
+            refuse_many(self._worked, f"batch {self._index.stem} failed in {self._step}")
             write_rows(self._index, self._rows, INDICES[self._step])
 
     def carry(self, row: Mapping[str, Any]) -> None:
@@ -94,19 +100,19 @@ class BatchRun:
         """One slide's work; yields the row to fill with facts.
 
         Raises:
-            HiptError: where slide errors are to stop the run.
+            HiptError: where slide errors are to stop the run, or the error is the machine's fault.
+            Exception: the slide's own error, where slide errors are to stop the run.
         """
         row: Row = {"slide_id": slide_id, "status": "ok", "reason": ""}
         start, written = time.monotonic(), self._written(slide_id)
+        trace = Results.of_index(self._index).traceback(self._step, slide_id)
+        at_work = OneSlide(slide_id, trace, self._index, self._stop)
         try:
             yield row
-        except SlideError as error:
-            if self._stop and error.status in TROUBLE:
-                raise HiptError(
-                    f"slide {slide_id}: {error.status}: {error.reason} "
-                    "(slides.on_slide_error is 'stop')"
-                ) from None
-            row |= {"status": error.status, "reason": error.reason}
+        except Exception as error:  # noqa: BLE001 (no slide ends its batch)
+            row |= at_work.ended(error)
+        else:
+            at_work.succeeded()
         self._rows.append(row)
         self._worked.append(row)
         unchanged = written is not None and written == self._written(slide_id)
@@ -132,19 +138,6 @@ class BatchRun:
         spent, made = time.monotonic() - self._start, len(self._seconds)
         left = spent / made * (self._total - done)
         log.info("%s, %.1f s, about %.0f s left", head, self._seconds[row["slide_id"]], left)
-
-    def _refuse_many_failures(self) -> None:
-        """Many broken slides at once mean that a disk or a setting is broken."""
-        troubled = [row for row in self._worked if row["status"] in TROUBLE]
-        if len(troubled) < MANY_FAILURES or 2 * len(troubled) <= len(self._worked):
-            return
-        status, count = Counter(row["status"] for row in troubled).most_common(1)[0]
-        first = next(row for row in troubled if row["status"] == status)
-        raise HiptError(
-            f"{len(troubled)} of {len(self._worked)} slides of batch {self._index.stem} failed in "
-            f"{self._step}, {count} as '{status}' (first: {first['slide_id']}: {first['reason']}); "
-            "that many at once have a common cause: mend it and run again, finished slides are kept"
-        )
 
     def _write_seconds(self) -> None:
         """Seconds per slide; slides not worked on this time keep theirs."""

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.core.geometry import ReadPlan, patches_per_block
-from hipt.errors import SlideError
 from hipt.io.images import reduce_into
 from hipt.io.recycled import Recycled
 from hipt.io.slides import ReaderName, Slide, UnreadableTileError, open_slide
@@ -43,6 +43,14 @@ class SlideJob:
 
 
 @dataclass(frozen=True)
+class FailedJob:
+    """A slide of which nobody could say what to read; the error is its end."""
+
+    slide_id: str
+    error: Exception
+
+
+@dataclass(frozen=True)
 class RegionPixels:
     """One region's patches."""
 
@@ -59,11 +67,11 @@ class RegionPixels:
 class _Pending:
     """A region whose blocks are being read."""
 
-    job: SlideJob
+    job: SlideJob | FailedJob
     region: RegionPixels | None
     blocks: list[Future[None]]
     slide: Slide | None = None
-    error: SlideError | None = None
+    error: Exception | None = None
     last: bool = True
     """Whether its slide has no region after it."""
 
@@ -72,19 +80,21 @@ class _Pending:
         # those that could be cancelled have no thread, and nobody may be left to say so
         wait([block for block in self.blocks if not block.cancel()])
         if self.last and self.slide is not None:
-            self.slide.close()
+            with suppress(Exception):  # its pixels are read: nothing is lost
+                self.slide.close()
 
     def finished(self) -> RegionPixels | None:
         """The region, once all of it is read.
 
         Raises:
             SlideError: if the slide could not be opened, or is refused.
+            Exception: whatever else ended it.
         """
         if self.error is not None:
             raise self.error
         for block in self.blocks:
             block.result()
-        if self.region is None or self.slide is None:
+        if self.region is None or self.slide is None or isinstance(self.job, FailedJob):
             return None
         x, y = (int(v) for v in self.job.corners[self.region.region])
         return replace(self.region, reader=self.slide.reader_of(self.job.plan.level, x, y))
@@ -134,11 +144,13 @@ class RegionReader:
             stream.close()  # slides are closed in order, and not as the garbage collector comes by
         self._pool.shutdown(cancel_futures=True)
 
-    def stream(self, jobs: Iterable[SlideJob]) -> Iterator[tuple[SlideJob, Iterator[RegionPixels]]]:
+    def stream(
+        self, jobs: Iterable[SlideJob | FailedJob]
+    ) -> Iterator[tuple[SlideJob | FailedJob, Iterator[RegionPixels]]]:
         """Each slide with its regions, in order.
 
-        A slide that cannot be opened raises its SlideError from its own iterator; the stream goes
-        on with the next slide. So it does when an iterator is left before its end.
+        A slide that cannot be opened or read raises its error from its own iterator; the stream
+        goes on with the next slide. So it does when an iterator is left before its end.
         """
         ahead = self._ahead(jobs)
         self._streams.append(ahead)
@@ -155,7 +167,7 @@ class RegionReader:
             if region is not None:
                 yield region
 
-    def _ahead(self, jobs: Iterable[SlideJob]) -> Generator[_Pending, None, None]:
+    def _ahead(self, jobs: Iterable[SlideJob | FailedJob]) -> Generator[_Pending, None, None]:
         """The regions of all slides, those to come being read already."""
         source = self._submitted(jobs)
         ahead = deque(itertools.islice(source, self._depth))
@@ -169,25 +181,37 @@ class RegionReader:
                 item.settle()
             source.close()
 
-    def _submitted(self, jobs: Iterable[SlideJob]) -> Generator[_Pending, None, None]:
+    def _submitted(self, jobs: Iterable[SlideJob | FailedJob]) -> Generator[_Pending, None, None]:
         """Opens each slide and hands its regions' blocks to the threads, one region at a time."""
         for job in jobs:
+            if isinstance(job, FailedJob):
+                yield _Pending(job, None, [], error=job.error)
+                continue
             try:
                 slide = self._open(job.path)
-            except SlideError as error:
+            except Exception as error:  # noqa: BLE001 (raised where its regions are asked for)
                 yield _Pending(job, None, [], error=error)
                 continue
             if not len(job.corners):
                 yield _Pending(job, None, [], slide)
             for region in range(len(job.corners)):
-                pixels, blocks = self._submit(slide, job, region)
-                last = region == len(job.corners) - 1
+                pending = self._begun(slide, job, region)
                 try:
-                    yield _Pending(job, pixels, blocks, slide, last=last)
+                    yield pending
                 except GeneratorExit:
-                    if not last:  # nobody will come to the region that would close it
+                    if not pending.last:  # nobody will come to the region that would close it
                         slide.close()
                     raise
+                if pending.error is not None:
+                    break
+
+    def _begun(self, slide: Slide, job: SlideJob, region: int) -> _Pending:
+        """One region on its way, or the error that ends its slide there."""
+        try:
+            pixels, blocks = self._submit(slide, job, region)
+        except Exception as error:  # noqa: BLE001 (raised where the region is asked for)
+            return _Pending(job, None, [], slide, error)
+        return _Pending(job, pixels, blocks, slide, last=region == len(job.corners) - 1)
 
     def _submit(
         self, slide: Slide, job: SlideJob, region: int
@@ -198,16 +222,18 @@ class RegionReader:
         readable = np.ones((grid, grid), bool)
         block_px = _BLOCK_PX if job.plan.patch_level_px == px else _REDUCED_BLOCK_PX
         side = patches_per_block(grid, job.plan.patch_level_px, block_px)
-        blocks = [
-            self._pool.submit(
-                _read_block,
-                *(slide, job.plan, job.corners[region] + np.array([c, r]) * job.plan.patch_read_px),
-                self._scratch,
-                *(pixels[r : r + side, c : c + side], readable[r : r + side, c : c + side]),
-            )
-            for r in range(0, grid, side)
-            for c in range(0, grid, side)
-        ]
+        blocks: list[Future[None]] = []
+        try:
+            for r, c in itertools.product(range(0, grid, side), repeat=2):
+                corner = job.corners[region] + np.array([c, r]) * job.plan.patch_read_px
+                part = np.s_[r : r + side, c : c + side]
+                out = pixels[part], readable[part]
+                blocks.append(
+                    self._pool.submit(_read_block, slide, job.plan, corner, self._scratch, *out)
+                )
+        except BaseException:
+            wait(blocks)  # the slide is closed after this
+            raise
         flat = pixels.reshape(grid * grid, px, px, 3)
         return RegionPixels(region, flat, readable.reshape(grid * grid)), blocks
 

@@ -114,6 +114,10 @@ class Results:
         """Seconds per slide of a batch."""
         return self.benchmarks / step / f"{batch}.slides.csv"
 
+    def traceback(self, step: str, slide_id: str) -> Path:
+        """Where an error lies that ended a slide and that nobody foresaw."""
+        return self.root / "logs" / step / "failed" / f"{slide_id}.txt"
+
     def shard(self, step: str, slide_id: str) -> Path:
         """A slide's own file."""
         return self.root / step / f"{slide_id}{SHARD_SUFFIX[step]}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hipt.cohort.failures import in_one_line
 from hipt.config import Config
 from hipt.core.geometry import ReadPlan
 from hipt.core.grid import Grid, TissueMask, region_grid
@@ -89,5 +90,7 @@ def _header(row: SlideRow, config: Config) -> Header:
         plan = slide_plan(mpp.value, info.downsamples, config.mpp, tolerance, patch_px)
     except SlideError as error:
         return Header(row, error.status, error.reason)
+    except Exception as error:  # noqa: BLE001 (no slide ends the survey)
+        return Header(row, "failed", in_one_line(error))
     area_mm2 = info.bounds[2] * info.bounds[3] * mpp.value**2 / 1e6
     return Header(row, "ok", mpp.note, mpp.value, area_mm2, plan)

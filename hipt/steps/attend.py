@@ -64,6 +64,7 @@ def run(
             if row["status"] != "ok":
                 batch.carry(row)
                 continue
+            viewer.load(row["patches_dim"])  # what fails here is no slide's fault
             with batch.slide(row["slide_id"]) as facts:
                 facts |= viewer.facts(row)
 
@@ -77,11 +78,12 @@ def _facts(regions: Path, results: Results) -> Iterator[Row]:
             known.setdefault(row["slide_id"], {}).update(row)
     for row in read_index(regions):
         patches = known.get(row["slide_id"], {})
-        yield {**patches, **row, "patches_fingerprint": patches.get("fingerprint")}
+        made = {f"patches_{name}": patches.get(name) for name in ("fingerprint", "dim")}
+        yield {**patches, **row, **made}
 
 
 class _Viewer:
-    """The networks that are looked into, loaded when a slide needs them."""
+    """The networks that are looked into, loaded when there is a slide."""
 
     def __init__(self, cfg: AttendSettings, results: Results, threads: int) -> None:
         self._cfg, self._results, self._threads = cfg, results, threads
@@ -99,6 +101,17 @@ class _Viewer:
     def _views(self) -> Sequence[TaskView]:
         viewed = self._cfg.viewed
         return list(task_views(viewed, self._results.slides)) if viewed else []
+
+    def load(self, in_dim: int) -> None:
+        """Load the networks, for patch vectors of the first slide's width.
+
+        Raises:
+            HiptError: if their weights or the fits of the tasks cannot be loaded.
+        """
+        self._in_dim = self._in_dim or in_dim
+        _ = self._model, self._views
+        if self._cfg.cells:
+            _ = self._encoder, self._paths
 
     def facts(self, row: Row) -> Row:
         """A slide's facts: its files are kept if they are the right ones, else made."""
@@ -204,7 +217,6 @@ class _Viewer:
     def _vectors(self, slide_id: str) -> Tensor:
         """(N, C) all patches of a slide."""
         embeddings = PatchEmbeddings(self._results.shard("embed_patches", slide_id))
-        self._in_dim = embeddings.dim
         grids = [embeddings.grid(i) for i in range(len(embeddings))]
         return torch.from_numpy(np.concatenate(grids).astype(np.float32))
 

@@ -25,7 +25,7 @@ from hipt.io.imported_patches import write_imported
 from hipt.io.indices import BatchRun, Row, kept_facts, read_index
 from hipt.io.progress import Progress
 from hipt.io.provenances import read_provenance
-from hipt.io.regions import RegionPixels, RegionReader, SlideJob
+from hipt.io.regions import FailedJob, RegionPixels, RegionReader, SlideJob
 from hipt.io.results import Results
 from hipt.io.settings import add_reader, read_settings, reader_of, step_parser
 from hipt.io.shards import Provenance, fingerprint
@@ -83,7 +83,7 @@ def run(
             embedder = PatchEmbedder(encoder, cfg.precision, device, threads)
             ahead = stack.enter_context(embedder.reader(reader))
             progress = Progress(sum(work.row["patches"] for work in pending), "patches")
-            stream = ahead.stream(_job(work, cfg) for work in pending)
+            stream = ahead.stream(_jobs(pending, cfg))
         for work in works:
             if work.row["status"] != "ok":
                 batch.carry(work.row)
@@ -150,6 +150,16 @@ def _settings(cfg: EmbedPatchesSettings) -> Row:
         return {}
     left_out = {"weights", "random", "max_unreadable", "features"}
     return cfg.patches.model_dump(exclude=left_out) | {"precision": cfg.precision}
+
+
+def _jobs(works: Iterable[_Work], cfg: EmbedPatchesSettings) -> Iterator[SlideJob | FailedJob]:
+    """What the reader has to know about slides; what fails here ends a slide, and no other."""
+    for work in works:
+        try:
+            job: SlideJob | FailedJob = _job(work, cfg)
+        except Exception as error:  # noqa: BLE001 (raised where the slide's regions are asked for)
+            job = FailedJob(work.row["slide_id"], error)
+        yield job
 
 
 def _job(work: _Work, cfg: EmbedPatchesSettings) -> SlideJob:

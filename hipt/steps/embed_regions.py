@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hipt.errors import SlideError
 from hipt.io.checkpoints import load_region_encoder
 from hipt.io.devices import choose_precision
 from hipt.io.digests import weights_identity
@@ -49,8 +50,11 @@ def run(patches: Path, out: Path, cfg: EmbedRegionsSettings, threads: int) -> No
             if row["status"] != "ok":
                 batch.carry(row)
                 continue
+            kept = embedder.kept(row)
+            if kept is None:
+                embedder.load(row["dim"])  # what fails here is no slide's fault
             with batch.slide(row["slide_id"]) as facts:
-                facts |= embedder.facts(row)
+                facts |= embedder.made(row) if kept is None else kept
 
 
 class _Embedder:
@@ -68,19 +72,43 @@ class _Embedder:
     def _model(self) -> ViT:
         return load_region_encoder(self._cfg.regions, self._in_dim)
 
-    def facts(self, row: Row) -> Row:
-        """A slide's facts: its shard is kept if it is the right one, else made."""
-        inputs = {"patches": row["fingerprint"], "weights": self._weights}
-        mark = fingerprint(step=STEP, version=VERSION[STEP], settings=self._settings, inputs=inputs)
-        shard = self._results.shard(STEP, row["slide_id"])
-        kept = kept_facts(shard, mark)
-        if kept is not None:
-            return kept
+    def load(self, in_dim: int) -> None:
+        """Load the model, for patch vectors of the first slide's width.
+
+        Raises:
+            HiptError: if its weights cannot be loaded, or are for vectors of another width.
+        """
+        self._in_dim = self._in_dim or in_dim
+        _ = self._model
+
+    def _inputs(self, row: Row) -> dict[str, str]:
+        """Digests of what a slide's vectors are made from."""
+        return {"patches": row["fingerprint"], "weights": self._weights}
+
+    def _mark(self, row: Row) -> str:
+        """The fingerprint that a slide's shard must have."""
+        facts = {"settings": self._settings, "inputs": self._inputs(row)}
+        return fingerprint(step=STEP, version=VERSION[STEP], **facts)
+
+    def kept(self, row: Row) -> Row | None:
+        """A slide's facts, if its shard is the right one."""
+        return kept_facts(self._results.shard(STEP, row["slide_id"]), self._mark(row))
+
+    def made(self, row: Row) -> Row:
+        """A slide's facts, its shard being made."""
+        inputs, mark = self._inputs(row), self._mark(row)
         made: Row = {"fingerprint": mark, "regions": row["regions"]}
         made |= {"dim": self._cfg.regions.vit_shape.dim}
         software = {"torch": torch.__version__, "device": "cpu", "precision": self._precision}
         provenance = Provenance(STEP, VERSION[STEP], mark, self._settings, inputs, made, software)
         grids = PatchEmbeddings(self._results.shard("embed_patches", row["slide_id"]))
+        if grids.dim != self._in_dim:
+            raise SlideError(
+                "unreadable",
+                f"its patch vectors have {grids.dim} numbers, those of the batch's other slides "
+                f"{self._in_dim}; import features of one encoder",
+            )
+        shard = self._results.shard(STEP, row["slide_id"])
         self._write(shard, row["slide_id"], grids, provenance)
         return made
 
@@ -88,7 +116,6 @@ class _Embedder:
         self, shard: Path, slide_id: str, grids: PatchEmbeddings, provenance: Provenance
     ) -> None:
         """One slide's table, one row per region."""
-        self._in_dim = grids.dim
         heads = [grids.region(i).slice(0, 1) for i in range(len(grids))]  # each region's corner
         parts = [
             self._embed(grids, range(start, min(start + AT_ONCE, len(grids))))

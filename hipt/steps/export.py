@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from hipt.cohort.failures import OneSlide, refuse_many
+from hipt.errors import HiptError
 from hipt.io.export_formats import FORMATS
 from hipt.io.export_lists import write_lists
 from hipt.io.export_slide import ExportedSlide, Scale, encoder_name
@@ -30,12 +33,15 @@ STEP = "export"
 MADE_FROM = ("tile", "embed_patches", "embed_regions")
 """The steps whose shards are exported."""
 
+NOTHING = Entry("", {}, {"patches": 0, "regions": 0})
+"""What was exported of a slide that cannot be."""
+
 
 def run(slides: Path, out: Path, name: str, cfg: ExportSettings) -> None:
     """Bring one format's tree up to date with the shards, then list what lies in it.
 
     A slide whose files are there and of the right fingerprint is kept; files of slides that are no
-    longer exported are deleted.
+    longer exported are deleted. A slide that cannot be exported is a line with the reason.
     """
     results = Results(slides.parent)
     tree = ExportTree(results.export(name))
@@ -44,17 +50,27 @@ def run(slides: Path, out: Path, name: str, cfg: ExportSettings) -> None:
     progress, lines = Progress(len(rows), "slides"), list[Row]()
     for row in rows:
         if exporter.takes(row):
-            lines.append(_line(row["slide_id"], exporter.entry(row)))
+            at_work = _at_work(row["slide_id"], out, cfg)
+            try:
+                lines.append(_line(row["slide_id"], exporter.entry(row)))
+            except Exception as error:  # noqa: BLE001 (no slide ends the others)
+                lines.append(_line(row["slide_id"], NOTHING) | at_work.ended(error))
+                log.warning("%s: %s", row["slide_id"], lines[-1]["reason"])
+            else:
+                at_work.succeeded()
         progress.add(1, row["slide_id"])
-    exported = {line["slide_id"] for line in lines}
+    refuse_many(lines, f"export {name} failed")
+    exported = {line["slide_id"] for line in lines if line["status"] == "ok"}
     gone = tree.remove_others(exported)
     sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
     write_lists(name, tree.root, [row for row in sheet if row.slide_id in exported])
     write_rows(out, lines, EXPORT)
-    left = Counter(row["status"] for row in rows if row["slide_id"] not in exported)
-    log.info("%s: %d slides, %d of them written now", name, len(lines), exporter.written)
-    if left:
-        log.info("left out: %s", ", ".join(f"{n} {status}" for status, n in left.items()))
+    listed = {line["slide_id"] for line in lines}
+    left = Counter(row["status"] for row in rows if row["slide_id"] not in listed)
+    left["failed"] += len(lines) - len(exported)
+    log.info("%s: %d slides, %d of them written now", name, len(exported), exporter.written)
+    if +left:
+        log.info("left out: %s", ", ".join(f"{n} {status}" for status, n in (+left).items()))
     if gone:
         log.info("deleted files of %d slides that are no longer exported", len(gone))
 
@@ -113,15 +129,24 @@ class _Exporter:
 
 
 def _dim(rows: Sequence[Row], results: Results) -> int | None:
-    """Width of a patch's vector; None where no slide has any."""
-    first = next((row["slide_id"] for row in rows if row["status"] == "ok"), None)
-    return PatchEmbeddings(results.shard("embed_patches", first)).dim if first else None
+    """Width of a patch's vector, from the first slide that tells; None where none does."""
+    for row in rows:
+        if row["status"] == "ok":
+            with suppress(HiptError):
+                return PatchEmbeddings(results.shard("embed_patches", row["slide_id"])).dim
+    return None
+
+
+def _at_work(slide_id: str, out: Path, cfg: ExportSettings) -> OneSlide:
+    """A slide at work: what becomes of it when something raises."""
+    trace = Results(out.parents[1]).traceback(f"{STEP}/{out.stem}", slide_id)
+    return OneSlide(slide_id, trace, out, cfg.on_slide_error == "stop")
 
 
 def _line(slide_id: str, entry: Entry) -> Row:
     """A slide's line of the list of what was exported."""
     made = {"fingerprint": entry.fingerprint, "files": sorted(entry.sizes)}
-    return {"slide_id": slide_id, **entry.counts, **made}
+    return {"slide_id": slide_id, "status": "ok", "reason": "", **entry.counts, **made}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -22,7 +22,7 @@ from hipt.errors import STATUSES, TROUBLE, HiptError, Status
 from hipt.io.attention_page import attention
 from hipt.io.benchmarks import per_rule, read_jobs
 from hipt.io.html import write_page
-from hipt.io.indices import read_seconds
+from hipt.io.indices import read_index, read_seconds
 from hipt.io.neighbours_page import neighbours
 from hipt.io.overviews import overview
 from hipt.io.provenances import read_provenance
@@ -59,6 +59,7 @@ MEANING: Mapping[Status, str] = {
     "too_coarse": "its finest level is coarser than the wanted resolution; nothing is enlarged",
     "no_tissue": "no tissue was found on it",
     "damaged": "too many of its tissue patches cannot be decoded",
+    "failed": "something that nobody foresaw ended its work",
     "excluded": "left out by the sheet",
 }
 
@@ -68,6 +69,8 @@ ADVICE: Mapping[Status, str] = {
     "no_mpp": "Fill in the sheet's column mpp, or set slides.default_mpp.",
     "too_coarse": "Take a finer scan, or set a coarser mpp for the whole run.",
     "damaged": "Copy it again; to accept the loss, raise embed.patches.max_unreadable.",
+    "failed": "Mend what the reason names, and run the command that it ends with. Where it names a "
+    "traceback, nobody foresaw this: send that file to hipt's issues.",
     "no_tissue": "Look at its picture below. If there is tissue on it, name a mask in the sheet's "
     "column mask, or lower segment.min_tissue_mm2.",
 }
@@ -120,7 +123,7 @@ def run(slides: Path, out: Path, cfg: ReportSettings) -> None:
         "title": config.report.title,
         "made": f"{datetime.now(UTC):%-d %B %Y, %H:%M} UTC",
         "statuses": list(_statuses(table)),
-        "concerns": list(_concerns(table)),
+        "concerns": [*_concerns(table), *_unmapped(table, config, results)],
         "cohort": totals(table),
         "distributions": list(distributions(table)),
         "histograms": list(histograms(table)),
@@ -174,6 +177,18 @@ def _concerns(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
     said = table.filter(pl.col("note") != "").select("slide_id", text="note")
     if len(said):
         yield _concern("remarks", "These slides went on; see whether it is as you want it.", said)
+
+
+def _unmapped(table: pl.DataFrame, config: Config, results: Results) -> Iterator[dict[str, Any]]:
+    """Slides in order whose heatmaps could not be made."""
+    folder = results.root / "attend" / "index"
+    rows = (row for path in sorted(folder.glob("*.parquet")) for row in read_index(path))
+    lost = {row["slide_id"]: row["reason"] for row in rows if row["status"] in TROUBLE}
+    fine = set(table.filter(status="ok")["slide_id"]) if config.attend.slides else set()
+    said = [(slide_id, reason) for slide_id, reason in lost.items() if slide_id in fine]
+    if said:
+        text = pl.DataFrame(said, ["slide_id", "text"], orient="row")
+        yield _concern("heatmaps failed", ADVICE["failed"], text)
 
 
 def _concern(name: str, advice: str, said: pl.DataFrame) -> dict[str, Any]:

@@ -133,8 +133,16 @@ AGREEMENT = schema_of(
 """results/agreement.parquet: one row per slide and map; `auc` of its values among the slide's
 patches, those positive that are mostly of the target's classes."""
 
-EXPORT = schema_of(slide_id=TEXT, files=pa.list_(TEXT), patches=INT, regions=INT, fingerprint=TEXT)
-"""results/export/<format>.parquet: one row per slide in the tree beside it."""
+EXPORT = schema_of(
+    slide_id=TEXT,
+    status=TEXT,
+    reason=TEXT,
+    files=pa.list_(TEXT),
+    patches=INT,
+    regions=INT,
+    fingerprint=TEXT,
+)
+"""results/export/<format>.parquet: one row per slide in the tree beside it, or that failed."""
 
 
 def patch_embeddings_schema(dim: int) -> pa.Schema:

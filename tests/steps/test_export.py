@@ -16,6 +16,7 @@ import torch
 
 from hipt.config import Config
 from hipt.errors import HiptError
+from hipt.io import export_formats
 from hipt.io.tables import PatchEmbeddings, matrix, read_table
 from hipt.steps import export
 from hipt.store.schemas import EXPORT
@@ -203,8 +204,60 @@ def test_a_slide_that_left_takes_its_files_along(cohort: Chain):
 
 
 @pytest.mark.parametrize("step", ["tile", "embed_patches", "embed_regions"])
-def test_a_deleted_shard_is_one_sentence(cohort: Chain, step: str):
-    cohort.results.shard(step, "b").unlink()
-    with pytest.raises(HiptError, match=f"{step}/b.*missing or damaged") as error:
+@pytest.mark.parametrize("slide_id", ["0012", "b"])
+def test_a_deleted_shard_costs_its_slide_alone(cohort: Chain, step: str, slide_id: str):
+    cohort.results.shard(step, slide_id).unlink()
+    _, rows = exported(cohort, "hipt")
+    assert {name: row["status"] for name, row in rows.items()} == {
+        **{"0012": "ok", "b": "ok"},
+        slide_id: "failed",
+    }
+    said = rows[slide_id]["reason"]
+    assert f"{step}/{slide_id}" in said
+    assert "is missing or damaged" in said
+    assert said.endswith(
+        f"; to try it again: snakemake --forcerun {cohort.results.export('hipt')}.parquet"
+    )
+
+
+def test_stop_ends_the_export_at_the_first_slide(cohort: Chain):
+    cohort.results.shard("tile", "b").unlink()
+    cohort.values["slides"]["on_slide_error"] = "stop"
+    with pytest.raises(HiptError, match=r"^slide b: failed: .*on_slide_error is 'stop'"):
         exported(cohort, "hipt")
-    assert "\n" not in str(error.value)
+
+
+def test_a_slide_that_cannot_be_exported_costs_itself_alone(
+    cohort: Chain, monkeypatch: pytest.MonkeyPatch
+):
+    shard = cohort.results.shard("embed_patches", "b")
+    content = shard.read_bytes()
+    shard.write_bytes(content[: len(content) // 2])
+    tree, rows = exported(cohort, "trident")
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "0012": "ok",
+        "b": "failed",
+        "empty": "ok",
+    }
+    assert "b.arrow: is missing or damaged" in rows["b"]["reason"]
+    assert (rows["b"]["files"], rows["b"]["fingerprint"]) == ([], "")
+    assert (tree / JOB / "features_hipt" / "0012.h5").exists()
+    shard.write_bytes(content)
+    bag = export_formats.tissue_bag
+
+    def broken(slide: Any, scale: Any) -> Any:
+        if slide.slide_id == "b":
+            raise ZeroDivisionError("nobody foresaw this")
+        return bag(slide, scale)
+
+    monkeypatch.setattr(export_formats, "tissue_bag", broken)
+    _, rows = exported(cohort, "trident")
+    trace = cohort.results.root / "logs" / "export" / "trident" / "failed" / "b.txt"
+    assert rows["b"]["reason"].startswith(
+        f"ZeroDivisionError: nobody foresaw this (traceback: {trace}; to try it again: snakemake "
+    )
+    assert "ZeroDivisionError" in trace.read_text()
+    monkeypatch.undo()
+    _, rows = exported(cohort, "trident")
+    assert rows["b"]["status"] == "ok"
+    assert not trace.exists()

@@ -13,9 +13,10 @@ import pytest
 
 from hipt.config import Config
 from hipt.io.images import write_jpeg
+from hipt.io.results import Results
 from hipt.io.tables import write_rows
 from hipt.steps import report
-from hipt.store.schemas import SLIDES
+from hipt.store.schemas import INDICES, SLIDES
 from hipt.told import ReportSettings
 
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>\"'&{{7*7}}\u2028"
@@ -147,6 +148,21 @@ def test_many_slides_are_paged(browser: Any, tmp_path: Path):
     assert it.ids() == [f"s{n}" for n in range(200, 250)]
     assert it.page.locator("#on").is_disabled()
     assert it.complaints == []
+
+
+def test_slides_that_failed_are_listed_with_what_to_do(tmp_path: Path):
+    reason = "ValueError: odd (traceback: results/logs/tile/failed/s2.txt; to try it again: x)"
+    lost = {"slide_id": "s1", "status": "failed", "reason": "KeyError: 'map' (traceback: there)"}
+    write_rows(Results(tmp_path).index("attend", "b0000"), [lost], INDICES["attend"])
+    out = tmp_path / "report.html"
+    settings = ReportSettings(config=Config.model_validate({"attend": {"slides": "all"}}))
+    report.run(cohort(tmp_path, [row(1), row(2, status="failed", reason=reason)]), out, settings)
+    text = out.read_text()
+    assert "failed: 1 slide" in text
+    assert "ValueError: odd (traceback: results/logs/tile/failed/s2.txt" in text
+    assert "something that nobody foresaw ended its work" in text
+    assert "heatmaps failed: 1 slide" in text
+    assert "KeyError: &#39;map&#39; (traceback: there)" in text
 
 
 def test_pictures_troubled_first_and_no_more_than_asked_for(tmp_path: Path):

@@ -1,0 +1,152 @@
+"""An error that nobody foresaw: the slide's, or the machine's, and where its traceback is kept."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import re
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hipt.errors import TROUBLE, HiptError, SlideError, Status
+from hipt.io.shards import NO_SPACE
+
+log = logging.getLogger(__name__)
+
+_STOPPED = "slides.on_slide_error is 'stop'"
+
+_MACHINE = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EROFS})
+"""Memory, open files, a disk that may not be written to: any slide could have met them."""
+
+_DEVICE = re.compile(
+    r"CUDA (error|out of memory)|CUBLAS_STATUS|cuDNN error|DefaultCPUAllocator|"
+    r"can't start new thread|Insufficient memory"
+)
+"""How torch, OpenCV and Python say so in a RuntimeError."""
+
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,}\b")
+
+
+MANY = 8
+"""This many troubled slides, if they are more than half of those worked on, have a common cause."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class OneSlide:
+    """A slide at work, and what is done when something raises."""
+
+    slide_id: str
+    trace: Path
+    """The file that its traceback goes to."""
+    target: Path
+    """What Snakemake makes again so that the slide is tried again."""
+    stop: bool
+    """Whether trouble with a slide is to stop the job."""
+
+    def ended(self, error: Exception) -> Row:
+        """The status and reason of the slide whose work raised an error.
+
+        A sentence is the reason as it is. Of an error that nobody foresaw, its one line is, and
+        the traceback goes to a file. Whoever failed is told how it is tried again.
+
+        Raises:
+            HiptError: where slides' trouble is to stop the job, or the machine is in trouble.
+            OSError: the error itself, where a disk or a quota is full.
+            Exception: the error itself, where slides' trouble is to stop the job.
+        """
+        if isinstance(error, HiptError):
+            return self._refused(error)
+        _refuse_machine_trouble(self.slide_id, error)
+        if self.stop:
+            error.add_note(f"slide {self.slide_id}: failed ({_STOPPED})")
+            raise error
+        kept, line = _kept_traceback(error, self.trace), in_one_line(error)
+        return {"status": "failed", "reason": f"{line} ({kept}{self._again})"}
+
+    def _refused(self, error: HiptError) -> Row:
+        """The end of a slide about which there is a sentence."""
+        status: Status = error.status if isinstance(error, SlideError) else "failed"
+        if self.stop and status in TROUBLE:
+            sentence = f"slide {self.slide_id}: {status}: {error} ({_STOPPED})"
+            raise HiptError(sentence) from None
+        again = self._again if status == "failed" else ""
+        return {"status": status, "reason": f"{error}{again}"}
+
+    @property
+    def _again(self) -> str:
+        """What makes the slide be tried again."""
+        return f"; to try it again: snakemake --forcerun {self.target}"
+
+    def succeeded(self) -> None:
+        """Forget the traceback of before."""
+        self.trace.unlink(missing_ok=True)
+
+
+def refuse_many(rows: Sequence[Row], place: str) -> None:
+    """Stop the job where many slides are in trouble: a disk or a setting is broken.
+
+    Args:
+        rows: the slides that were worked on, with status and reason.
+        place: what they are of, and the step.
+
+    Raises:
+        HiptError: if they are `MANY` or more, and more than half.
+    """
+    troubled = [row for row in rows if row["status"] in TROUBLE]
+    if len(troubled) < MANY or 2 * len(troubled) <= len(rows):
+        return
+    status, count = Counter(row["status"] for row in troubled).most_common(1)[0]
+    first = next(row for row in troubled if row["status"] == status)
+    raise HiptError(
+        f"{len(troubled)} of {len(rows)} slides of {place}, {count} as '{status}' (first: "
+        f"{first['slide_id']}: {first['reason']}); that many at once have a common cause: mend it "
+        "and run again, finished slides are kept"
+    )
+
+
+def _refuse_machine_trouble(slide_id: str, error: Exception) -> None:
+    """Stop the job where an error is the machine's, and not that of the slide it met."""
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        raise error
+    memory = isinstance(error, MemoryError)
+    system = isinstance(error, OSError) and error.errno in _MACHINE
+    device = type(error).__name__ in ("OutOfMemoryError", "AcceleratorError") or (
+        _DEVICE.search(str(error)) is not None
+    )
+    if memory or system or device:
+        raise HiptError(
+            f"slide {slide_id}: {in_one_line(error)}: this is the machine's trouble and not the "
+            "slide's; see to memory, GPU and disk (a job's memory: mem_mb in the profile) and run "
+            "again, finished slides are kept. If this slide alone asks for so much, exclude it in "
+            "the sheet"
+        ) from error
+
+
+def in_one_line(error: Exception) -> str:
+    """An error's type and text, the same in every run: addresses are left out."""
+    name = type(error).__name__
+    text = _ADDRESS.sub("0x...", str(error))
+    return str(HiptError(f"{name}: {text}" if text else name))
+
+
+def _kept_traceback(error: Exception, path: Path) -> str:
+    """Write an error's traceback to a file; the words that lead a reader to it.
+
+    Args:
+        error: what was raised.
+        path: the file to write.
+    """
+    lines = "".join(traceback.format_exception(error))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(lines, encoding="utf-8")
+    except OSError:
+        log.warning("%s cannot be written; the traceback:\n%s", path, lines)
+        return "traceback: in the job's log"
+    return f"traceback: {path}"
