@@ -71,6 +71,12 @@ class SegmentConfig(Section):
     """Smaller dark or blue spots are not pen marks."""
     ink_margin_um: Annotated[float, Field(ge=0, le=500)] = 50.0
     """Pen marks are widened by this, since they fade at the edge."""
+    ink_structure: Annotated[float, Field(gt=0, le=1)] = 0.02
+    """Ink is out of focus: what differs by more light from its neighbours, on average, is stain."""
+    ink_stain_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """A colour that is at least this share of what is stained, and is not drawn, is stain."""
+    max_pigment_mm2: Annotated[float, Field(ge=0)] = 1.0
+    """Spots up to this size that tissue surrounds are pigment, not ink."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -7,6 +7,7 @@ alike. So what separates is the density's spread over the channels, its *chroma*
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeVar
 
 import cv2
@@ -15,9 +16,10 @@ import numpy.typing as npt
 import shapely
 
 from hipt.config import SegmentConfig
+from hipt.geometry.ink import find_ink
+from hipt.geometry.masks import Mask, closed, grown, without_small
 
 RGB = npt.NDArray[np.uint8]  # [h, w, 3]
-Mask = npt.NDArray[np.bool_]  # [h, w]
 Density = npt.NDArray[np.float32]  # [h, w, 3]
 T = TypeVar("T", np.uint8, np.float32)
 
@@ -29,28 +31,43 @@ _GLASS_SAMPLE = 1_500_000  # values: of larger thumbnails every second row, ever
 _GLASS_DEFAULT = 245.0
 
 
-def find_tissue(rgb: RGB, mpp: float, cfg: SegmentConfig) -> Mask:
+@dataclass(frozen=True)
+class Tissue:
+    """What is on a slide."""
+
+    mask: Mask
+    ink_fraction: float
+    """Share of what is stained that was taken as ink."""
+
+
+def find_tissue(rgb: RGB, mpp: float, cfg: SegmentConfig) -> Tissue:
     """The tissue on a thumbnail.
 
     Args:
         rgb: the whole slide, uint8 [h, w, 3].
         mpp: its resolution, um/px.
         cfg: the criteria.
-
-    Returns:
-        [h, w], True where there is tissue.
     """
     density = optical_density(rgb, glass_colour(rgb))
-    ink = ink_mask(density, mpp, cfg)
     lowest, highest = _extremes(density)
     chroma = np.asarray(highest - lowest, np.float32)
-    chroma[ink] = 0
+    tissue = _stained(chroma, mpp, cfg)
+    ink = find_ink(density, tissue, mpp, cfg)
+    pen = grown(ink.pen, cfg.ink_margin_um / mpp)
+    if pen.any():
+        chroma[pen] = 0
+        tissue = _stained(chroma, mpp, cfg)
+    tissue = (tissue | ink.dark) & ~pen
+    tissue = closed(tissue, cfg.close_um / mpp)
+    tissue = without_small(tissue, cfg.min_tissue_mm2, mpp)
+    tissue = ~without_small(~tissue, cfg.min_hole_mm2, mpp) & ~pen
+    return Tissue(tissue, float(ink.pen.sum() / max(1, (ink.pen | tissue).sum())))
+
+
+def _stained(chroma: npt.NDArray[np.float32], mpp: float, cfg: SegmentConfig) -> Mask:
+    """Where stain is."""
     smooth = np.asarray(cv2.GaussianBlur(chroma, (0, 0), cfg.smooth_um / mpp), np.float32)
-    tissue = smooth > chroma_threshold(smooth, cfg)
-    tissue &= ~ink
-    tissue = _closed(tissue, cfg.close_um / mpp)
-    tissue = _without_small(tissue, cfg.min_tissue_mm2, mpp)
-    return ~_without_small(~tissue, cfg.min_hole_mm2, mpp) & ~ink
+    return np.asarray(smooth > chroma_threshold(smooth, cfg))
 
 
 def glass_colour(rgb: RGB) -> npt.NDArray[np.float64]:
@@ -97,24 +114,6 @@ def chroma_threshold(chroma: npt.NDArray[np.float32], cfg: SegmentConfig) -> flo
     return float(np.clip(mode + cfg.glass_sigmas * spread, cfg.min_chroma_od, cfg.max_chroma_od))
 
 
-def ink_mask(density: Density, mpp: float, cfg: SegmentConfig) -> Mask:
-    """Pen marks: densities that no tissue stain has.
-
-    Haematoxylin, eosin and PAS absorb green at least about as much as red, and more than blue.
-    Blue ink absorbs red far more than green; green ink absorbs green least; black ink absorbs all
-    alike, and much. Red ink cannot be told from blood, and is not looked for.
-    """
-    red, green, blue = cv2.split(density)
-    lowest, highest = _extremes(density)
-    strong = highest > cfg.ink_od
-    blue_ink = red > cfg.ink_red_to_green * green
-    green_ink = (red > 1.1 * green) & (blue > 1.1 * green)
-    black_ink = (lowest > cfg.black_od) & (highest - lowest < 0.15 * highest)
-    ink = strong & (blue_ink | green_ink | black_ink)
-    ink = _without_small(ink, cfg.min_ink_mm2, mpp)
-    return _dilated(ink, cfg.ink_margin_um / mpp)
-
-
 def contours(mask: Mask) -> shapely.MultiPolygon:
     """The mask as polygons with holes, in pixels of the mask, along pixel edges.
 
@@ -138,25 +137,3 @@ def _extremes(image: npt.NDArray[T]) -> tuple[npt.NDArray[T], npt.NDArray[T]]:
     """Smallest and largest value over the three channels, [h, w] each."""
     a, b, c = cv2.split(image)
     return cv2.min(cv2.min(a, b), c), cv2.max(cv2.max(a, b), c)  # type: ignore[return-value]
-
-
-def _closed(mask: Mask, radius_px: float) -> Mask:
-    """Gaps up to twice the radius closed; tissue that is cut by the picture's edge stays whole."""
-    grown = _dilated(mask, radius_px)
-    return ~_dilated(~grown, radius_px) | mask
-
-
-def _dilated(mask: Mask, radius_px: float) -> Mask:
-    """The mask grown by a radius."""
-    if not mask.any() or radius_px <= 0:
-        return mask
-    distance = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(distance <= radius_px)
-
-
-def _without_small(mask: Mask, least_mm2: float, mpp: float) -> Mask:
-    """The mask without its connected parts below an area."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    large = stats[:, cv2.CC_STAT_AREA] * mpp**2 / 1e6 >= least_mm2
-    large[0] = False
-    return np.asarray(large[labels])

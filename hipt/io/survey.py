@@ -63,7 +63,7 @@ def grid_of(header: Header, config: Config) -> Grid:
     with open_slide(header.row.path) as slide:
         thumbnail, scale = slide.thumbnail(max(1.0, config.segment.mask_mpp / header.mpp))
         bounds = slide.info.bounds
-    mask = find_tissue(thumbnail, header.mpp * scale, config.segment)
+    mask = find_tissue(thumbnail, header.mpp * scale, config.segment).mask
     return region_grid(TissueMask(mask, scale, scale), bounds, header.plan, config.tile)
 
 

@@ -1,12 +1,12 @@
 """One module per rule: read, compute, write. Steps meet in files and never import each other."""
 
 VERSION = {
-    "segment": 1,
+    "segment": 2,
     "tile": 1,
     "embed_patches": 3,
     "embed_regions": 2,
     "pretrain": 3,
-    "slides": 2,
+    "slides": 3,
     "probe": 2,
     "split": 1,
     "fit": 2,

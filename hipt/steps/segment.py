@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.tissue import contours, find_tissue, tissue_mm2
+from hipt.core.tissue import Tissue, contours, find_tissue, tissue_mm2
 from hipt.errors import HiptError, SlideError
 from hipt.io.annotations import read_outside_mask, write_contours
 from hipt.io.batches import in_batch, read_ledger
@@ -27,6 +27,9 @@ STEP = "segment"
 
 OVERVIEW_PX = 1600
 """Longest side of an overview."""
+
+NOTED_INK = 0.05
+"""Above this share of what is stained, ink is worth a note."""
 
 
 def run(out: Path, cfg: SegmentSettings) -> None:
@@ -54,25 +57,39 @@ def _segment(slide: Slide, row: SlideRow, results: Results, cfg: SegmentSettings
     mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
     shard, outline = results.shard(STEP, row.slide_id), results.contours(row.slide_id)
     overview = results.overview(STEP, row.slide_id)
-    said = {"mpp": mpp.value, "mpp_source": mpp.source, "note": mpp.note}
+    said = {"mpp": mpp.value, "mpp_source": mpp.source}
     kept = kept_facts(shard, mark, [outline, overview])
     if kept is not None:
-        return kept | said
+        return kept | said | {"note": _note(mpp.note, kept)}
     thumbnail, scale = slide.thumbnail(max(1.0, cfg.segment.mask_mpp / mpp.value))
-    mask = _mask(thumbnail, scale, mpp.value * scale, row, cfg)
+    tissue = _tissue(thumbnail, scale, mpp.value * scale, row, cfg)
+    mask = tissue.mask
     facts: Row = {
         "fingerprint": mark,
         "mask_source": "file" if row.mask else "found",
         "mask_mpp": mpp.value * scale,
         "tissue_mm2": tissue_mm2(mask, mpp.value * scale),
         "tissue_fraction": float(mask.mean()),
+        "ink_fraction": tissue.ink_fraction,
     }
     shapes, picture = contours(mask), shrunk(thumbnail, OVERVIEW_PX)
     write_jpeg(overview, draw_contours(picture, shapes, picture.shape[1] / mask.shape[1]))
     write_contours(outline, shapes, scale)
     provenance = Provenance(STEP, VERSION[STEP], mark, settings, inputs, facts)
     write_mask(shard, mask, {KEY: provenance.to_json()})
-    return facts | said
+    return facts | said | {"note": _note(mpp.note, facts)}
+
+
+def _note(of_mpp: str, facts: Row) -> str:
+    """Remarks on a slide: on its resolution, and on stain that may have been taken as ink."""
+    notes = [of_mpp] if of_mpp else []
+    ink = facts["ink_fraction"]
+    if ink > NOTED_INK:
+        notes.append(
+            f"{ink:.0%} of what is stained was taken as pen marks and left out; if it is stain, "
+            "name a mask in the sheet or set segment.ink_od to 9"
+        )
+    return "; ".join(notes)
 
 
 def _header(info: SlideInfo) -> Row:
@@ -87,14 +104,14 @@ def _header(info: SlideInfo) -> Row:
     }
 
 
-def _mask(
+def _tissue(
     thumbnail: npt.NDArray[np.uint8], scale: float, mpp: float, row: SlideRow, cfg: SegmentSettings
-) -> npt.NDArray[np.bool_]:
+) -> Tissue:
     """The sheet's mask, or the one that is found."""
     if row.mask is None:
         return find_tissue(thumbnail, mpp, cfg.segment)
     try:
-        return read_outside_mask(row.mask, thumbnail.shape[:2], scale)
+        return Tissue(read_outside_mask(row.mask, thumbnail.shape[:2], scale), 0.0)
     except HiptError as error:
         raise SlideError("unreadable", f"its mask cannot be used: {error}") from None
 

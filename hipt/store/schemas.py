@@ -51,6 +51,7 @@ INDICES = {
         mask_mpp=REAL,
         tissue_mm2=REAL,
         tissue_fraction=REAL,
+        ink_fraction=REAL,
     ),
     "tile": _index(
         read_level=INT,
@@ -86,6 +87,7 @@ SLIDES = pa.schema(
         pa.field("read_mpp", REAL),
         pa.field("tissue_mm2", REAL),
         pa.field("tissue_fraction", REAL),
+        pa.field("ink_fraction", REAL),
         pa.field("tissue_in_regions", REAL),
         pa.field("regions", INT),
         pa.field("patches", INT),

@@ -47,7 +47,7 @@ def near(mask: np.ndarray, radius_px: int) -> np.ndarray:
 
 
 def found(rgb: np.ndarray, mpp: float = MPP) -> np.ndarray:
-    return find_tissue(rgb, mpp, CFG)
+    return find_tissue(rgb, mpp, CFG).mask
 
 
 def is_found(mask: np.ndarray, tissue: np.ndarray) -> bool:
@@ -115,7 +115,7 @@ def test_dust_is_left_out_whether_stained_or_grey():
     rgb[disc(360, 300, 25) & ~near(PIECES, 1)] = (120, 120, 122)  # large, but without colour
     mask = found(rgb)
     assert is_found(mask, PIECES)
-    assert find_tissue(rgb, MPP, CFG.model_copy(update={"min_tissue_mm2": 0.0}))[dust].all()
+    assert find_tissue(rgb, MPP, CFG.model_copy(update={"min_tissue_mm2": 0.0})).mask[dust].all()
 
 
 BLUE = [(40, 60, 170), (20, 60, 160), (60, 100, 190), (30, 80, 200)]

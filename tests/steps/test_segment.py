@@ -81,6 +81,36 @@ def test_an_mpp_that_contradicts_the_header_is_used_and_said(chain: Chain):
     assert "contradicts" in row["note"]
 
 
+def test_a_blue_stain_is_tissue_and_a_blue_pen_is_counted_and_noted(chain: Chain):
+    picture = tissue_picture(2048, 1536)
+    blue = picture.copy()
+    blue[np.ptp(picture, axis=2) > 20] = (90, 140, 200)
+    picture[300:460] = (40, 60, 170)
+    write_slide(chain.folder / "stain.svs", blue)
+    write_slide(chain.folder / "pen.svs", picture)
+    chain.sheet("slide_id,path\nstain,stain.svs\npen,pen.svs\n")
+    rows = chain.call("segment")
+    assert (rows["stain"]["status"], rows["stain"]["ink_fraction"]) == ("ok", 0.0)
+    assert rows["stain"]["note"] == ""
+    ink = rows["pen"]["ink_fraction"]
+    assert 0.1 < ink < 0.4
+    assert rows["pen"]["note"] == (
+        f"{ink:.0%} of what is stained was taken as pen marks and left out; if it is stain, "
+        "name a mask in the sheet or set segment.ink_od to 9"
+    )
+    assert chain.call("segment")["pen"]["note"] == rows["pen"]["note"]  # kept as it is
+
+
+def test_a_slide_of_writing_alone_has_no_tissue_and_says_why(chain: Chain):
+    glass = np.full((1536, 2048, 3), GLASS, np.uint8)
+    glass[300:460] = (40, 60, 170)
+    write_slide(chain.folder / "a.svs", glass)
+    chain.sheet("slide_id,path\na,a.svs\n")
+    row = chain.call("segment")["a"]
+    assert (row["status"], row["ink_fraction"]) == ("no_tissue", 1.0)
+    assert row["note"].startswith("100% of what is stained was taken as pen marks")
+
+
 def test_stop_ends_the_job_at_the_first_broken_slide(chain: Chain):
     chain.sheet("slide_id,path\ngone,gone.svs\n")
     chain.values["slides"]["on_slide_error"] = "stop"

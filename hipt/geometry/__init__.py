@@ -1,0 +1,1 @@
+"""Where things lie on a slide: tissue, grid, resolution. NumPy alone."""
