@@ -16,6 +16,12 @@ from hipt.task_config import KnnConfig, TaskConfig, TaskName
 
 Reader = Literal["auto", "openslide", "direct"]
 
+Origin = Literal["qupath", "openslide"]
+"""Whose level-0 pixels outlines are in: QuPath's begin where the scan does, see docs/outputs.md."""
+
+Extent = Literal["slide", "scan"]
+"""What a picture of a slide shows: all of it, or the part that was scanned."""
+
 PRETRAIN = "pretrain"
 """In place of a weights file: the one that the workflow trains from the slides."""
 
@@ -38,6 +44,13 @@ class SlidesConfig(Section):
     reader: Reader = "auto"
     """Who reads patches. `auto`: hipt decodes tiles where they equal OpenSlide's, which is faster;
     `openslide`: OpenSlide alone; `direct`: as auto, but slides whose tiles differ are refused."""
+    mask_origin: Origin = "qupath"
+    """Where pixels of GeoJSON masks begin. `qupath`: where the scan does, as QuPath shows MIRAX,
+    SCN and Ventana slides; `openslide`: at the slide's corner. Of other slides both are the same.
+    """
+    pictures_show: Extent = "slide"
+    """What pictures of slides show (masks, label maps). `slide`: all of it, as OpenSlide opens it;
+    `scan`: the part that was scanned, as QuPath shows it."""
     on_slide_error: Literal["record", "stop"] = "record"
     """`record`: a slide that is broken or fails is a row with a reason; `stop`: its job fails."""
 

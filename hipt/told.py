@@ -6,6 +6,8 @@ from typing import Literal
 
 from hipt.config import (
     Config,
+    Extent,
+    Origin,
     PatchEncoderConfig,
     ProbeConfig,
     RegionEncoderConfig,
@@ -26,6 +28,8 @@ class SegmentSettings(Section):
     sheet: str
     root: str | None
     default_mpp: float | None
+    mask_origin: Origin
+    pictures_show: Extent
     on_slide_error: Literal["record", "stop"]
     segment: SegmentConfig
 
@@ -89,6 +93,7 @@ class ProbeSettings(Section):
     tile: TileConfig
     patches: PatchEncoderConfig
     regions: RegionEncoderConfig
+    pictures_show: Extent
     probe: ProbeConfig
 
 
@@ -162,6 +167,7 @@ class AgreementSettings(Section):
 
     sheet: str
     root: str | None
+    pictures_show: Extent
     labels: str | None
     target: tuple[int, ...]
 

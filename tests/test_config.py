@@ -195,6 +195,8 @@ TOLD = {
     "slides.case_from": {"pretrain", "slides", "probe", "export"},
     "slides.default_mpp": {"segment"},
     "slides.mpp_tolerance": {"tile"},
+    "slides.mask_origin": {"segment"},
+    "slides.pictures_show": {"segment", "probe", "agreement"},
     "slides.reader": set(),  # pixels are the same: jobs hear of it outside their settings
     "slides.on_slide_error": {"segment", "tile", "embed_patches", "embed_regions", "attend"},
     "results": set(),

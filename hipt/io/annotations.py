@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import shapely.affinity
 import shapely.geometry
 
 from hipt.errors import HiptError
+from hipt.geometry.frame import Frame, IntBox, shift
 from hipt.io.images import CONTOUR_COLOUR, read_mask
 from hipt.io.qupath import write_features
 
@@ -24,22 +26,39 @@ EXCLUDING = ("exclude", "ignore", "artefact", "artifact", "background", "hole")
 """A feature whose classification begins like this is cut out; all others are put in."""
 
 
+LEAST_OUTSIDE = 0.01
+"""From this share on it is noted that a mask reaches beyond what was scanned."""
+
+
+@dataclass(frozen=True)
+class OutsideMask:
+    """A mask that somebody else made."""
+
+    mask: Mask
+    """True where it marks tissue on the scanned part."""
+    reason: str = ""
+    """Why it marks none there; empty where it marks some."""
+    note: str = ""
+    """What somebody should know about it."""
+
+
 def write_contours(
-    path: Path, shapes: shapely.MultiPolygon, scale: float, origin: tuple[int, int] = (0, 0)
+    path: Path, shapes: shapely.MultiPolygon, scale: float, bounds: Sequence[int] = (0, 0)
 ) -> None:
-    """Write polygons as a FeatureCollection in level-0 pixels, whole or not at all.
+    """Write polygons as a FeatureCollection in level-0 pixels of QuPath, whole or not at all.
 
     Args:
         path: the file.
         shapes: the polygons, in pixels of the mask.
         scale: level-0 pixels per pixel of the mask.
-        origin: x, y of the level-0 pixel that the reader calls 0, 0; see `hipt.io.qupath`.
+        bounds: of the scanned part; see `hipt.geometry.frame`.
     """
     properties = {
         "objectType": "annotation",
         "classification": {"name": "Tissue", "color": list(CONTOUR_COLOUR)},
     }
-    level0 = shapely.affinity.affine_transform(shapes, [scale, 0, 0, scale, -origin[0], -origin[1]])
+    moved = shift(bounds, "openslide", "qupath")
+    level0 = shapely.affinity.affine_transform(shapes, [scale, 0, 0, scale, *moved])
     features = [
         {"type": "Feature", "geometry": shapely.geometry.mapping(part), "properties": properties}
         for part in level0.geoms
@@ -47,22 +66,120 @@ def write_contours(
     write_features(path, features)
 
 
-def read_outside_mask(path: Path, shape: tuple[int, int], scale: float) -> Mask:
+def read_outside_mask(
+    path: Path, shape: tuple[int, int], scale: float, frame: Frame | None = None
+) -> OutsideMask:
     """A mask that somebody else made, at the resolution of ours.
 
     Args:
-        path: QuPath GeoJSON in level-0 pixels (features are put in, or cut out where their
-            classification begins with one of EXCLUDING), or a picture of the whole slide that is
-            not black where there is tissue.
+        path: GeoJSON in level-0 pixels (features are put in, or cut out where their classification
+            begins with one of EXCLUDING), or a picture that shows something where there is tissue.
         shape: height and width of the mask.
         scale: level-0 pixels per pixel of the mask.
+        frame: how it lies on the slide; None: the mask is the whole slide, and all was scanned.
 
     Raises:
-        HiptError: if the file is absent, damaged, or neither.
+        HiptError: if the file is absent, damaged, neither, or a picture of another shape.
     """
-    if path.suffix.lower() not in (".geojson", ".json"):
-        mask = read_mask(path).astype(np.uint8)
-        return np.asarray(cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_AREA)) > 0
+    if frame is None:
+        size = round(shape[1] * scale), round(shape[0] * scale)
+        frame = Frame(*size, (0, 0, *size))
+    if path.suffix.lower() in (".geojson", ".json"):
+        return _from_outlines(path, shape, scale, frame)
+    return _from_picture(path, shape, scale, frame)
+
+
+def _from_outlines(path: Path, shape: tuple[int, int], scale: float, frame: Frame) -> OutsideMask:
+    """A mask from areas."""
+    tissue = shapely.affinity.translate(_tissue(path), *frame.shift)
+    whole = _rasterised(shapely.affinity.scale(tissue, 1 / scale, 1 / scale, origin=(0, 0)), shape)
+    mask = _cut_to(whole, frame.bounds, scale)
+    x, y, width, height = frame.bounds
+    scan = shapely.box(x, y, x + width, y + height)
+    if mask.any():
+        with np.errstate(all="ignore"):
+            inside = shapely.area(shapely.intersection(tissue, scan)) / shapely.area(tissue)
+        return OutsideMask(mask, note=_beyond(path, 1 - float(inside)))
+    if shapely.is_empty(tissue):
+        reason = "marks nothing: all its areas are of classes that are cut out"
+    elif shapely.intersects(tissue, scan):
+        reason = f"marks less of what was scanned than a pixel of the mask ({scale:.3g} px wide)"
+    else:
+        reason = _elsewhere(tissue, frame)
+    return OutsideMask(mask, f"its mask {path.name} {reason}")
+
+
+def _elsewhere(tissue: shapely.Geometry, frame: Frame) -> str:
+    """Where areas lie that do not lie on the slide, in OpenSlide's pixels."""
+    left, top, right, bottom = shapely.bounds(tissue)
+    where = "outside of what was scanned" if frame.partly_scanned else "outside of the slide"
+    text = (
+        f"lies {where}: it spans x {left:,.0f} to {right:,.0f} and y {top:,.0f} to {bottom:,.0f}, "
+        f"the slide has {frame.width_px:,} x {frame.height_px:,} px"
+    )
+    if not frame.partly_scanned:
+        return f"{text}; draw it on this slide"
+    x, y, width, height = frame.bounds
+    text += f", of which x {x:,} to {x + width:,} and y {y:,} to {y + height:,} were scanned"
+    return f"{text}; draw it on this slide, or see slides.mask_origin"
+
+
+def _from_picture(path: Path, shape: tuple[int, int], scale: float, frame: Frame) -> OutsideMask:
+    """A mask from a picture of the slide, or of its scanned part."""
+    picture = read_mask(path)
+    height, width = picture.shape
+    if misfit := frame.misfit(width, height):
+        raise HiptError(f"{path}: {misfit}")
+    rows, columns = _covered(frame.shown, shape, scale)
+    size = columns.stop - columns.start, rows.stop - rows.start
+    whole = np.zeros(shape, bool)
+    small = cv2.resize(picture.astype(np.uint8), size, interpolation=cv2.INTER_AREA)
+    whole[rows, columns] = small > 0
+    mask = _cut_to(whole, frame.bounds, scale)
+    if not picture.any():
+        reason = "is empty: every pixel of it is black, 0 or transparent"
+        return OutsideMask(mask, f"its mask {path.name} {reason}")
+    if not mask.any():
+        reason = "marks nothing of what was scanned, or less than a pixel of the mask"
+        return OutsideMask(mask, f"its mask {path.name} {reason} ({scale:.3g} px wide)")
+    notes = [_beyond(path, 1 - mask.sum() / whole.sum())]
+    if frame.ambiguous(width, height):
+        shown = {"slide": "the whole slide", "scan": "what was scanned of the slide"}
+        notes.append(
+            f"its mask {path.name} is taken to show {shown[frame.shows]} "
+            f"(slides.pictures_show: {frame.shows})"
+        )
+    return OutsideMask(mask, note="; ".join(filter(None, notes)))
+
+
+def _beyond(path: Path, share: float) -> str:
+    """A note on the share of a mask that lies where nothing was scanned; empty for a little."""
+    if share < LEAST_OUTSIDE:
+        return ""
+    return f"{share:.0%} of its mask {path.name} lie outside of what was scanned"
+
+
+def _covered(box: IntBox, shape: tuple[int, int], scale: float) -> tuple[slice, slice]:
+    """The rows and columns of the mask that a part of level 0 covers, at least one of each."""
+    x, y, width, height = box
+    spans = []
+    for start, length, most in ((y, height, shape[0]), (x, width, shape[1])):
+        first = min(max(0, round(start / scale)), most - 1)
+        last = int(np.ceil((start + length) / scale - 1e-6))
+        spans.append(slice(first, min(max(last, first + 1), most)))
+    return spans[0], spans[1]
+
+
+def _cut_to(mask: Mask, box: IntBox, scale: float) -> Mask:
+    """A mask without what lies outside of a part of level 0."""
+    part = _covered(box, (mask.shape[0], mask.shape[1]), scale)
+    out = np.zeros_like(mask)
+    out[part] = mask[part]
+    return out
+
+
+def _tissue(path: Path) -> shapely.Geometry:
+    """The areas of a GeoJSON file without those that it cuts out, in its own pixels."""
     put_in: list[shapely.Geometry] = []
     cut_out: list[shapely.Geometry] = []
     for number, feature in enumerate(_features(path), start=1):
@@ -70,10 +187,9 @@ def read_outside_mask(path: Path, shape: tuple[int, int], scale: float) -> Mask:
         (cut_out if _name(feature).lower().startswith(EXCLUDING) else put_in).append(geometry)
     try:
         with np.errstate(all="ignore"):  # coordinates at the end of what numbers can say
-            tissue = shapely.difference(shapely.union_all(put_in), shapely.union_all(cut_out))
+            return shapely.difference(shapely.union_all(put_in), shapely.union_all(cut_out))
     except shapely.errors.ShapelyError as error:
         raise HiptError(f"{path}: its features cannot be put together ({error})") from None
-    return _rasterised(shapely.affinity.scale(tissue, 1 / scale, 1 / scale, origin=(0, 0)), shape)
 
 
 def _features(path: Path) -> list[Any]:

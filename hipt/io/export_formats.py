@@ -14,8 +14,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import shapely.affinity
+import shapely.geometry
 
 from hipt import __version__
+from hipt.geometry.frame import shift
 from hipt.io.export_files import ROOT, write_h5, write_pt
 from hipt.io.export_slide import (
     Bag,
@@ -88,11 +91,18 @@ def _named(file: Path, slide: ExportedSlide, tree: Path) -> dict[str, str]:
 
 
 def _write_contours(path: Path, slide: ExportedSlide) -> None:
-    """The tissue's outlines, numbered as TRIDENT numbers them."""
-    found = json.loads(slide.contours.read_text(encoding="utf-8"))["features"]
+    """The tissue's outlines, numbered as TRIDENT numbers them, in OpenSlide's pixels as coords."""
+    outlines = json.loads(slide.contours.read_text(encoding="utf-8"))["features"]
+    moved = shift(slide.bounds, "qupath", "openslide")
     features = [
-        {"type": "Feature", "geometry": one["geometry"], "properties": {"tissue_id": number}}
-        for number, one in enumerate(found)
+        {
+            "type": "Feature",
+            "geometry": shapely.geometry.mapping(
+                shapely.affinity.translate(shapely.geometry.shape(outline["geometry"]), *moved)
+            ),
+            "properties": {"tissue_id": number},
+        }
+        for number, outline in enumerate(outlines)
     ]
     crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3857"}}
     with whole(path) as part:

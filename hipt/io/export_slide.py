@@ -44,6 +44,8 @@ class ExportedSlide:
     """Level-0 resolution, um/px."""
     width_px: int
     height_px: int
+    bounds: tuple[int, ...]
+    """x, y, width, height of the scanned part, level-0 pixels."""
     read_px: int
     """Side of a patch, level-0 pixels."""
     level: int

@@ -95,8 +95,7 @@ def draw(found: SlideMaps, row: Row, results: Results) -> None:
     measured |= {f"{name}, percentile": 100 * percentiles(found.maps[name]) for name in found.maps}
     measured |= {f"head {k}": found.attention[:, k] for k in range(found.attention.shape[1])}
     corners = np.stack([found.manifest["x"].to_numpy(), found.manifest["y"].to_numpy()], 1)
-    origin = (row["bounds"][0], row["bounds"][1])  # QuPath's pixels start where the scan does
-    write_tiles(folder / "qupath.geojson", corners, row["read_px"], measured, origin)
+    write_tiles(folder / "qupath.geojson", corners, row["read_px"], measured, row["bounds"])
 
 
 def draw_closer(found: CellMaps, path: Path, title: str, side_um: float) -> None:

@@ -35,6 +35,9 @@ _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "JPEG2000", "PPM", "WEBP")
 MOST_BYTES = 1 << 29
 """Of a picture in memory: some of a few kB unpack to hundreds of GB."""
 
+MOST_LABEL = 255
+"""The largest class of a label map."""
+
 _BROKEN = (OSError, SyntaxError, ArithmeticError, AttributeError, EOFError, LookupError,
            MemoryError, RuntimeError, TypeError, ValueError, struct.error)  # fmt: skip
 """What PIL raises while it reads a damaged picture."""
@@ -74,7 +77,8 @@ def read_labels(path: Path) -> npt.NDArray[np.integer[Any]]:
     """A label map, [h, w]: grey values, or a palette's numbers.
 
     Raises:
-        HiptError: if the file is absent, damaged, or a coloured picture.
+        HiptError: if the file is absent, damaged, a coloured picture, or holds other numbers than
+            0 to 255.
     """
     image = _opened(path)
     values = np.asarray(image)
@@ -83,6 +87,12 @@ def read_labels(path: Path) -> npt.NDArray[np.integer[Any]]:
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.integer):
         problem = f"is no label map (mode {image.mode}); save one whole grey value per pixel"
         raise HiptError(f"{path}: {problem}")
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > MOST_LABEL:
+        wrong = high if high > MOST_LABEL else low
+        raise HiptError(
+            f"{path}: is no label map: it holds {wrong}, classes are 0 (none) to {MOST_LABEL}"
+        )
     return values
 
 

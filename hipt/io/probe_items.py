@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hipt.config import Extent
 from hipt.core.knn import drawn_evenly
 from hipt.core.label_map import UNLABELLED, Counts, class_counts, main_classes, segregation
 from hipt.errors import HiptError
+from hipt.geometry.frame import Frame
 from hipt.io.images import read_labels
 from hipt.io.results import Results
 from hipt.io.tables import PatchEmbeddings, read_table
@@ -70,15 +72,26 @@ def slides_in_order(table: Path) -> list[Row]:
 
 
 def labelled_patches(
-    slides: Sequence[Row], maps: Mapping[str, Path], names: Mapping[int, str], results: Results
+    slides: Sequence[Row],
+    maps: Mapping[str, Path],
+    names: Mapping[int, str],
+    results: Results,
+    shows: Extent = "slide",
 ) -> Items:
     """The readable patches that have a class on their slide's label map.
 
+    Args:
+        slides: the slides in order.
+        maps: label maps by slide_id.
+        names: what grey values mean.
+        results: where the manifests lie.
+        shows: what of a slide the maps show.
+
     Raises:
-        HiptError: if a map is damaged, or not of the whole slide.
+        HiptError: if a map is damaged, or not of the slide's shape.
     """
     kinds = [
-        _patch_classes(row, maps[row["slide_id"]], results)
+        _patch_classes(row, maps[row["slide_id"]], results, shows)
         if row["slide_id"] in maps
         else np.zeros(0, np.int64)
         for row in slides
@@ -87,7 +100,11 @@ def labelled_patches(
 
 
 def arranged_regions(
-    slides: Sequence[Row], maps: Mapping[str, Path], results: Results, patches: int
+    slides: Sequence[Row],
+    maps: Mapping[str, Path],
+    results: Results,
+    patches: int,
+    shows: Extent = "slide",
 ) -> Items:
     """The regions on label maps, by whether their classes lie apart (1) or mixed (0).
 
@@ -99,13 +116,16 @@ def arranged_regions(
         maps: label maps by slide_id.
         results: where the manifests lie.
         patches: patches in a region.
+        shows: what of a slide the maps show.
 
     Raises:
-        HiptError: if a map is damaged, or not of the whole slide.
+        HiptError: if a map is damaged, or not of the slide's shape.
     """
     none = np.zeros(0)
     values = [
-        segregation(patch_counts(row, maps[row["slide_id"]], results).reshape(-1, patches, 256))
+        segregation(
+            patch_counts(row, maps[row["slide_id"]], results, shows).reshape(-1, patches, 256)
+        )
         if row["slide_id"] in maps
         else none
         for row in slides
@@ -142,30 +162,37 @@ def _joined(
     )
 
 
-def _patch_classes(row: Row, path: Path, results: Results) -> Ints:
+def _patch_classes(row: Row, path: Path, results: Results, shows: Extent) -> Ints:
     """(P,) class of every patch of a slide; none where it could not be read."""
-    kinds = main_classes(patch_counts(row, path, results), LEAST_SHARE)
+    kinds = main_classes(patch_counts(row, path, results, shows), LEAST_SHARE)
     vectors = PatchEmbeddings(results.shard("embed_patches", row["slide_id"]))
     flags = [vectors.region(i)["readable"] for i in range(len(vectors))]
     readable = np.concatenate([flag.to_numpy(zero_copy_only=False) for flag in flags])
     return np.where(readable, kinds, UNLABELLED)
 
 
-def patch_counts(row: Row, path: Path, results: Results) -> Counts:
-    """(P, 256) pixels of each class on every patch of a slide.
+def patch_counts(row: Row, path: Path, results: Results, shows: Extent) -> Counts:
+    """(P, 256) pixels of each class on every patch of a slide; none where it lies off the map.
+
+    Args:
+        row: the slide's row of the slide table.
+        path: its label map.
+        results: where its manifest lies.
+        shows: what of the slide the map shows.
 
     Raises:
-        HiptError: if the map is damaged, or not of the whole slide.
+        HiptError: if the map is damaged, or not of the slide's shape.
     """
     labels = read_labels(path)
     height, width = labels.shape
-    across, down = row["width_px"] / width, row["height_px"] / height
-    if abs(across / down - 1) > 0.01 + 1 / width + 1 / height:  # a map's sides are rounded
-        raise HiptError(
-            f"{path}: is {width} x {height} px, another shape than its slide's "
-            f"({row['width_px']} x {row['height_px']} px); it has to show the whole slide"
-        )
+    size = row["width_px"], row["height_px"]
+    frame = Frame(*size, tuple(row["bounds"] or (0, 0, *size)), shows=shows)
+    if misfit := frame.misfit(width, height):
+        raise HiptError(f"{path}: {misfit}")
+    left, top, shown_width, shown_height = frame.shown
+    across, down = shown_width / width, shown_height / height  # level-0 pixels per pixel
     manifest = read_table(results.shard("tile", row["slide_id"]), MANIFEST)
     side_px = manifest["read_px"][0].as_py()
-    corners = np.stack([manifest["x"].to_numpy() / across, manifest["y"].to_numpy() / down], 1)
+    x, y = (manifest[axis].to_numpy() for axis in "xy")
+    corners = np.stack([(x - left) / across, (y - top) / down], 1)
     return class_counts(labels, corners, (side_px / across, side_px / down))

@@ -1,7 +1,6 @@
 """What QuPath opens beside a slide: GeoJSON objects in level-0 pixels.
 
-QuPath's own pixels start at the corner of what was scanned (`SlideInfo.bounds`), where OpenSlide's
-start at the corner of the slide: that corner is the `origin` to subtract.
+They are in QuPath's own pixels, which start where the scan does: see `hipt.geometry.frame`.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hipt.geometry.frame import shift
 from hipt.io.shards import whole
 
 Ints = npt.NDArray[np.int64]
@@ -25,7 +25,7 @@ def write_tiles(
     corners: Ints,
     side_px: int,
     measurements: Mapping[str, Floats],
-    origin: tuple[int, int] = (0, 0),
+    bounds: Sequence[int] = (0, 0),
 ) -> None:
     """Write squares that QuPath colours by their measurements, whole or not at all.
 
@@ -34,7 +34,7 @@ def write_tiles(
         corners: (N, 2) top-left corners x, y, level-0 pixels as OpenSlide counts them.
         side_px: of each square, level-0 pixels.
         measurements: (N,) numbers by name; what is not finite is left out of its square.
-        origin: x, y where QuPath's pixels start, level-0 pixels.
+        bounds: of the scanned part, level-0 pixels as OpenSlide counts them.
 
     Raises:
         ValueError: if a measurement has not one number per square.
@@ -42,7 +42,7 @@ def write_tiles(
     for name, values in measurements.items():
         if values.shape != (len(corners),):
             raise ValueError(f"{name!r} has shape {values.shape} for {len(corners)} tiles")
-    places = (corners - np.asarray(origin)).tolist()
+    places = (corners + np.asarray(shift(bounds, "openslide", "qupath"))).tolist()
     features = [
         {
             "type": "Feature",

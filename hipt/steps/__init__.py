@@ -2,7 +2,7 @@
 
 VERSION = {
     "segment": 2,
-    "tile": 1,
+    "tile": 2,
     "embed_patches": 3,
     "embed_regions": 2,
     "pretrain": 3,

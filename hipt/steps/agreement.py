@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,7 @@ def run(slides: Path, out: Path, cfg: AgreementSettings) -> None:
         for row in slides_in_order(slides)
         if row["slide_id"] in maps and results.shard("attend", row["slide_id"]).exists()
     ]
-    rows = [line for row in shown for line in _lines(row, maps, results, cfg.target)]
+    rows = [line for row in shown for line in _lines(row, maps[row["slide_id"]], results, cfg)]
     if not rows:
         raise HiptError(
             f"attend.labels: no slide with heatmaps has both target ({list(cfg.target)}) and other "
@@ -62,14 +62,12 @@ def run(slides: Path, out: Path, cfg: AgreementSettings) -> None:
         log.info("%s: mean AUC %.3f", name, value)
 
 
-def _lines(
-    row: Row, maps: Mapping[str, Path], results: Results, target: Sequence[int]
-) -> Iterator[Row]:
-    """The lines of one slide."""
-    counts = patch_counts(row, maps[row["slide_id"]], results)  # (N, 256)
+def _lines(row: Row, path: Path, results: Results, cfg: AgreementSettings) -> Iterator[Row]:
+    """The lines of one slide with its label map."""
+    counts = patch_counts(row, path, results, cfg.pictures_show)  # (N, 256)
     counts[:, UNLABELLED] = 0
     labelled = counts.sum(1)
-    of_target = counts[:, list(target)].sum(1)
+    of_target = counts[:, list(cfg.target)].sum(1)
     asked = labelled > 0
     positive = (of_target > MOSTLY * labelled)[asked]
     if positive.all() or not positive.any():

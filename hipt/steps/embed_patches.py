@@ -89,6 +89,8 @@ def run(
                 batch.carry(work.row)
                 continue
             with batch.slide(work.row["slide_id"]) as facts:
+                if not work.row["regions"]:
+                    raise SlideError("no_tissue", "its manifest holds no region")
                 if work.pending and imported:
                     count = cfg.tile.grid**2
                     write_imported(imported, work.manifest, work.shard, work.provenance, count)
@@ -140,7 +142,7 @@ def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[
             shard=shard,
             mask=results.shard("segment", slide_id),
             provenance=Provenance(STEP, VERSION[STEP], mark, settings, inputs),
-            pending=row["status"] == "ok" and kept_facts(shard, mark) is None,
+            pending=bool(row["regions"]) and kept_facts(shard, mark) is None,
         )
 
 

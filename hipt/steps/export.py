@@ -109,7 +109,7 @@ class _Exporter:
         slide_id, tissue = row["slide_id"], row["status"] == "ok"
         shards = {s: self._results.shard(s, slide_id) for s in MADE_FROM} if tissue else {}
         made = {step: read_provenance(shard) for step, shard in shards.items()}
-        place = {name: row[name] for name in ("mpp", "width_px", "height_px")}
+        place = {name: row[name] for name in ("mpp", "width_px", "height_px", "bounds")}
         if tissue:
             place |= {"level": row["read_level"], "downsample": row["downsample"]}
             place |= {"read_px": made["tile"].facts["read_px"]}

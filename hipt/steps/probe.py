@@ -77,7 +77,8 @@ def _patch_lines(slides: Path, results: Results, cfg: ProbeSettings, threads: in
         return
     sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
     maps, names = label_maps(sheet, cfg.probe.labels), class_names(cfg.probe.labels)
-    found = labelled_patches(slides_in_order(slides), maps, names, results)
+    shows = cfg.pictures_show
+    found = labelled_patches(slides_in_order(slides), maps, names, results, shows)
     items = found.drawn(cfg.probe.most_patches, cfg.probe.seed)
     _look_at(items, f"probe.labels: patches on the maps of {cfg.probe.labels}")
     network, colour = _of_pixels(items, results, cfg, threads)
@@ -95,7 +96,7 @@ def _region_lines(slides: Path, results: Results, cfg: ProbeSettings) -> Iterato
     rows = slides_in_order(slides)
     if cfg.probe.labels:
         maps = label_maps(sheet, cfg.probe.labels)
-        found = arranged_regions(rows, maps, results, cfg.tile.grid**2)
+        found = arranged_regions(rows, maps, results, cfg.tile.grid**2, cfg.pictures_show)
         what = f"probe.labels: regions on the maps of {cfg.probe.labels}"
         if len(np.unique(found.label)) > 1:
             yield from _of_regions("arrangement on the label map", what, found, results, cfg)

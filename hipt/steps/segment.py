@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from hipt.core.tissue import Tissue, contours, find_tissue, tissue_mm2
 from hipt.errors import HiptError, SlideError
-from hipt.io.annotations import read_outside_mask, write_contours
+from hipt.geometry.frame import Frame
+from hipt.io.annotations import OutsideMask, read_outside_mask, write_contours
 from hipt.io.batches import in_batch, read_ledger
 from hipt.io.headers import slide_mpp
 from hipt.io.images import draw_contours, shrunk, write_jpeg, write_mask
@@ -45,7 +46,7 @@ def run(out: Path, cfg: SegmentSettings) -> None:
                     facts |= _header(slide.info)
                     facts |= _segment(slide, row, results, cfg)
                 if not facts["tissue_mm2"]:
-                    raise SlideError("no_tissue", "no tissue was found on it")
+                    raise SlideError("no_tissue", facts["reason"] or "no tissue was found on it")
 
 
 def _segment(slide: Slide, row: SlideRow, results: Results, cfg: SegmentSettings) -> Row:
@@ -53,7 +54,7 @@ def _segment(slide: Slide, row: SlideRow, results: Results, cfg: SegmentSettings
     mpp = slide_mpp(slide.info, row, cfg.default_mpp)
     settings = cfg.segment.model_dump()
     inputs = {"slide": identity(row.path), "mpp": repr(mpp.value)}
-    inputs["mask"] = _mask_identity(row.mask) if row.mask else ""
+    inputs["mask"] = _mask_identity(row.mask, cfg) if row.mask else ""
     mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
     shard, outline = results.shard(STEP, row.slide_id), results.contours(row.slide_id)
     overview = results.overview(STEP, row.slide_id)
@@ -62,9 +63,15 @@ def _segment(slide: Slide, row: SlideRow, results: Results, cfg: SegmentSettings
     if kept is not None:
         return kept | said | {"note": _note(mpp.note, kept)}
     thumbnail, scale = slide.thumbnail(max(1.0, cfg.segment.mask_mpp / mpp.value))
-    tissue = _tissue(thumbnail, scale, mpp.value * scale, row, cfg)
+    outside = _outside_mask(thumbnail, scale, slide.info, row, cfg)
+    if outside is None:
+        tissue = find_tissue(thumbnail, mpp.value * scale, cfg.segment)
+    else:
+        tissue = Tissue(outside.mask, 0.0)
     mask = tissue.mask
     facts: Row = {
+        "reason": outside.reason if outside else "",
+        "note": outside.note if outside else "",
         "fingerprint": mark,
         "mask_source": "file" if row.mask else "found",
         "mask_mpp": mpp.value * scale,
@@ -74,22 +81,22 @@ def _segment(slide: Slide, row: SlideRow, results: Results, cfg: SegmentSettings
     }
     shapes, picture = contours(mask), shrunk(thumbnail, OVERVIEW_PX)
     write_jpeg(overview, draw_contours(picture, shapes, picture.shape[1] / mask.shape[1]))
-    write_contours(outline, shapes, scale)
+    write_contours(outline, shapes, scale, slide.info.bounds)
     provenance = Provenance(STEP, VERSION[STEP], mark, settings, inputs, facts)
     write_mask(shard, mask, {KEY: provenance.to_json()})
     return facts | said | {"note": _note(mpp.note, facts)}
 
 
 def _note(of_mpp: str, facts: Row) -> str:
-    """Remarks on a slide: on its resolution, and on stain that may have been taken as ink."""
-    notes = [of_mpp] if of_mpp else []
+    """Remarks on a slide: its resolution, its mask, and stain that may have been taken as ink."""
+    notes = [of_mpp, facts["note"]]
     ink = facts["ink_fraction"]
     if ink > NOTED_INK:
         notes.append(
             f"{ink:.0%} of what is stained was taken as pen marks and left out; if it is stain, "
             "name a mask in the sheet or set segment.ink_od to 9"
         )
-    return "; ".join(notes)
+    return "; ".join(note for note in notes if note)
 
 
 def _header(info: SlideInfo) -> Row:
@@ -104,22 +111,29 @@ def _header(info: SlideInfo) -> Row:
     }
 
 
-def _tissue(
-    thumbnail: npt.NDArray[np.uint8], scale: float, mpp: float, row: SlideRow, cfg: SegmentSettings
-) -> Tissue:
-    """The sheet's mask, or the one that is found."""
+def _outside_mask(
+    thumbnail: npt.NDArray[np.uint8],
+    scale: float,
+    info: SlideInfo,
+    row: SlideRow,
+    cfg: SegmentSettings,
+) -> OutsideMask | None:
+    """The sheet's mask; None where it names none."""
     if row.mask is None:
-        return find_tissue(thumbnail, mpp, cfg.segment)
+        return None
+    size = info.width_px, info.height_px
+    frame = Frame(*size, info.bounds, cfg.mask_origin, cfg.pictures_show)
+    height, width = thumbnail.shape[:2]
     try:
-        return Tissue(read_outside_mask(row.mask, thumbnail.shape[:2], scale), 0.0)
+        return read_outside_mask(row.mask, (height, width), scale, frame)
     except HiptError as error:
         raise SlideError("unreadable", f"its mask cannot be used: {error}") from None
 
 
-def _mask_identity(mask: Path) -> str:
-    """The content of the sheet's mask file."""
+def _mask_identity(mask: Path, cfg: SegmentSettings) -> str:
+    """The content of the sheet's mask file, and how it is understood."""
     try:
-        return identity(mask)
+        return f"{identity(mask)} {cfg.mask_origin} {cfg.pictures_show}"
     except SlideError as error:
         raise SlideError("unreadable", f"its mask cannot be used: {error.reason}") from None
 

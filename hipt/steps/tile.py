@@ -67,10 +67,22 @@ def _tile(row: Row, results: Results, cfg: TileSettings) -> Row:
 
 
 def _found(row: Row, plan: ReadPlan, results: Results, cfg: TileSettings) -> Grid:
-    """The grid over the tissue that was found."""
+    """The grid over the tissue that was found.
+
+    Raises:
+        SlideError: `no_tissue`, if no region holds any.
+    """
     mask = read_mask(results.shard("segment", row["slide_id"]))
-    scale = row["mask_mpp"] / row["mpp"]
-    return region_grid(TissueMask(mask, scale, scale), tuple(row["bounds"]), plan, cfg.tile)
+    scale, bounds = row["mask_mpp"] / row["mpp"], tuple(row["bounds"])
+    grid = region_grid(TissueMask(mask, scale, scale), bounds, plan, cfg.tile)
+    if not grid.regions:
+        x, y, width, height = bounds
+        raise SlideError(
+            "no_tissue",
+            f"its tissue lies outside of what was scanned (x {x:,} to {x + width:,}, y {y:,} to "
+            f"{y + height:,})",
+        )
+    return grid
 
 
 def _imported(

@@ -81,6 +81,7 @@ SLIDES = pa.schema(
         pa.field("mpp_source", TEXT),
         pa.field("width_px", INT),
         pa.field("height_px", INT),
+        pa.field("bounds", pa.list_(INT)),
         pa.field("levels", INT),
         pa.field("read_level", INT),
         pa.field("downsample", REAL),

@@ -58,7 +58,7 @@ def settings(path: Path) -> object:
 def mask(path: Path) -> object:
     from hipt.io.annotations import read_outside_mask
 
-    return read_outside_mask(path, SIZE, 8.0)
+    return read_outside_mask(path, SIZE, 8.0).mask
 
 
 def label_names(path: Path) -> object:

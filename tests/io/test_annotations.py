@@ -35,7 +35,7 @@ def feature(area: shapely.Geometry, name: str | None = None) -> dict[str, Any]:
 def read(folder: Path, data: Any) -> np.ndarray:
     path = folder / "a.geojson"
     path.write_text(data if isinstance(data, str) else json.dumps(data))
-    return read_outside_mask(path, SIZE, SCALE)
+    return read_outside_mask(path, SIZE, SCALE).mask
 
 
 def pixels(area: shapely.Geometry) -> np.ndarray:
@@ -62,7 +62,7 @@ def test_outlines_are_read_back_with_their_area_and_as_the_same_mask(tmp_path_fa
     areas = [shape(one["geometry"]) for one in features]
     assert all(area.is_valid and area.geom_type == "Polygon" for area in areas)
     assert sum(area.area for area in areas) == pytest.approx(mask.sum() * scale**2)
-    np.testing.assert_array_equal(read_outside_mask(path, SIZE, scale), mask)
+    np.testing.assert_array_equal(read_outside_mask(path, SIZE, scale).mask, mask)
 
 
 def test_outlines_are_written_as_qupath_reads_them(tmp_path: Path):
@@ -143,7 +143,7 @@ def test_a_picture_is_the_mask_at_any_size(tmp_path: Path, factor: float):
     height, width = (round(side * factor) for side in SIZE)
     image = Image.fromarray(expected.astype(np.uint8) * 255).resize((width, height), 0)
     image.save(tmp_path / "m.png")
-    mask = read_outside_mask(tmp_path / "m.png", SIZE, SCALE)
+    mask = read_outside_mask(tmp_path / "m.png", SIZE, SCALE).mask
     assert mask.shape == SIZE
     np.testing.assert_array_equal(mask, expected)
 

@@ -129,7 +129,7 @@ def test_100_regions_of_tiles_take_a_moment(tmp_path: Path):
     assert (tmp_path / "t.geojson").stat().st_size < 15e6
 
 
-def test_outlines_move_by_the_origin_and_stay_as_they_were_without(tmp_path: Path):
+def test_outlines_move_by_the_bounds_and_stay_as_they_were_without(tmp_path: Path):
     ring = shapely.box(1, 2, 30, 40) - shapely.box(5, 6, 10, 20)
     both = shapely.MultiPolygon([ring, shapely.box(50, 3, 60.5, 7.25)])
     level0 = [shapely.transform(part, lambda xy: xy * 15.97) for part in both.geoms]

@@ -114,7 +114,7 @@ def test_what_cannot_be_asked_is_one_sentence(chain: Chain):
     with pytest.raises(HiptError, match="are of 0 classes and 0 cases"):
         probed(chain, labels=str(maps))
     blank(maps / "a.png", (96, 40))
-    with pytest.raises(HiptError, match=r"a\.png: is 40 x 96 px, another shape than its slide's"):
+    with pytest.raises(HiptError, match=r"a\.png: is 40 x 96 px .*0\.417.*, the slide is"):
         probed(chain, labels=str(maps))
     blank(maps / "a.png", (96, 96, 3))
     with pytest.raises(HiptError, match=r"a\.png: is no label map \(mode RGB\); save one whole"):
