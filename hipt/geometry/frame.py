@@ -93,4 +93,4 @@ class Frame:
         """Whether a picture has a part's shape, but for sides that were rounded to whole pixels."""
         width, height = self._part(extent)[2:]
         off = abs((width_px / height_px) / (width / height) - 1)
-        return off <= MOST_MISFIT + 1 / min(width_px, height_px)
+        return off <= MOST_MISFIT + 1 / max(1, min(width_px, height_px) - 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +39,7 @@ def test_pictures_show_the_slide_or_the_scan():
 @given(st.integers(40, 100_000), st.integers(40, 100_000), st.floats(1, 64))
 def test_a_picture_of_the_slide_fits_however_its_sides_are_rounded(width, height, factor):
     frame = Frame(width, height, (0, 0, width, height))
-    for rounded in (round, int, lambda side: int(side) + 1):
+    for rounded in (round, int, math.ceil):
         small = [max(1, rounded(side / factor)) for side in (width, height)]
         assert not frame.misfit(*small)
 
