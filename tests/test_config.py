@@ -198,7 +198,8 @@ TOLD = {
     "slides.mask_origin": {"segment"},
     "slides.pictures_show": {"segment", "probe", "agreement"},
     "slides.reader": set(),  # pixels are the same: jobs hear of it outside their settings
-    "slides.on_slide_error": {"segment", "tile", "embed_patches", "embed_regions", "attend"},
+    "slides.on_slide_error": {"segment", "tile", "embed_patches", "embed_regions", "attend"}
+    | {"export"},
     "results": set(),
     "mpp": {"tile", "export"},
     "segment": {"segment"},
