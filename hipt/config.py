@@ -211,7 +211,10 @@ class EmbedConfig(Section):
     """Both embedding stages."""
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """`auto`: bf16 where the hardware is faster with it, else fp32."""
+    """`auto`: bf16 where the hardware is faster with it, else fp32; what is finished in either is
+    kept. `fp32` or `bf16`: what was made in another is made again."""
+    mixed_precision: Literal["note", "refuse"] = "note"
+    """Slides in fp32 beside slides in bf16: counted in the report, or refused before any task."""
     patches: PatchEncoderConfig = PatchEncoderConfig()
     regions: RegionEncoderConfig = RegionEncoderConfig()
 

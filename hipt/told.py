@@ -82,6 +82,7 @@ class SlidesSettings(Section):
     sheet: str
     root: str | None
     case_from: Literal["column", "tcga"]
+    mixed_precision: Literal["note", "refuse"] = "note"
 
 
 class ProbeSettings(Section):

@@ -154,7 +154,11 @@ def _causes(step: str, old: Made, new: Made, feeding: Sequence[str]) -> Iterator
     """What differs in how two files were made, inputs from other steps aside."""
     if old.step_version != new.step_version:
         yield f"another version of the step: {old.step_version} -> {new.step_version}"
-    yield from _changed("setting ", _flat(old.settings), _flat(new.settings))
+    resolved = old.software.keys() | new.software.keys()  # said below, once
+    settings = (
+        {k: v for k, v in _flat(made.settings).items() if k not in resolved} for made in (old, new)
+    )
+    yield from _changed("setting ", *settings)
     for key in sorted(old.inputs.keys() | new.inputs.keys()):
         one, two = old.inputs.get(key, "nothing"), new.inputs.get(key, "nothing")
         if one != two and not _from_step(step, key, feeding):

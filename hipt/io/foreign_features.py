@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from hipt.embedding.finite import MOST_FLOAT16, Broken
 from hipt.errors import SlideError
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.slides import identity
@@ -83,8 +84,11 @@ def read_features(files: FeatureFiles, slide_id: str) -> npt.NDArray[np.float16]
         raise _unusable(path, f"has features of shape {features.shape} for {count} coords")
     with np.errstate(over="ignore"):
         vectors = features.astype(np.float16)
-    if not np.isfinite(vectors).all():
-        raise _unusable(path, "has features that are no numbers, or above 65504 (float16)")
+    broken = Broken()
+    broken.add(vectors, 0)
+    if broken.first is not None:
+        counts = broken.counted(f"{MOST_FLOAT16} (float16)")
+        raise _unusable(path, f"{counts}; the first is row {broken.first[1] + 1} of features")
     return vectors
 
 

@@ -3,8 +3,8 @@
 VERSION = {
     "segment": 2,
     "tile": 2,
-    "embed_patches": 3,
-    "embed_regions": 2,
+    "embed_patches": 4,
+    "embed_regions": 3,
     "pretrain": 3,
     "slides": 3,
     "probe": 2,

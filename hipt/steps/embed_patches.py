@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,8 @@ import pyarrow as pa
 import torch
 
 from hipt.config import Reader
+from hipt.embedding.finite import MOST_FLOAT16, Broken
+from hipt.embedding.precisions import accepted
 from hipt.errors import SlideError
 from hipt.io.checkpoints import load_patch_encoder
 from hipt.io.devices import compute_device
@@ -22,7 +24,7 @@ from hipt.io.embedder import PatchEmbedder
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.headers import read_plan
 from hipt.io.imported_patches import write_imported
-from hipt.io.indices import BatchRun, Row, kept_facts, read_index
+from hipt.io.indices import BatchRun, Row, kept_provenance, read_index
 from hipt.io.progress import Progress
 from hipt.io.provenances import read_provenance
 from hipt.io.regions import FailedJob, RegionPixels, RegionReader, SlideJob
@@ -40,6 +42,9 @@ log = logging.getLogger(__name__)
 
 STEP = "embed_patches"
 
+IMPORTED = ""
+"""In place of a precision where no vector is computed."""
+
 
 @dataclass(frozen=True)
 class _Work:
@@ -51,7 +56,8 @@ class _Work:
     shard: Path
     mask: Path
     """The shard of segment, which knows the slide's file as it was then."""
-    provenance: Provenance
+    makings: Mapping[str, Provenance]
+    """How the shard may be made, by precision; by nothing where vectors are imported."""
     pending: bool
     """Whether it has to be made."""
 
@@ -93,12 +99,14 @@ def run(
                     raise SlideError("no_tissue", "its manifest holds no region")
                 if work.pending and imported:
                     count = cfg.tile.grid**2
-                    write_imported(imported, work.manifest, work.shard, work.provenance, count)
+                    made = work.makings[IMPORTED]
+                    write_imported(imported, work.manifest, work.shard, made, count)
                 elif work.pending:
                     _, regions = next(stream)
                     _write(work, embedder, _watched(regions, work, progress, ahead))
-                facts |= {"fingerprint": work.provenance.fingerprint}
-                facts |= {"reader": read_provenance(work.shard).software.get("reader")}
+                made = read_provenance(work.shard)
+                facts |= {"fingerprint": made.fingerprint, "reader": made.software.get("reader")}
+                facts |= {"precision": made.settings.get("precision")}
                 facts |= _counted(PatchEmbeddings(work.shard), cfg)
         if pending:
             log.info("%s", progress.summary(ahead.waited_s))
@@ -110,9 +118,11 @@ def _write(work: _Work, embedder: PatchEmbedder, regions: Iterator[RegionPixels]
     schema = patch_embeddings_schema(embedder.encoder.dim)
     first = list(itertools.islice(regions, 1))
     reader = {"reader": first[0].reader} if first else {}  # the first tells who reads the slide
-    made = replace(work.provenance, software=embedder.software | reader)
+    made = replace(work.makings[embedder.precision], software=embedder.software | reader)
+    broken = Broken()
     with patch_embeddings_writer(work.shard, schema, made) as writer:
         for region, found in embedder.embedded(itertools.chain(first, regions)):
+            broken.add(found, region.region)
             count = len(region.readable)
             rows = manifest.slice(region.region * count, count).to_batches()[0]
             known = {name: rows[name] for name in schema.names if name in rows.schema.names}
@@ -120,6 +130,7 @@ def _write(work: _Work, embedder: PatchEmbedder, regions: Iterator[RegionPixels]
             writer.write_batch(
                 pa.record_batch([columns[name] for name in schema.names], schema=schema)
             )
+        broken.refuse(f"{MOST_FLOAT16} (float16)", "region", "patch")
         _refuse_another_slide(work)  # before the file gets its name
 
 
@@ -133,7 +144,8 @@ def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[
         if slide_id not in paths:
             continue
         inputs = {"manifest": row["fingerprint"] or "", "weights": weights}
-        mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
+        makings = {name: _making(made, inputs) for name, made in settings.items()}
+        marks = [made.fingerprint for made in makings.values()]
         shard = results.shard(STEP, slide_id)
         yield _Work(
             row=row,
@@ -141,17 +153,27 @@ def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[
             manifest=results.shard("tile", slide_id),
             shard=shard,
             mask=results.shard("segment", slide_id),
-            provenance=Provenance(STEP, VERSION[STEP], mark, settings, inputs),
-            pending=bool(row["regions"]) and kept_facts(shard, mark) is None,
+            makings=makings,
+            pending=bool(row["regions"]) and kept_provenance(shard, marks) is None,
         )
 
 
-def _settings(cfg: EmbedPatchesSettings) -> Row:
-    """What decides the vectors beside weights and manifest; nothing, where they are imported."""
+def _settings(cfg: EmbedPatchesSettings) -> dict[str, Row]:
+    """What decides the vectors beside weights and manifest, by the precision of the computation.
+
+    Nothing does, where they are imported.
+    """
     if cfg.patches.features is not None:
-        return {}
+        return {IMPORTED: {}}
     left_out = {"weights", "random", "max_unreadable", "features"}
-    return cfg.patches.model_dump(exclude=left_out) | {"precision": cfg.precision}
+    common = cfg.patches.model_dump(exclude=left_out)
+    return {precision: common | {"precision": precision} for precision in accepted(cfg.precision)}
+
+
+def _making(settings: Row, inputs: Mapping[str, str]) -> Provenance:
+    """What a shard made so carries."""
+    mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
+    return Provenance(STEP, VERSION[STEP], mark, settings, inputs)
 
 
 def _jobs(works: Iterable[_Work], cfg: EmbedPatchesSettings) -> Iterator[SlideJob | FailedJob]:

@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hipt.embedding.finite import Broken
+from hipt.embedding.precisions import accepted
 from hipt.errors import SlideError
 from hipt.io.checkpoints import load_region_encoder
 from hipt.io.devices import choose_precision
 from hipt.io.digests import weights_identity
-from hipt.io.indices import BatchRun, Row, kept_facts, read_index
+from hipt.io.indices import BatchRun, Row, kept_provenance, read_index
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import Provenance, fingerprint
@@ -62,8 +64,8 @@ class _Embedder:
 
     def __init__(self, cfg: EmbedRegionsSettings, results: Results, threads: int) -> None:
         self._cfg, self._results, self._threads = cfg, results, threads
-        self._settings = cfg.regions.model_dump(exclude={"weights", "random"})
-        self._settings |= {"precision": cfg.precision, "grid": cfg.tile.grid}
+        self._common = cfg.regions.model_dump(exclude={"weights", "random"})
+        self._common |= {"grid": cfg.tile.grid}
         self._weights = weights_identity("embed.regions", cfg.regions, results.digests)
         self._precision = choose_precision(cfg.precision, DEVICE)
         self._in_dim = 0
@@ -85,22 +87,29 @@ class _Embedder:
         """Digests of what a slide's vectors are made from."""
         return {"patches": row["fingerprint"], "weights": self._weights}
 
-    def _mark(self, row: Row) -> str:
-        """The fingerprint that a slide's shard must have."""
-        facts = {"settings": self._settings, "inputs": self._inputs(row)}
+    def _settings(self, precision: str) -> Row:
+        """What decides the vectors beside weights and patch vectors."""
+        return self._common | {"precision": precision}
+
+    def _mark(self, row: Row, precision: str) -> str:
+        """The fingerprint of a slide's shard that was made in a precision."""
+        facts = {"settings": self._settings(precision), "inputs": self._inputs(row)}
         return fingerprint(step=STEP, version=VERSION[STEP], **facts)
 
     def kept(self, row: Row) -> Row | None:
-        """A slide's facts, if its shard is the right one."""
-        return kept_facts(self._results.shard(STEP, row["slide_id"]), self._mark(row))
+        """A slide's facts, if its shard is a right one."""
+        marks = [self._mark(row, precision) for precision in accepted(self._cfg.precision)]
+        provenance = kept_provenance(self._results.shard(STEP, row["slide_id"]), marks)
+        return None if provenance is None else dict(provenance.facts)
 
     def made(self, row: Row) -> Row:
         """A slide's facts, its shard being made."""
-        inputs, mark = self._inputs(row), self._mark(row)
+        inputs, mark = self._inputs(row), self._mark(row, self._precision)
+        settings = self._settings(self._precision)
         made: Row = {"fingerprint": mark, "regions": row["regions"]}
-        made |= {"dim": self._cfg.regions.vit_shape.dim}
+        made |= {"dim": self._cfg.regions.vit_shape.dim, "region_precision": self._precision}
         software = {"torch": torch.__version__, "device": "cpu", "precision": self._precision}
-        provenance = Provenance(STEP, VERSION[STEP], mark, self._settings, inputs, made, software)
+        provenance = Provenance(STEP, VERSION[STEP], mark, settings, inputs, made, software)
         grids = PatchEmbeddings(self._results.shard("embed_patches", row["slide_id"]))
         if grids.dim != self._in_dim:
             raise SlideError(
@@ -121,13 +130,17 @@ class _Embedder:
             self._embed(grids, range(start, min(start + AT_ONCE, len(grids))))
             for start in range(0, len(grids), AT_ONCE)
         ]
+        embedding, broken = np.concatenate(parts), Broken()
+        for region, vector in enumerate(embedding):
+            broken.add(vector[None], region)
+        broken.refuse("float32", "region")
         columns = {
             "slide_id": [slide_id] * len(grids),
             "region": [head["region"][0].as_py() for head in heads],
             "x": [head["x"][0].as_py() for head in heads],
             "y": [head["y"][0].as_py() for head in heads],
             "tissue": np.array([np.mean(grids.region(i)["tissue"]) for i in range(len(grids))]),
-            "embedding": vectors(np.concatenate(parts)),
+            "embedding": vectors(embedding),
         }
         schema = region_embeddings_schema(self._cfg.regions.vit_shape.dim)
         write_table(shard, columns, schema, provenance)

@@ -18,6 +18,8 @@ import yaml
 from hipt import __version__
 from hipt.config import Config
 from hipt.core.cohort import distributions, histograms, totals
+from hipt.embedding.precisions import COLUMNS as PRECISIONS
+from hipt.embedding.precisions import counted, in_words
 from hipt.errors import STATUSES, TROUBLE, HiptError, Status
 from hipt.io.attention_page import attention
 from hipt.io.benchmarks import per_rule, read_jobs
@@ -76,6 +78,11 @@ ADVICE: Mapping[Status, str] = {
 }
 """What to do about a slide that ended so; in the order in which they are listed."""
 
+ONE_PRECISION = (
+    "To have all slides in one, name it in embed.precision; embed.mixed_precision: refuse makes a "
+    "mixture an error."
+)
+
 SHOWN = ("slide_id", "status", "regions", "tissue_mm2")
 """What is said of a slide below its picture."""
 
@@ -106,6 +113,8 @@ COLUMNS = (
     ("read_level", "Read level", "count", False),
     ("downsample", "Downsample", "number", False),
     ("read_mpp", "Read µm/px", "number", False),
+    ("precision", "Precision", "text", False),
+    ("region_precision", "Precision of regions", "text", False),
     *((f"seconds_{step}", f"{step}, s", "number", False) for step in CHAIN),
     ("batch", "Batch", "text", False),
     ("path", "File", "text", False),
@@ -174,9 +183,22 @@ def _concerns(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
         said = table.filter(status=status).select("slide_id", text="reason")
         if len(said):
             yield _concern(status, advice, said)
+    yield from _mixed_precisions(table)
     said = table.filter(pl.col("note") != "").select("slide_id", text="note")
     if len(said):
         yield _concern("remarks", "These slides went on; see whether it is as you want it.", said)
+
+
+def _mixed_precisions(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    """Slides whose vectors were made in another precision than most."""
+    fine = table.filter(status="ok")
+    for column, what in PRECISIONS.items():
+        counts = counted(fine[column])
+        if len(counts) > 1:
+            others = fine.filter(pl.col(column) != next(iter(counts)))
+            advice = f"{in_words(counts)}: they differ by bf16's rounding. {ONE_PRECISION}"
+            said = others.select("slide_id", text=column)
+            yield _concern(f"{what} in another precision", advice, said)
 
 
 def _unmapped(table: pl.DataFrame, config: Config, results: Results) -> Iterator[dict[str, Any]]:

@@ -6,10 +6,12 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pyarrow as pa
 
+from hipt.embedding.precisions import COLUMNS, counted, in_words, refusal
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger
 from hipt.io.results import CHAIN, Results
@@ -35,6 +37,7 @@ def run(out: Path, cfg: SlidesSettings) -> None:
     for step in CHAIN:
         slides = _joined(slides, step, results)
     table = _finished(slides, _deleted(slides, results))
+    _compare_precisions(table, cfg.mixed_precision)
     write_table(out, table.select(SLIDES.names).to_arrow(), SLIDES)
     log.info("%d slides, %d in order", len(table), (table["status"] == "ok").sum())
 
@@ -80,6 +83,23 @@ def _index(step: str, batches: Iterable[str], results: Results) -> pl.DataFrame:
     index = pl.from_arrow(pa.concat_tables(tables))
     assert isinstance(index, pl.DataFrame)
     return index
+
+
+def _compare_precisions(table: pl.DataFrame, mixed: Literal["note", "refuse"]) -> None:
+    """Say it where some slides' vectors were made in another precision than others'.
+
+    Raises:
+        HiptError: where that is refused.
+    """
+    for column, what in COLUMNS.items():
+        precisions = table.filter(status="ok")[column]
+        counts = counted(precisions)
+        if len(counts) < 2:
+            continue
+        example = table.filter(pl.col("status") == "ok", pl.col(column) == list(counts)[-1])
+        if mixed == "refuse":
+            raise HiptError(refusal(what, counts, example["slide_id"][0]))
+        log.warning("%s: %s (embed.mixed_precision is 'note')", what, in_words(counts))
 
 
 def _deleted(slides: pl.DataFrame, results: Results) -> pl.DataFrame:

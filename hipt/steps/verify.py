@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from hipt.core.differences import Difference, differences
+from hipt.embedding.precisions import in_words, precisions_on_disk
 from hipt.errors import HiptError
 from hipt.io.content import EQUAL, compared
 from hipt.io.integrity import damaged_files, trouble
@@ -54,7 +55,9 @@ def audit(results: Path, threads: int) -> str:
         lines = [f"{name}: {text}" for name, text in found.items()]
         _say("\n".join(lines))
         raise HiptError(f"{results}: {len(found)} files are damaged or missing")
-    return f"{results}: every file can be read, and is what its index and schema say"
+    whole = f"{results}: every file can be read, and is what its index and schema say"
+    counts = precisions_on_disk(results)
+    return "\n".join([whole, *(f"{what}: {in_words(some)}" for what, some in counts.items())])
 
 
 def compare(results: Path, against: Path, out: Path | None, threads: int) -> str:

@@ -63,8 +63,10 @@ INDICES = {
         tissue_patches=INT,
         tissue_in_regions=REAL,
     ),
-    "embed_patches": _index(regions=INT, patches=INT, unreadable_patches=INT, dim=INT, reader=TEXT),
-    "embed_regions": _index(regions=INT, dim=INT),
+    "embed_patches": _index(
+        regions=INT, patches=INT, unreadable_patches=INT, dim=INT, reader=TEXT, precision=TEXT
+    ),
+    "embed_regions": _index(regions=INT, dim=INT, region_precision=TEXT),
     "attend": _index(
         regions=INT, patches=INT, heads=INT, maps=pa.list_(TEXT), closer=pa.list_(INT)
     ),
@@ -95,6 +97,8 @@ SLIDES = pa.schema(
         pa.field("tissue_patches", INT),
         pa.field("unreadable_patches", INT),
         pa.field("reader", TEXT),
+        pa.field("precision", TEXT),
+        pa.field("region_precision", TEXT),
     ]
 )
 """results/slides.parquet: one row per slide of the sheet."""

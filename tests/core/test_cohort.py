@@ -14,6 +14,7 @@ def table(**columns: list) -> pl.DataFrame:
     size = max(len(values) for values in columns.values())
     known = {
         **{name: ["x"] * size for name in ("case_id", "site", "vendor", "mpp_source")},
+        **dict.fromkeys(("precision", "region_precision"), [None] * size),
         **dict.fromkeys(("mpp", *SUMMED), [1.0] * size),
         "status": ["ok"] * size,
     }

@@ -97,8 +97,16 @@ BROKEN = {
     "other count": (SIDE, {"features": features((2, 5)), "coords": COORDS}, "shape (2, 5) for 3"),
     "three columns": (SIDE, {"features": features(), "coords": np.zeros((3, 3))}, "shape (3, 3)"),
     "half pixels": (SIDE, {"features": features(), "coords": COORDS + 0.5}, "whole level-0 pixels"),
-    "too large": (SIDE, {"features": features() * 1e6, "coords": COORDS}, "above 65504"),
-    "no numbers": (SIDE, {"features": features() * np.nan, "coords": COORDS}, "no numbers"),
+    "too large": (
+        SIDE,
+        {"features": features() * 1e6, "coords": COORDS},
+        "3 of its 3 vectors cannot be used: 3 with numbers beyond 65504 (float16); the first is row 1 of",
+    ),
+    "no numbers": (
+        SIDE,
+        {"features": features() * np.nan, "coords": COORDS},
+        "3 with nan; the first is row 1 of",
+    ),
 }
 
 
