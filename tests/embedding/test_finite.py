@@ -62,8 +62,8 @@ def test_a_slide_with_such_a_vector_fails_alone(
     assert [row["status"] for row in rows.values()] == ["ok", "failed"]
     regions = rows["a"]["regions"]
     assert rows["b"]["reason"].startswith(
-        f"{2 * regions} of its {16 * regions} vectors cannot be used: {2 * regions} with {kind}; the "
-        "first is patch 3 of region 0. See to the weights, and try embed.precision: fp32"
+        f"{2 * regions} of its {16 * regions} vectors cannot be used: {2 * regions} with {kind}; "
+        "the first is patch 3 of region 0. See to the weights, and try embed.precision: fp32"
     )
     assert not cohort.results.shard("embed_patches", "b").exists()
 
@@ -104,8 +104,8 @@ def test_both_kinds_are_counted_once_each():
         broken.refuse("65504 (float16)", "region", "patch")
     assert error.value.status == "failed"
     assert str(error.value).startswith(
-        "2 of its 8 vectors cannot be used: 1 with nan and 1 with numbers beyond 65504 (float16); the "
-        "first is patch 1 of region 5"
+        "2 of its 8 vectors cannot be used: 1 with nan and 1 with numbers beyond 65504 (float16); "
+        "the first is patch 1 of region 5"
     )
 
 

@@ -100,7 +100,7 @@ BROKEN = {
     "too large": (
         SIDE,
         {"features": features() * 1e6, "coords": COORDS},
-        "3 of its 3 vectors cannot be used: 3 with numbers beyond 65504 (float16); the first is row 1 of",
+        "3 vectors cannot be used: 3 with numbers beyond 65504 (float16); the first is row 1 of",
     ),
     "no numbers": (
         SIDE,
