@@ -35,11 +35,19 @@ class Classified(NamedTuple):
     y: Ints
     """(N,) true class, 0 to K - 1."""
     p: Floats
-    """[N, K] probabilities."""
+    """[N, K] probabilities; the likeliest class is the answer."""
+    calibrated: Floats | None = None
+    """[N, K] the same at the classes' own prevalence; None where `p` is that already."""
+
+    @property
+    def at_prevalence(self) -> Floats:
+        """[N, K] probabilities that should come true as often as they say."""
+        return self.p if self.calibrated is None else self.calibrated
 
     def take(self, rows: npt.NDArray[Any]) -> Classified:
         """Some of them, by index or mask."""
-        return Classified(self.y[rows], self.p[rows])
+        calibrated = None if self.calibrated is None else self.calibrated[rows]
+        return Classified(self.y[rows], self.p[rows], calibrated)
 
 
 class Followed(NamedTuple):
@@ -70,8 +78,10 @@ def metrics_of(found: Found) -> tuple[str, ...]:
 def scores(found: Found) -> dict[str, float]:
     """All scores of predictions, by the names in `METRICS`.
 
-    A score that cannot be told is NaN: an AUC where a class is missing, a concordance without a
-    pair to compare. `kappa` is quadratic, of two classes the usual one. `uno_c` counts the events
+    `brier` is of the calibrated probabilities, where there are some; all other scores are of `p`.
+    A score that cannot be told is NaN: an AUC where a class is missing, balanced accuracy and kappa
+    where there is one class alone, a concordance without a pair to compare (`stats.sufficiency`
+    says why). `kappa` is quadratic, of two classes the usual one. `uno_c` counts the events
     before the last time of `everyone`: until then some are followed, so that it never raises.
     `dynamic_auc` is the mean of the time-dependent AUC at the times of `horizons`.
 
@@ -90,10 +100,13 @@ def scores(found: Found) -> dict[str, float]:
         uno = uno_c(*found.everyone, found.time, found.event, found.risk, tau)
         values = [concordance, uno, _dynamic_auc(found)]
     else:
-        y, p = found
+        y, p = found.y, found.p
         best = p.argmax(1)
+        several = len(np.unique(y)) > 1
+        recall = balanced_accuracy(y, best) if several else np.nan
         kappa = quadratic_kappa(y, best, p.shape[1])
-        values = [auc(y, p), balanced_accuracy(y, best), kappa, brier(y, p), accuracy(y, best)]
+        squares = brier(y, found.at_prevalence)
+        values = [auc(y, p), recall, kappa, squares, accuracy(y, best)]
     return dict(zip(metrics_of(found), values, strict=True))
 
 

@@ -41,14 +41,6 @@ class Difference(NamedTuple):
     """Those in which both scores were numbers."""
 
 
-class FoldTest(NamedTuple):
-    """Do two models differ over folds?"""
-
-    t: float
-    p: float
-    """Two-sided."""
-
-
 def bootstrap_interval(
     statistic: Statistic, groups: Ints, n_resamples: int, seed: int, level: float = 0.95
 ) -> Interval:
@@ -157,30 +149,6 @@ def wilson(hits: Floats, items: Ints, level: float = 0.95) -> tuple[Floats, Floa
     spread = np.sqrt(share * (1 - share) / items + (z / (2 * items)) ** 2)
     margin = z * spread / (1 + z**2 / items)
     return np.clip(middle - margin, 0, share), np.clip(middle + margin, share, 1)
-
-
-def corrected_fold_test(differences: Floats, test_share: float) -> FoldTest:
-    """Student's t test over folds, corrected for the training cases that they share.
-
-    Args:
-        differences: (k,) score of one model less that of the other in each fold; NaN is left out.
-        test_share: share of the cases that a fold tests, between 0 and 1: 0.1 for 10 folds.
-
-    Returns:
-        t 0 and p 1 where all differences are 0; NaN with fewer than two folds.
-
-    Source: Nadeau and Bengio, Mach Learn 2003.
-    """
-    if not 0 < test_share < 1:
-        raise ValueError(f"test_share must be between 0 and 1, got {test_share}")
-    known = np.asarray(differences, np.float64)
-    known = known[~np.isnan(known)]
-    if len(known) < 2:
-        return FoldTest(np.nan, np.nan)
-    mean, variance = float(known.mean()), float(known.var(ddof=1))
-    error = np.sqrt(variance * (1 / len(known) + test_share / (1 - test_share)))
-    t = mean / error if error > 0 else (np.copysign(np.inf, mean) if mean else 0.0)
-    return FoldTest(float(t), float(2 * special.stdtr(len(known) - 1, -abs(t))))
 
 
 def _percentiles(scores: Floats, level: float) -> Interval:

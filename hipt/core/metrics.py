@@ -81,7 +81,7 @@ def accuracy(y: Ints, predicted: Ints) -> float:
 
 
 def quadratic_kappa(y: Ints, predicted: Ints, classes: int) -> float:
-    """Agreement of ordered classes beyond chance: 1 all, 0 chance; NaN if all are of one class.
+    """Agreement of ordered classes beyond chance: 1 all, 0 chance; NaN if y has one class alone.
 
     A disagreement counts with the square of the distance of its classes.
 
@@ -95,8 +95,10 @@ def quadratic_kappa(y: Ints, predicted: Ints, classes: int) -> float:
     kinds = np.arange(classes)
     distance = (kinds[:, None] - kinds) ** 2  # [K, K]
     truth, found = (np.bincount(values, minlength=classes) for values in (y, predicted))
+    if np.count_nonzero(truth) < 2:  # then 0 whatever is predicted, which says nothing
+        return np.nan
     by_chance = truth @ distance @ found / len(y)
-    return float(1 - np.sum((y - predicted) ** 2) / by_chance) if by_chance else np.nan
+    return float(1 - np.sum((y - predicted) ** 2) / by_chance)
 
 
 def brier(y: Ints, p: Scores) -> float:

@@ -115,7 +115,7 @@ def _scorer(found: Found) -> Callable[[Floats], dict[str, Floats]]:
 
 def _classified(found: Classified, weight: Floats) -> dict[str, Floats]:
     """Scores of classes under [r, N] weights."""
-    y, p = found
+    y, p = found.y, found.p
     kinds = np.eye(p.shape[1])
     best = p.argmax(1)
     hit = np.asarray(y == best, np.float64)
@@ -125,11 +125,12 @@ def _classified(found: Classified, weight: Floats) -> dict[str, Floats]:
     index = np.arange(len(kinds))
     apart = (index[:, None] - index) ** 2.0
     by_chance = ((truth @ apart) * answers).sum(1) / total
-    squares = (p - kinds[y]) ** 2
+    several = (truth > 0).sum(1) > 1  # of one class alone neither kappa nor recalls say anything
+    squares = (found.at_prevalence - kinds[y]) ** 2
     return {
         "auc": _auc(y, p, weight),
-        "balanced_accuracy": np.nansum(recall, 1) / (truth > 0).sum(1),
-        "kappa": 1 - _share(weight @ apart[y, best], by_chance),
+        "balanced_accuracy": np.where(several, np.nansum(recall, 1) / (truth > 0).sum(1), np.nan),
+        "kappa": np.where(several, 1 - _share(weight @ apart[y, best], by_chance), np.nan),
         "brier": weight @ (squares.sum(1) if len(kinds) > 2 else squares[:, 1]) / total,
         "accuracy": weight @ hit / total,
     }
@@ -184,8 +185,10 @@ def _concordances(pairs: Sequence[Blocks], inverse: Floats, weight: Floats) -> F
 def _dynamic_auc(found: Followed, weight: Floats) -> Floats:
     """(r,) mean over the horizons of the AUC of events by then, by 1 / G(t), against the others."""
     time, everyone = found.time, found.everyone
-    areas = []
-    for horizon in horizons(found):
+    areas, times = [], horizons(found)
+    if len(times) and time.max() <= times[-1]:  # nobody is left to compare with
+        times = times[:0]
+    for horizon in times:
         early = found.event & (time <= horizon)
         counts = np.asarray(time > horizon, np.float64)
         counts[early] = 1 / censoring_survival(*everyone, time[early])

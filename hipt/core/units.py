@@ -45,8 +45,14 @@ def each_once(found: F, unit: npt.NDArray[Any]) -> tuple[Ints, Ints, F]:
         unit, return_index=True, return_inverse=True, return_counts=True
     )
     if isinstance(found, Classified):
-        sums = np.stack([np.bincount(place, weights=column) for column in found.p.T], 1)
-        return first, times, found.take(first)._replace(p=sums / times[:, None])
+
+        def mean(p: Floats) -> Floats:
+            sums = np.stack([np.bincount(place, weights=column) for column in p.T], 1)
+            return np.asarray(sums / times[:, None])
+
+        calibrated = None if found.calibrated is None else mean(found.calibrated)
+        once = Classified(found.y[first], mean(found.p), calibrated)
+        return first, times, once
     risk = np.bincount(place, weights=found.risk) / times
     return first, times, found.take(first)._replace(risk=risk)
 

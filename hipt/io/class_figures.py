@@ -134,10 +134,10 @@ def _roc(name: str, title: str, sides: Sequence[Side], note: str) -> Iterator[di
 def _calibrations(task: str, models: Sequence[Shown], classes: Sequence[str]) -> dict[str, Any]:
     """Predicted probability against the share that came true, of few models."""
     bins = int(np.clip(min(len(one.found.y) for one in models) // PER_BIN, 2, BINS))
-    curves = [calibration(one.found.y, one.found.p, bins) for one in models]
+    curves = [calibration(one.found.y, one.found.at_prevalence, bins) for one in models]
     errors = [
         f"{one.made.model}: expected calibration error "
-        f"{expected_calibration_error(one.found.y, one.found.p, bins):.3f}"
+        f"{expected_calibration_error(one.found.y, one.found.at_prevalence, bins):.3f}"
         for one in models
     ]
     said = [f"{text}; {_ends(curve)}" for text, curve in zip(errors, curves, strict=True)]
@@ -159,8 +159,19 @@ def _calibrations(task: str, models: Sequence[Shown], classes: Sequence[str]) ->
         "legend": legend(errors),
         "note": f"Predictions in {bins} bins of about equal size; bars: 95 % intervals (Wilson), "
         "as if all were independent. On the thin diagonal what is predicted comes true; the "
-        "expected calibration error is the mean distance from it.",
+        f"expected calibration error is the mean distance from it. {_whose(models)}",
     }
+
+
+def _whose(models: Sequence[Shown]) -> str:
+    """Which probabilities they are."""
+    if all(one.found.calibrated is None for one in models):
+        return "Probabilities as the models give them."
+    return (
+        "Probabilities at the classes' prevalence: by the class shares of each fold's training "
+        "part, and by a slope from its validation part (columns calibrated_0, ... of the "
+        "predictions)."
+    )
 
 
 def _bars(curve: Calibration, style: int) -> Iterator[tuple[float, float, float, int]]:

@@ -14,6 +14,7 @@ from hipt.errors import HiptError
 from hipt.io.checkpoints import read_weights, write_weights
 
 _WEIGHT, _CURVE, _LOGITS, _ATTENTION = "weights.", "curve", "logits", "attention"
+_CALIBRATED = "calibrated"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class FoldFit:
     curve: Tensor
     """(E, 2) training and validation loss; per epoch, or per penalty (training: the penalty)."""
     weights: Mapping[str, Tensor]
+    calibrated: Tensor | None = None
+    """(n, K) probabilities of the test units at the classes' prevalence; None for survival."""
+    slope: float | None = None
+    """Of the calibration, see `stats.recalibration`."""
 
 
 def write_fold(path: Path, fit: FoldFit, fingerprint: str) -> None:
@@ -39,11 +44,14 @@ def write_fold(path: Path, fit: FoldFit, fingerprint: str) -> None:
     tensors |= {_CURVE: fit.curve, _LOGITS: fit.logits}
     if fit.attention:
         tensors[_ATTENTION] = torch.cat(fit.attention)
+    if fit.calibrated is not None:
+        tensors[_CALIBRATED] = fit.calibrated
     facts = {
         "fingerprint": fingerprint,
         "units": list(fit.units),
         "regions": [len(one) for one in fit.attention],
         "chosen": fit.chosen,
+        "slope": fit.slope,
     }
     write_weights(path, tensors, {"fold": json.dumps(facts)})
 
@@ -75,6 +83,8 @@ def read_fold(path: Path, fingerprint: str | None = None) -> FoldFit | None:
                 for name, value in found.state.items()
                 if name.startswith(_WEIGHT)
             },
+            calibrated=found.state.get(_CALIBRATED),
+            slope=facts.get("slope"),
         )
     except (KeyError, ValueError, TypeError, RuntimeError):
         raise HiptError(f"{path}: is no fold of a fit; delete it, and it is made again") from None

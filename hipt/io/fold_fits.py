@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from hipt.nn.encoders import build_region_encoder
 from hipt.nn.fitting import BagData, answers, fit, refuse_empty
 from hipt.nn.mil import CLUSTERS, MODELS, BagModel, build
 from hipt.nn.vit import initialise
+from hipt.stats.recalibration import class_shares, recalibration
 from hipt.task_config import LINEAR
 from hipt.told import FitSettings
 
@@ -105,8 +106,28 @@ class FoldFitter:
         test = self._data.units.of(fold, TEST)
         seed = self._cfg.fit.seed + fold
         if self._model == LINEAR:
-            return self._linear(train, validation, test)
-        return self._bags(train, validation, test, seed)
+            fitted, seen = self._linear(train, validation, test)
+        else:
+            fitted, seen = self._bags(train, validation, test, seed)
+        if self._cfg.kind == "survival":
+            return fitted
+        return self._calibrated(fitted, seen, train, validation)
+
+    def _calibrated(self, fitted: FoldFit, seen: Tensor, train: Ints, validation: Ints) -> FoldFit:
+        """The fit with probabilities at the classes' prevalence; the test part has no say in it.
+
+        Args:
+            fitted: with logits of the test part.
+            seen: (v, K) logits of the validation part.
+            train: (t,) units that were trained on.
+            validation: (v,) units.
+        """
+        y, classes = self._data.units.y, self._classes()
+        equal = np.full(classes, 1 / classes) if self._cfg.fit.balanced else None
+        natural = class_shares(y[np.concatenate([train, validation])], classes)
+        found = recalibration(seen.double().numpy(), y[validation], natural, equal)
+        p = found(fitted.logits.double().numpy())
+        return replace(fitted, calibrated=torch.from_numpy(p), slope=found.slope)
 
     def _training(self, fold: int) -> Ints:
         """The training part, or the share of it that is asked for."""
@@ -126,8 +147,8 @@ class FoldFitter:
         )
         return np.flatnonzero(chosen)
 
-    def _linear(self, train: Ints, validation: Ints, test: Ints) -> FoldFit:
-        """The baseline on mean vectors."""
+    def _linear(self, train: Ints, validation: Ints, test: Ints) -> tuple[FoldFit, Tensor]:
+        """The baseline on mean vectors, and its logits of the validation part."""
         refuse_empty(len(train), len(validation))
         units, cfg = self._data.units, self._cfg.fit
         means = np.stack([one.double().mean(0).numpy() for one in self._data.bags])
@@ -139,7 +160,7 @@ class FoldFitter:
                 means, units.y, self._classes(), parts, cfg.ridges, balanced=cfg.balanced
             )
         )
-        return FoldFit(
+        fitted = FoldFit(
             units=tuple(units.names[i] for i in test),
             logits=torch.from_numpy(found(means[test])),
             attention=(),
@@ -152,9 +173,10 @@ class FoldFitter:
                 "factor": torch.from_numpy(found.scale.factor),
             },
         )
+        return fitted, torch.from_numpy(found(means[validation]))
 
-    def _bags(self, train: Ints, validation: Ints, test: Ints, seed: int) -> FoldFit:
-        """A bag model."""
+    def _bags(self, train: Ints, validation: Ints, test: Ints, seed: int) -> tuple[FoldFit, Tensor]:
+        """A bag model, and its logits of the validation part."""
         data = self._bag_data(train, seed)
         make = self._maker(seed)
         parts = (train.tolist(), validation.tolist())
@@ -162,7 +184,10 @@ class FoldFitter:
         model = make().to(self._device)
         model.load_state_dict(fitted.state)
         told = answers(model, data, test.tolist(), self._device)
-        return FoldFit(
+        seen = torch.empty(0, told.logits.shape[1])
+        if len(validation):
+            seen = answers(model, data, validation.tolist(), self._device).logits.cpu()
+        fitted_fold = FoldFit(
             units=tuple(self._data.units.names[i] for i in test),
             logits=told.logits.cpu(),
             attention=tuple(one.cpu() for one in told.attention),
@@ -170,6 +195,7 @@ class FoldFitter:
             curve=torch.tensor([list(epoch) for epoch in fitted.curve], dtype=torch.float64),
             weights=fitted.state,
         )
+        return fitted_fold, seen
 
     def _bag_data(self, train: Ints, seed: int) -> BagData:
         """Bags with their targets; phenotypes and time bins are those of the training part."""

@@ -79,8 +79,12 @@ def read_predictions(path: Path, kind: Kind) -> Predictions:
 
 def _classified(table: pa.Table, outputs: int) -> Classified:
     """Classes and probabilities."""
-    p = np.stack([table[f"p_{k}"].to_numpy() for k in range(outputs)], 1)
-    return Classified(table["y"].to_numpy(), p)
+    p, calibrated = (
+        np.stack([table[f"{stem}_{k}"].to_numpy() for k in range(outputs)], 1)
+        for stem in ("p", "calibrated")
+    )
+    known = table["calibrated_0"].null_count == 0
+    return Classified(table["y"].to_numpy(), p, calibrated if known else None)
 
 
 def _followed(table: pa.Table, unit: Texts) -> Followed:
@@ -108,10 +112,15 @@ def _look_at(made: Predictions) -> None:
     twice = next((one for one, two in pairwise(keys) if one == two), None)
     if twice:
         raise HiptError(f"{made.path}: fold {twice[0]} predicts '{twice[1]}' twice; delete it")
-    values = made.found.p.sum(1) if isinstance(made.found, Classified) else made.found.risk
+    values = _sums(made.found) if isinstance(made.found, Classified) else made.found.risk
     if (wrong := np.flatnonzero(~np.isfinite(values))).size:
         fold, unit = keys[wrong[0]]
         raise HiptError(
             f"{made.path}: fold {fold} predicts {values[wrong[0]]} for '{unit}'; the fit went "
             f"astray: lower fit.lr"
         )
+
+
+def _sums(found: Classified) -> npt.NDArray[np.float64]:
+    """(N,) no number where a probability is none."""
+    return np.asarray((found.p + found.at_prevalence).sum(1) / 2)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hipt.core.evaluation import Events, Floats, Followed, pooled
-from hipt.core.kaplan_meier import KaplanMeier, kaplan_meier, log_rank, step_value
+from hipt.core.kaplan_meier import KaplanMeier, kaplan_meier, step_value
 from hipt.core.units import each_once
 from hipt.io.charts import NO_PARTS, SIDE, Plot, apart, legend, stairs
 from hipt.io.html import share
@@ -19,6 +19,13 @@ HEIGHT = 220
 
 TEXT_APART = 16
 """Between the names of two curves."""
+
+NO_P = (
+    "No log-rank p: the models that made the groups share training cases, and where nothing can be "
+    "predicted such a test finds p < 0.05 twice as often as it should; whether risk orders "
+    "survival, the c-index says"
+)
+"""Why there is none; `benchmarks/bench_null_groups.py` measures how often."""
 
 
 class Group(NamedTuple):
@@ -33,7 +40,10 @@ class Group(NamedTuple):
 def survival_figure(task: str, made: Predictions, by: str) -> Iterator[dict[str, Any]]:
     """Survival above and below the median risk, as `report_charts.html.j2` draws it.
 
-    Each unit counts once, with the mean of its ranks over the folds that test it.
+    Without a p value: the groups are no independent observations, since each fold's model was
+    trained on units that another fold tests; only a permutation that refits all models would tell
+    (Simon et al., Brief Bioinform 2011). Each unit counts once, with the mean of its ranks over the
+    folds that test it.
 
     Args:
         task: its name.
@@ -49,7 +59,6 @@ def survival_figure(task: str, made: Predictions, by: str) -> Iterator[dict[str,
     high = one.risk > np.median(one.risk)
     if not high.any():
         return
-    p = said_p(log_rank(one.time, one.event, high).p)
     groups = [_group("High", one, high), _group("Low", one, ~high)]
     plot = Plot(SIDE, HEIGHT, float(one.time.max()))
     months = plot.months()
@@ -59,7 +68,7 @@ def survival_figure(task: str, made: Predictions, by: str) -> Iterator[dict[str,
         **{"left": 56, "right": 44, "x_label": "Months", "y_label": "Share without event"},
         **_drawn(plot, groups),
         "title": f"Survival by the risk that {made.model} predicts",
-        "said": f"Log-rank p {p}. {_in_words(groups, months[len(months) // 2][1])}",
+        "said": f"{_in_words(groups, months[len(months) // 2][1])}. {NO_P}",
         "x_ticks": months,
         "y_ticks": plot.shares()["y_ticks"],
         "rows": [
@@ -67,16 +76,10 @@ def survival_figure(task: str, made: Predictions, by: str) -> Iterator[dict[str,
             for it in groups
         ],
         "legend": legend(f"{it.name} risk: {_counted(it, by)}" for it in groups),
-        "note": f"Log-rank p {p}. {by.capitalize()}s above and below the median risk, ranked "
-        "within the fold that tests them. Strokes: end of a follow-up; shaded: 95 % interval.",
+        "note": f"{by.capitalize()}s above and below the median risk, ranked "
+        "within the fold that tests them. Strokes: end of a follow-up; shaded: 95 % interval. "
+        f"{NO_P}.",
     }
-
-
-def said_p(p: float) -> str:
-    """A p value in words: `= 0.012`, `< 0.001`."""
-    if np.isnan(p):
-        return "not known"
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def _group(name: str, found: Followed, rows: Events) -> Group:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from hipt.core.evaluation import Floats, over_folds, pooled, scores
+from hipt.core.evaluation import Floats, metrics_of, over_folds, pooled, scores
+from hipt.core.intervals import Interval
 from hipt.core.resampled import bootstrap_scores, interval
 from hipt.io.predictions import Predictions
+from hipt.stats.sufficiency import missing_intervals, missing_resamples, missing_scores
 
 log = logging.getLogger(__name__)
 
@@ -26,50 +28,95 @@ class Evaluated:
     pooled: dict[str, float]
     resampled: dict[str, Floats]
     """(R,) each score in every resample of cases."""
+    notes: dict[str, str]
+    """Why a score is missing, or what it leaves out; why there is no interval around it."""
+    bare: frozenset[str]
+    """Scores that get no interval."""
+
+    def interval(self, metric: str) -> Interval | None:
+        """The interval around a score, where there are cases enough for one."""
+        return None if metric in self.bare else interval(self.resampled[metric])
 
 
 def evaluated(made: Predictions, resamples: int, seed: int) -> Evaluated:
     """Predictions scored over all folds, and in so many resamples of their cases."""
     found = pooled(made.found, made.fold)
     resampled = bootstrap_scores(found, made.groups, resamples, seed)
-    return Evaluated(made, scores(found), resampled)
+    used = {name: int((~np.isnan(drawn)).sum()) for name, drawn in resampled.items()}
+    bare = missing_resamples(used, resamples) | missing_intervals(found, made.groups)
+    values, notes = scores(found), missing_scores(found)
+    for name, text in bare.items():
+        if not np.isnan(values[name]):
+            notes[name] = f"{notes[name]}; {text}" if name in notes else text
+    missing = {name for name, value in values.items() if np.isnan(value)}
+    return Evaluated(made, values, resampled, notes, frozenset(missing | bare.keys()))
 
 
 def score_rows(model: Evaluated) -> Iterator[Row]:
     """The scores of every fold, of all together, and their mean and deviation over folds.
 
-    Rows as in `SCORES`, but for the task's name. A score that is no number is told of instead.
+    Rows as in `SCORES`, but for the task's name. A score that is no number has a row that says why.
     """
     made = model.made
     folds = np.unique(made.fold).tolist()
-    by_fold = [scores(made.found.take(made.fold == fold)) for fold in folds]
-    for fold, values in zip(folds, by_fold, strict=True):
-        yield from _rows(made, values, int((made.fold == fold).sum()), fold)
-    ranges = {name: interval(values) for name, values in model.resampled.items()}
-    units, main = len(np.unique(made.unit)), next(iter(model.pooled))
-    for row in _rows(made, model.pooled, units):
-        low, high, used = ranges[row["metric"]]
-        yield row | ({"low": low, "high": high} if used else {})
+    parts = [made.found.take(made.fold == fold) for fold in folds]
+    by_fold = [scores(part) for part in parts]
+    for fold, part, values in zip(folds, parts, by_fold, strict=True):
+        yield from _rows(made, values, int((made.fold == fold).sum()), missing_scores(part), fold)
+    units = len(np.unique(made.unit))
+    for row in _rows(made, model.pooled, units, model.notes):
+        around = model.interval(row["metric"])
+        yield row | ({"low": around.low, "high": around.high} if around else {})
     summary = over_folds(by_fold)
-    yield from _rows(made, summary, units)
+    yield from _rows(made, summary, units, _notes_over_folds(by_fold))
+    _say(model, summary, len(folds))
+
+
+def _say(model: Evaluated, summary: Mapping[str, float], folds: int) -> None:
+    """A line for the log."""
+    made, main = model.made, next(iter(model.pooled))
+    around = model.interval(main)
     log.info(
-        "%s, fraction %g: %s %.3f (%.3f to %.3f), over %d folds %.3f +- %.3f",
-        *(made.model, made.fraction, main, model.pooled[main], *ranges[main][:2], len(folds)),
-        *(summary[f"{main}_mean"], summary[f"{main}_sd"]),
+        "%s, fraction %g: %s %.3f (%s), over %d folds %.3f +- %.3f",
+        *(made.model, made.fraction, main, model.pooled[main]),
+        f"{around.low:.3f} to {around.high:.3f}" if around else "no interval",
+        *(folds, summary[f"{main}_mean"], summary[f"{main}_sd"]),
     )
 
 
+def _notes_over_folds(folds: list[dict[str, float]]) -> dict[str, str]:
+    """What mean and deviation leave out."""
+    notes: dict[str, str] = {}
+    for metric in folds[0]:
+        known = sum(not np.isnan(fold[metric]) for fold in folds)
+        if known < len(folds):
+            text = f"over {known} of {len(folds)} folds" if known else "no fold has this score"
+            notes |= {f"{metric}_mean": text, f"{metric}_sd": text}
+        if known == 1:
+            notes[f"{metric}_sd"] = "one fold alone has this score"
+    return notes
+
+
 def _rows(
-    made: Predictions, values: Mapping[str, float], units: int, fold: int | None = None
+    made: Predictions,
+    values: Mapping[str, float],
+    units: int,
+    notes: Mapping[str, str],
+    fold: int | None = None,
 ) -> Iterator[Row]:
-    """A row for each score that is a number; the others are only told of."""
+    """A row for each score; one that is no number is null, and the log says so too."""
+    head = {"model": made.model, "fraction": made.fraction, "fold": fold}
     for metric, value in values.items():
-        if np.isnan(value):
-            where = "over all folds" if fold is None else f"in fold {fold}"
+        note = notes.get(metric) or None
+        known = not np.isnan(value)
+        if not known and metric in metrics_of(made.found):
             log.warning(
-                "%s, fraction %g: no %s %s (%d units): too few classes, events or folds",
-                *(made.model, made.fraction, metric, where, units),
+                "%s, fraction %g: no %s %s (%d units): %s",
+                *(made.model, made.fraction, metric),
+                *("over all folds" if fold is None else f"in fold {fold}", units),
+                note or "it is not a number",
             )
-            continue
-        head = {"model": made.model, "fraction": made.fraction, "fold": fold}
-        yield {**head, "metric": metric, "value": value, "low": None, "high": None, "units": units}
+        yield {
+            **{**head, "metric": metric, "value": value if known else None},
+            **{"low": None, "high": None, "units": units, "note": note},
+        }

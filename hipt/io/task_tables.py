@@ -34,42 +34,47 @@ SCORES = pa.schema(
         pa.field("fraction", REAL, nullable=False),
         pa.field("fold", INT),
         pa.field("metric", TEXT, nullable=False),
-        pa.field("value", REAL, nullable=False),
+        pa.field("value", REAL),
         pa.field("low", REAL),
         pa.field("high", REAL),
         pa.field("units", INT, nullable=False),
+        pa.field("note", TEXT),
     ]
 )
 """results/tasks/<task>/scores.parquet: one row per model, fraction, fold and metric; without fold:
-over all folds' test parts together, with a 95 % interval over cases."""
+over all folds' test parts together, with a 95 % interval over cases. `note` says why a value or an
+interval is missing, or what a value leaves out."""
 
-DIFFERENCES = schema_of(
-    task=TEXT,
-    model=TEXT,
-    other=TEXT,
-    fraction=REAL,
-    metric=TEXT,
-    difference=REAL,
-    low=REAL,
-    high=REAL,
-    p=REAL,
-    p_holm=REAL,
+DIFFERENCES = pa.schema(
+    [
+        *(pa.field(c, TEXT, nullable=False) for c in ("task", "model", "other")),
+        pa.field("fraction", REAL, nullable=False),
+        pa.field("metric", TEXT, nullable=False),
+        *(pa.field(c, REAL) for c in ("difference", "low", "high", "p", "p_holm")),
+        pa.field("note", TEXT),
+    ]
 )
 """results/tasks/<task>/differences.parquet: every pair of models on the same units; `difference` is
-model minus other, p from the bootstrap over cases, p_holm corrected for all pairs of a fraction."""
+model minus other, p from the bootstrap over cases, p_holm corrected for all pairs of a fraction.
+`note` says why one of them is missing."""
 
 
 def predictions_schema(kind: str, outputs: int) -> pa.Schema:
     """results/tasks/<task>/<model>/<fraction>/predictions.parquet: one row per fold and test unit.
 
     Args:
-        kind: `classification` (p_0 ... are the classes' probabilities) or `survival` (`risk` is
-            high where the event comes early; hazard_0 ... are those of the time bins, if any).
+        kind: `classification` (p_0 ... are the classes' probabilities as the model gives them,
+            calibrated_0 ... those at the classes' prevalence) or `survival` (`risk` is high where
+            the event comes early; hazard_0 ... are those of the time bins, if any).
         outputs: classes, or time bins.
     """
     common = {"fold": INT, "unit": TEXT, "case_id": TEXT}
     if kind == "classification":
-        return schema_of(**common, y=INT, **{f"p_{k}": REAL for k in range(outputs)})
+        fields = [
+            *_of_classes(outputs),
+            *(pa.field(f"calibrated_{k}", REAL) for k in range(outputs)),
+        ]
+        return pa.schema(fields)
     hazards = {f"hazard_{k}": REAL for k in range(outputs)}
     return schema_of(**common, time=REAL, event=pa.bool_(), risk=REAL, **hazards)
 
@@ -81,4 +86,10 @@ def knn_schema(classes: int) -> pa.Schema:
         classes: p_0 ... are the shares of the neighbours that are of each.
     """
     head = schema_of(level=TEXT, distance=TEXT)
-    return pa.schema([*head, *predictions_schema("classification", classes)])
+    return pa.schema([*head, *_of_classes(classes)])
+
+
+def _of_classes(classes: int) -> pa.Schema:
+    """Truth and probabilities of a unit in a fold."""
+    p = {f"p_{k}": REAL for k in range(classes)}
+    return schema_of(fold=INT, unit=TEXT, case_id=TEXT, y=INT, **p)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from hipt.config import Config
-from hipt.core.evaluation import METRICS, Classified
+from hipt.core.evaluation import METRICS, Classified, Ints
 from hipt.errors import HiptError
 from hipt.io.class_figures import Shown, class_figures
 from hipt.io.predictions import Predictions, read_predictions
@@ -20,6 +20,7 @@ from hipt.io.survival_figures import survival_figure
 from hipt.io.tables import read_table
 from hipt.io.task_errors import with_pictures, with_slides, worst_errors
 from hipt.io.task_tables import DIFFERENCES, FOLDS, LEAKS, SCORES
+from hipt.stats.fold_error import corrected_error, share_tested
 from hipt.task_config import LINEAR, NEIGHBOURS, TaskConfig
 
 log = logging.getLogger(__name__)
@@ -69,8 +70,8 @@ def _task(name: str, task: TaskConfig, results: Results) -> dict[str, Any]:
     leaks = _frame(read_table(results.task(name, "leaks.parquet"), LEAKS))
     differences = _frame(read_table(results.task(name, "differences.parquet"), DIFFERENCES))
     table = pl.concat([scores, *_neighbours(name, results)])
-    metrics = [m for m in METRICS[task.kind] if m in set(table["metric"])]
-    main, count = METRICS[task.kind][0], len(folds["parts"][0])
+    metrics = METRICS[task.kind]
+    main, parts = metrics[0], _parts(folds)
     ranked, fraction = _ranked(scores, main), max(scores["fraction"].to_list(), default=1.0)
     made = _drawn(name, task, results, list(ranked), fraction) if ranked else []
     classes = _classes(folds, task, made)
@@ -81,10 +82,12 @@ def _task(name: str, task: TaskConfig, results: Results) -> dict[str, Any]:
         "split": task.split,
         "slides": len(folds),
         "cases": folds["case_id"].n_unique(),
-        "folds": count,
+        "folds": parts.shape[1],
         "metrics": [NAMES[m] for m in metrics],
         "main": NAMES[main],
-        "models": list(_models(table, metrics, _published(task, count))),
+        "models": list(_models(table, metrics, _published(task), parts)),
+        "test_share": share_tested(parts),
+        "notes": list(_notes(table)),
         "download": _download(table),
         "figures": list(_figures(name, made, classes, task.by, ranked)),
         "fraction": fraction,
@@ -103,22 +106,28 @@ def _neighbours(name: str, results: Results) -> Iterator[pl.DataFrame]:
         yield _frame(read_table(path, SCORES))
 
 
-Published = Mapping[tuple[str, float], tuple[float, float, int]]
-"""Mean, deviation and folds, by model and fraction."""
+def _parts(folds: pl.DataFrame) -> Ints:
+    """(N, folds) the part of each unit."""
+    by_unit = folds.unique("unit", maintain_order=True)["parts"]
+    return np.array(by_unit.to_list(), np.int64)
 
 
-def _published(task: TaskConfig, folds: int) -> Published:
+Published = Mapping[tuple[str, float], tuple[float, float]]
+"""Mean and deviation, by model and fraction."""
+
+
+def _published(task: TaskConfig) -> Published:
     """The numbers of others, by the names of our rows."""
     ours = {NEIGHBOURS: PAPERS_NEIGHBOURS}
     return {
-        (ours.get(model, model), fraction): (pair[0], pair[1], folds)
+        (ours.get(model, model), fraction): (pair[0], pair[1])
         for model, numbers in task.published.items()
         for fraction, pair in numbers.items()
     }
 
 
 def _models(
-    scores: pl.DataFrame, metrics: Sequence[str], published: Published
+    scores: pl.DataFrame, metrics: Sequence[str], published: Published, parts: Ints
 ) -> Iterator[dict[str, Any]]:
     """Per fraction and model: over folds and over all test parts together, score by score."""
     for part in scores.partition_by("fraction", "model", maintain_order=True):
@@ -126,31 +135,63 @@ def _models(
         model, fraction = part["model"][0], part["fraction"][0]
         values = [
             {
-                "pooled": pooled.get(m),
+                "pooled": pooled[m] if pooled.get(m, {}).get("value") is not None else None,
                 "mean": pooled.get(f"{m}_mean", {}).get("value"),
                 "sd": pooled.get(f"{m}_sd", {}).get("value"),
             }
             for m in metrics
         ]
-        told = published.get((model, fraction))
-        beside = _beside(values[0], *told) if told and values else None
+        theirs = published.get((model, fraction))
+        of_folds = part.filter(pl.col("fold").is_not_null(), pl.col("metric") == metrics[0])
+        scored = int(of_folds["value"].is_not_null().sum())
+        beside = _beside(values[0], theirs, scored, parts) if theirs else None
         yield {"model": model, "fraction": fraction, "scores": values, "published": beside}
 
 
-def _beside(ours: Mapping[str, Any], mean: float, sd: float, folds: int) -> dict[str, Any]:
-    """A published number, and how far ours is from it in standard errors of the difference."""
+def _beside(
+    ours: Mapping[str, Any], theirs: tuple[float, float], scored: int, parts: Ints
+) -> dict[str, Any]:
+    """A published number, and how far ours is from it in standard errors of the difference.
+
+    Theirs are taken to be of as many folds as the task has, cut alike.
+
+    Args:
+        ours: `mean` and `sd` over folds.
+        theirs: mean and standard deviation over folds.
+        scored: our folds that have the score.
+        parts: (N, folds) of our units.
+    """
+    mean, sd = theirs
     beside: dict[str, Any] = {"mean": mean, "sd": sd, "difference": None, "errors": None}
-    if ours["mean"] is not None:
-        beside["difference"] = ours["mean"] - mean
-        error = np.sqrt((sd**2 + (ours["sd"] or 0.0) ** 2) / folds)
+    if ours["mean"] is None:
+        return beside
+    beside["difference"] = ours["mean"] - mean
+    if ours["sd"] is not None and 0 < (share := share_tested(parts)) < 1:
+        own = corrected_error(ours["sd"], scored, share)
+        error = np.hypot(own, corrected_error(sd, parts.shape[1], share))
         beside["errors"] = float(beside["difference"] / error) if error > 0 else None
     return beside
+
+
+def _notes(table: pl.DataFrame) -> Iterator[str]:
+    """What is said of scores over all folds that are missing, or have no interval."""
+    over_all = table.filter(pl.col("fold").is_null(), pl.col("note").is_not_null())
+    groups: dict[tuple[str, str], list[str]] = {}
+    for model, fraction, metric, note in over_all.select(
+        "model", "fraction", "metric", "note"
+    ).iter_rows():
+        if metric in NAMES:  # what mean and deviation leave out is in the table
+            groups.setdefault((NAMES[metric], note), []).append(f"{model} ({100 * fraction:g} %)")
+    for (metric, note), models in groups.items():
+        yield f"{metric} of {', '.join(models)}: {note}"
 
 
 def _ranked(scores: pl.DataFrame, metric: str) -> dict[str, str]:
     """Pooled scores of models fitted with the largest fraction, the best mean first."""
     whole = scores.filter(
-        pl.col("fold").is_null(), pl.col("fraction") == pl.col("fraction").max()
+        pl.col("fold").is_null(),
+        pl.col("value").is_not_null(),
+        pl.col("fraction") == pl.col("fraction").max(),
     ).to_dicts()
     means = {row["model"]: row["value"] for row in whole if row["metric"] == f"{metric}_mean"}
     pooled = {row["model"]: _in_words(row) for row in whole if row["metric"] == metric}
@@ -230,7 +271,7 @@ def _download(table: pl.DataFrame) -> str | None:
 def _linear_wins(scores: pl.DataFrame, metric: str) -> list[str]:
     """The models that the baseline is at least as good as, fitted with everything."""
     whole = scores.filter(
-        pl.col("fold").is_null(),
+        pl.col("value").is_not_null(),
         pl.col("metric") == f"{metric}_mean",
         pl.col("fraction") == pl.col("fraction").max(),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -39,39 +39,47 @@ def run(predictions: Sequence[Path], out: Path, differences: Path, cfg: Evaluate
     models = [evaluated(made, cfg.resamples, cfg.seed) for made in read]
     rows = [row for model in models for row in score_rows(model)]
     pairs = [
-        row
+        _difference_row(one, other, cfg)
         for one, other in combinations(models, 2)
         if one.made.fraction == other.made.fraction
-        for row in _difference_rows(one, other, cfg)
     ]
     write_rows(out, [{"task": cfg.name, **row} for row in rows], SCORES)
     corrected = _corrected(pairs, cfg.resamples)
     write_rows(differences, [{"task": cfg.name, **row} for row in corrected], DIFFERENCES)
 
 
-def _difference_rows(one: Evaluated, other: Evaluated, cfg: EvaluateSettings) -> Iterator[Row]:
-    """How far two models differ on the units that both predict; none where it cannot be told."""
+def _difference_row(one: Evaluated, other: Evaluated, cfg: EvaluateSettings) -> Row:
+    """How far two models differ on the units that both predict, or why that is not known."""
     metric = METRICS[cfg.kind][0]
-    pair = _on_common_units(one, other, cfg)
-    if pair is None:
-        log.warning("%s and %s predict no unit in common", one.made.model, other.made.model)
-        return
-    a, b = pair
-    value = a.pooled[metric] - b.pooled[metric]
-    found = difference(value, a.resampled[metric], b.resampled[metric])
-    if np.isnan(value) or not found.resamples_used:
-        log.warning("no %s to compare %s and %s by", metric, one.made.model, other.made.model)
-        return
-    yield {
+    row: Row = {
         "model": one.made.model,
         "other": other.made.model,
         "fraction": one.made.fraction,
         "metric": metric,
-        "difference": value,
-        "low": found.low,
-        "high": found.high,
-        "p": found.p,
+        **dict.fromkeys(("difference", "low", "high", "p", "note")),
     }
+    pair = _on_common_units(one, other, cfg)
+    if pair is None:
+        return row | {"note": _logged(one, other, "no unit that both predict")}
+    a, b = pair
+    value = a.pooled[metric] - b.pooled[metric]
+    if np.isnan(value):
+        return row | {"note": _logged(one, other, f"no {metric}: {_note(a, b, metric)}")}
+    if metric in a.bare | b.bare:
+        return row | {"difference": value, "note": _logged(one, other, _note(a, b, metric))}
+    drawn = difference(value, a.resampled[metric], b.resampled[metric])
+    return row | {"difference": value, "low": drawn.low, "high": drawn.high, "p": drawn.p}
+
+
+def _note(one: Evaluated, other: Evaluated, metric: str) -> str:
+    """What stands in the way of one of two models."""
+    return one.notes.get(metric) or other.notes.get(metric) or "it is not a number"
+
+
+def _logged(one: Evaluated, other: Evaluated, text: str) -> str:
+    """The text, which the log has too."""
+    log.warning("%s and %s: %s", one.made.model, other.made.model, text)
+    return text
 
 
 def _on_common_units(
@@ -119,8 +127,10 @@ def _corrected(rows: Sequence[Row], resamples: int) -> list[Row]:
     for fraction in set(fractions):
         family = [i for i, its in enumerate(fractions) if its == fraction]
         corrected[family] = holm(np.array([rows[i]["p"] for i in family], np.float64))
-    _say_how_small(max(map(fractions.count, fractions), default=0), resamples)
-    return [row | {"p_holm": p} for row, p in zip(rows, corrected.tolist(), strict=True)]
+    tested = [row["fraction"] for row in rows if row["p"] is not None]
+    _say_how_small(max(map(tested.count, tested), default=0), resamples)
+    known = (None if np.isnan(p) else float(p) for p in corrected)
+    return [row | {"p_holm": p} for row, p in zip(rows, known, strict=True)]
 
 
 def _say_how_small(pairs: int, resamples: int) -> None:

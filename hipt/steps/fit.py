@@ -153,12 +153,14 @@ def _predictions(
     place = {name: i for i, name in enumerate(units.names)}
     logits = fit.logits.double()
     hazard_model = cfg.kind == "survival" and (model == LINEAR or cfg.fit.loss == "cox")
-    for name, row in zip(fit.units, logits, strict=True):
+    for at, (name, row) in enumerate(zip(fit.units, logits, strict=True)):
         i = place[name]
         told: Row = {"fold": fold, "unit": name, "case_id": units.cases[i]}
         if cfg.kind == "classification":
             told["y"] = int(units.y[i])
             told |= {f"p_{k}": p for k, p in enumerate(row.softmax(0).tolist())}
+            if fit.calibrated is not None:
+                told |= {f"calibrated_{k}": p for k, p in enumerate(fit.calibrated[at].tolist())}
         else:
             told |= {"time": float(units.time[i]), "event": bool(units.event[i])}
             told["risk"] = float(row[0]) if hazard_model else float(risk_of(row[None])[0])

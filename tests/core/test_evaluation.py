@@ -18,6 +18,7 @@ from hipt.core.evaluation import (
     pooled,
     scores,
 )
+from hipt.core.resampled import bootstrap_scores
 from hipt.core.survival import cumulative_dynamic_auc, harrell_c, uno_c
 
 RNG = np.random.default_rng(0)
@@ -133,3 +134,21 @@ def test_mean_and_deviation_over_folds_leave_out_what_is_no_number():
     assert math.isnan(alone["auc_sd"])
     assert math.isnan(over_folds([{"auc": math.nan}])["auc_mean"])
     assert over_folds([]) == {}
+
+
+def test_the_brier_score_alone_is_of_calibrated_probabilities():
+    y = np.array([0, 0, 0, 1])
+    p = np.array([[0.6, 0.4], [0.3, 0.7], [0.8, 0.2], [0.2, 0.8]])
+    calibrated = np.array([[0.9, 0.1], [0.7, 0.3], [0.95, 0.05], [0.6, 0.4]])
+    raw, found = scores(Classified(y, p)), scores(Classified(y, p, calibrated))
+    assert found["brier"] == pytest.approx((0.1**2 + 0.3**2 + 0.05**2 + 0.6**2) / 4)
+    assert found["brier"] != raw["brier"]
+    assert {**found, "brier": 0} == {**raw, "brier": 0}
+    drawn = bootstrap_scores(Classified(y, p, calibrated), np.arange(4), 50, 0)
+    assert np.nanmean(drawn["brier"]) < np.nanmean(
+        bootstrap_scores(Classified(y, p), np.arange(4), 50, 0)["brier"]
+    )
+    some = np.array([3, 0])
+    np.testing.assert_array_equal(
+        Classified(y, p, calibrated).take(some).calibrated, calibrated[some]
+    )

@@ -12,7 +12,6 @@ from scipy import stats
 
 from hipt.core.intervals import (
     bootstrap_interval,
-    corrected_fold_test,
     holm,
     paired_difference,
     resamples,
@@ -151,34 +150,6 @@ def test_holm_rejects_what_its_procedure_rejects(p_values: list[float], level: f
     assert {i for i, p in enumerate(adjusted) if p <= level} == (
         rejected if level < 1 else {i for _, i in known}
     )
-
-
-def test_fold_test_by_hand():
-    """Mean 2, variance 1, three folds that test a third each: 1 / 3 + 1 / 2 instead of 1 / 3."""
-    t, p = corrected_fold_test(np.array([1, 2, 3.0]), 1 / 3)
-    assert t == pytest.approx(2 / math.sqrt(1 / 3 + 1 / 2))
-    assert p == pytest.approx(2 * stats.t.sf(t, 2))
-    assert corrected_fold_test(np.array([1, np.nan, 2, 3.0]), 1 / 3) == pytest.approx((t, p))
-
-
-def test_fold_test_without_test_cases_is_the_t_test():
-    values = np.random.default_rng(0).normal(0.5, 1, 10)
-    other = stats.ttest_1samp(values, 0)
-    found = corrected_fold_test(values, 1e-12)
-    assert found == pytest.approx((other.statistic, other.pvalue), rel=1e-6)
-    larger = corrected_fold_test(values, 0.1)
-    assert abs(larger.t) < abs(found.t)
-    assert larger.p > found.p
-
-
-def test_fold_test_of_equal_differences_and_of_too_few():
-    assert corrected_fold_test(np.zeros(5), 0.2) == (0, 1)
-    assert corrected_fold_test(np.full(4, -0.5), 0.25) == (-math.inf, 0)
-    assert all(math.isnan(v) for v in corrected_fold_test(np.array([0.3, np.nan]), 0.2))
-    assert corrected_fold_test(np.array([1, 3.0]), 0.5).t == pytest.approx(2 / math.sqrt(2 * 1.5))
-    for share in (0, 1):
-        with pytest.raises(ValueError, match="between 0 and 1"):
-            corrected_fold_test(np.zeros(5), share)
 
 
 @settings(deadline=None, max_examples=50, derandomize=True)

@@ -117,6 +117,7 @@ def test_kappa_in_closed_form():
     assert quadratic_kappa(np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0]), 2) == -1
     assert quadratic_kappa(np.array([0, 2]), np.array([0, 1]), 3) == pytest.approx(1 - 0.5 / 1.5)
     assert math.isnan(quadratic_kappa(np.ones(3, int), np.ones(3, int), 2))
+    assert math.isnan(quadratic_kappa(np.ones(3, int), np.array([0, 1, 1]), 2))  # 0 says nothing
 
 
 @settings(deadline=None, max_examples=60, derandomize=True)
@@ -126,7 +127,7 @@ def test_kappa_as_a_loop(draw: tuple[int, int, int]):
     predicted = p.argmax(1)
     seen = sum((int(a) - int(b)) ** 2 for a, b in zip(y, predicted, strict=True)) / len(y)
     chance = sum((int(a) - int(b)) ** 2 for a in y for b in predicted) / len(y) ** 2
-    by_loop = 1 - seen / chance if chance else math.nan
+    by_loop = 1 - seen / chance if len(set(y.tolist())) > 1 else math.nan
     assert quadratic_kappa(y, predicted, draw[1]) == pytest.approx(by_loop, nan_ok=True)
 
 

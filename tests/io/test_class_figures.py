@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,15 @@ def test_units_of_several_test_parts_are_said():
     models = [binary("hipt", P, unit=[f"u{i // 2}" for i in range(90)])]
     roc = next(class_figures("t", models, ["a", "b"], "slide"))
     assert "90 predictions of 45 slides, since test parts overlap" in roc["note"]
+
+
+def test_calibration_is_of_the_calibrated_probabilities():
+    own = binary("hipt", P)
+    raw = list(class_figures("t", [own], ["a", "b"], "slide"))[1]
+    assert "Probabilities as the models give them." in raw["note"]
+    found = own.found._replace(calibrated=np.stack([1 - P / 3, P / 3], 1))
+    moved = Shown(replace(own.made, found=found), "0.9")
+    roc, curve = class_figures("t", [moved], ["a", "b"], "slide")
+    assert points(curve["lines"][0])[:, 0].max() < 0.34
+    assert "Probabilities at the classes' prevalence" in curve["note"]
+    assert roc == next(class_figures("t", [own], ["a", "b"], "slide"))

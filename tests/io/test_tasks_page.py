@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from hipt.io.tables import read_table, write_rows
-from hipt.io.task_tables import FOLDS, SCORES
+from hipt.io.task_tables import FOLDS, SCORES, predictions_schema
 from hipt.io.tasks_page import NAMES, tasks
 from hipt.task_config import LINEAR
 from tests import taskmaker
@@ -57,13 +57,47 @@ def test_published_numbers_in_standard_errors_of_the_difference(tmp_path: Path):
     ours = hipt["scores"][0]
     assert (hipt["published"]["mean"], hipt["published"]["sd"]) == (0.879, 0.06)
     assert hipt["published"]["difference"] == pytest.approx(ours["mean"] - 0.879)
-    error = ((ours["sd"] ** 2 + 0.06**2) / 3) ** 0.5
+    # three folds share training cases: each tests a third
+    error = ((ours["sd"] ** 2 + 0.06**2) * (1 / 3 + (1 / 3) / (2 / 3))) ** 0.5
     assert hipt["published"]["errors"] == pytest.approx((ours["mean"] - 0.879) / error)
     assert linear["published"]["errors"] is not None
 
 
+def test_a_score_of_one_fold_alone_has_no_distance_in_standard_errors(tmp_path: Path):
+    """Its deviation is not known; it counted as 0."""
+    given = {"hipt": {1.0: [0.879, 0.06]}}
+    made = taskmaker.classes(tmp_path, "grade", "ab", TWO, published=given)
+    path = made.results.task("grade", "scores.parquet")
+    lost = [
+        row | {"value": None}
+        if row["metric"] == "auc_sd" or (row["metric"] == "auc" and row["fold"] in (1, 2))
+        else row
+        for row in read_table(path, SCORES).to_pylist()
+    ]
+    write_rows(path, lost, SCORES)
+    hipt = told(made)["models"][1]["published"]
+    assert hipt["difference"] is not None
+    assert hipt["errors"] is None
+
+
+def test_what_is_missing_is_said_once_for_all_models(tmp_path: Path):
+    made = taskmaker.classes(tmp_path, "grade", "abc", TWO, classes=["a", "b", "c", "d"])
+    for path in made.predictions:  # nobody is of class d
+        rows = [row | {"p_3": 0.0} for row in read_table(path).to_pylist()]
+        write_rows(path, rows, predictions_schema("classification", 4))
+    made.evaluate()
+    task = told(made)
+    assert task["notes"] == [
+        "AUC of linear (100 %), hipt (100 %): no unit has y = 3",
+        "balanced accuracy of linear (100 %), hipt (100 %): no unit has y = 3: mean over the rest",
+    ]
+    assert task["models"][0]["scores"][0] == {"pooled": None, "mean": None, "sd": None}
+    assert task["figures"] == []
+
+
 def neighbours(made: MadeTask, model: str, value: float) -> None:
-    head = {"task": made.name, "model": model, "fraction": 1.0, "low": None, "high": None}
+    head = {"task": made.name, "model": model, "fraction": 1.0, "note": None}
+    head |= {"low": None, "high": None}
     rows = [
         {**head, "fold": fold, "metric": metric, "value": value, "units": 20}
         for fold, metric in ((0, "auc"), (None, "auc"), (None, "auc_mean"))

@@ -176,11 +176,15 @@ def test_a_fold_of_one_class_has_no_auc(classes: Task, caplog: pytest.LogCapture
     rows = [row(i, NOISE[i], **({"y": 1} if i % FOLDS == 1 else {})) for i in range(UNITS)]
     classes.add("hipt", rows)
     scores, _ = classes.call()
-    assert [r["fold"] for r in scores if r["metric"] == "auc"] == [0, 2, None]
-    assert [r["fold"] for r in scores if r["metric"] == "brier"] == [0, 1, 2, None]
-    assert "hipt, fraction 1: no auc in fold 1 (20 units)" in caplog.text
-    two = [one(scores, fold=fold, metric="auc")["value"] for fold in (0, 2)]
-    assert one(scores, metric="auc_mean")["value"] == pytest.approx(mean(two))
+    why = "all 20 predictions are of units with y = 1"
+    for metric in ("auc", "balanced_accuracy", "kappa"):
+        none = one(scores, fold=1, metric=metric)
+        assert (none["value"], none["note"]) == (None, why)
+        two = [one(scores, fold=fold, metric=metric)["value"] for fold in (0, 2)]
+        over = one(scores, metric=f"{metric}_mean")
+        assert (over["value"], over["note"]) == (pytest.approx(mean(two)), "over 2 of 3 folds")
+    assert one(scores, fold=1, metric="brier")["value"] is not None
+    assert f"hipt, fraction 1: no auc in fold 1 (20 units): {why}" in caplog.text
 
 
 def test_nothing_is_compared_where_nothing_can_be_told(
@@ -188,10 +192,11 @@ def test_nothing_is_compared_where_nothing_can_be_told(
 ):
     for model in ("a", "b"):
         classes.add(model, [row(i, NOISE[i], y=0) for i in range(UNITS)])
-    scores, differences = classes.call()
-    assert differences == []
-    assert "no auc to compare a and b by" in caplog.text
-    assert not any(r["metric"].startswith("auc") for r in scores)
+    scores, (pair,) = classes.call()
+    why = "no auc: all 60 predictions are of units with y = 0"
+    assert (pair["note"], pair["difference"], pair["p_holm"]) == (why, None, None)
+    assert f"a and b: {why}" in caplog.text
+    assert all(r["value"] is None and r["note"] for r in scores if r["metric"].startswith("auc"))
 
 
 def test_several_classes(classes: Task):
@@ -211,8 +216,8 @@ def test_models_are_compared_on_the_units_of_both(classes: Task, caplog: pytest.
     classes.add("c", [r for r in rows if r["fold"] == 2])
     _, differences = classes.call()
     pairs = {(r["model"], r["other"]): r["difference"] for r in differences}
-    assert pairs == {("a", "b"): 0, ("a", "c"): 0}
-    assert "b and c predict no unit in common" in caplog.text
+    assert pairs == {("a", "b"): 0, ("a", "c"): 0, ("b", "c"): None}
+    assert "b and c: no unit that both predict" in caplog.text
 
 
 def test_survival_ranks_within_each_fold(survival: Task):
@@ -240,8 +245,12 @@ def test_test_parts_may_overlap(survival: Task):
 
 def test_survival_without_events_has_no_scores(survival: Task, caplog: pytest.LogCaptureFixture):
     survival.add("hipt", risks(NOISE, np.zeros(UNITS, bool)))
-    assert survival.call() == ([], [])
-    assert "no c_index over all folds" in caplog.text
+    scores, differences = survival.call()
+    assert differences == []
+    assert all(r["value"] is None for r in scores)
+    why = one(scores, fold=None, metric="c_index")["note"]
+    assert why == "none of 60 predictions is of a unit with an event"
+    assert f"no c_index over all folds (60 units): {why}" in caplog.text
 
 
 def test_same_bytes_twice_whatever_the_order_of_rows(classes: Task):

@@ -19,13 +19,13 @@ import pytest
 import torch
 
 from hipt.config import Config
-from hipt.core.metrics import auc
+from hipt.core.metrics import auc, brier
 from hipt.core.survival import harrell_c
 from hipt.errors import HiptError
 from hipt.io.fold_files import read_fold
 from hipt.io.fold_fits import FoldFitter, read_task_data
-from hipt.io.tables import read_table, vectors
-from hipt.io.task_tables import EPOCHS
+from hipt.io.tables import read_table, vectors, write_rows
+from hipt.io.task_tables import EPOCHS, FOLDS
 from hipt.io.task_units import TEST, read_units
 from hipt.section import parse
 from hipt.steps import fit, split
@@ -233,3 +233,40 @@ def test_a_foreign_fold_file_is_named(tmp_path: Path):
     file.write_bytes(b"nothing of the kind")
     with pytest.raises(HiptError, match=r"fold_0\.safetensors: "):
         task.run("linear")
+
+
+@pytest.mark.parametrize("model", ["linear", "abmil"])
+def test_probabilities_are_put_back_to_the_prevalence_of_the_classes(tmp_path: Path, model: str):
+    """One case in six is of class b; models are fitted on classes drawn equally often."""
+    task = FittedTask(tmp_path)
+    labels = (tmp_path / "labels.csv").read_text().splitlines()
+    lines = [line.replace(",b,", ",a,") if i % 3 else line for i, line in enumerate(labels)]
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    rows = task.run(model)
+    y = np.array([row["y"] for row in rows])
+    raw, calibrated = (
+        np.array([[row[f"{stem}_{k}"] for k in range(2)] for row in rows])
+        for stem in ("p", "calibrated")
+    )
+    np.testing.assert_allclose(calibrated.sum(1), 1)
+    assert abs(calibrated[:, 1].mean() - y.mean()) < 0.06 < raw[:, 1].mean() - y.mean()
+    assert brier(y, calibrated) < brier(y, raw)
+    told = read_fold(task.made(model).with_name("fold_0.safetensors"))
+    assert told.slope > 0
+
+
+def test_the_labels_of_the_test_part_have_no_say_in_its_probabilities(tmp_path: Path):
+    task = FittedTask(tmp_path)
+    task.split()
+    before = [row for row in task.run("linear") if row["fold"] == 0]
+    folds = read_table(task.folds, FOLDS).to_pylist()
+    other = [row | {"y": 1 - row["y"]} if row["parts"][0] == TEST else row for row in folds]
+    write_rows(task.folds, other, FOLDS)
+    after = [row for row in task.run("linear") if row["fold"] == 0]
+    assert [row["y"] for row in after] == [1 - row["y"] for row in before]
+    assert [row["calibrated_1"] for row in after] == [row["calibrated_1"] for row in before]
+
+
+def test_survival_has_nothing_to_calibrate(tmp_path: Path):
+    rows = FittedTask(tmp_path, kind="survival").run("linear")
+    assert not any(name.startswith("calibrated") for name in rows[0])

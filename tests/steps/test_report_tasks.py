@@ -53,7 +53,7 @@ def test_tables_figures_and_errors_of_both_kinds(tmp_path: Path):
     for said in (
         "ROC: ILC told from IDC",
         "expected calibration error 0.",
-        "Log-rank p",
+        "No log-rank p",
         "At risk",
     ):
         assert said in text
