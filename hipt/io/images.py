@@ -16,6 +16,7 @@ from PIL import Image, PngImagePlugin
 
 from hipt.errors import HiptError
 from hipt.io.shards import whole
+from hipt.store.number_tiff import something, stored_numbers
 
 RGB = npt.NDArray[np.uint8]  # [h, w, 3]
 Mask = npt.NDArray[np.bool_]  # [h, w]
@@ -42,6 +43,9 @@ _BROKEN = (OSError, SyntaxError, ArithmeticError, AttributeError, EOFError, Look
            MemoryError, RuntimeError, TypeError, ValueError, struct.error)  # fmt: skip
 """What PIL raises while it reads a damaged picture."""
 
+_WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+_PHOTOMETRIC, _DESCRIPTION = 262, 270  # TIFF's tags
+
 _BYTES_PER_PX = {"1": 1, "L": 1, "P": 1, "I;16": 2}
 
 Image.MAX_IMAGE_PIXELS = None  # PIL's own bound is below a label map of a whole slide
@@ -57,20 +61,48 @@ def write_mask(path: Path, mask: Mask, text: Mapping[str, str]) -> None:
 
 
 def read_mask(path: Path) -> Mask:
-    """A mask, True where the picture is not black.
+    """A mask, True where the picture shows something: neither black, nor 0, nor transparent.
 
     Raises:
-        HiptError: if the file is absent or damaged.
+        HiptError: if the file is absent or damaged, or its pixels cannot be understood.
     """
+    numbers = stored_numbers(path, MOST_BYTES)
+    if numbers is not None:
+        return numbers
     image = _opened(path)
-    if image.mode == "P":
-        colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
-        coloured = np.zeros(256, bool)
-        coloured[: len(colours)] = colours.any(axis=1)
-        return np.asarray(coloured[np.asarray(image)])
-    if image.mode in ("RGB", "RGBA"):  # a dark colour's grey may be 0
-        return np.asarray(np.asarray(image.convert("RGB")).any(axis=2))
-    return np.asarray(image.convert("L")) > 0
+    if image.mode == "LAB":
+        raise HiptError(f"{path}: holds CIELAB colours, in which black is not 0; save it in grey")
+    if image.mode[0] in "IF":
+        return something(np.asarray(image))
+    if image.mode == "1":
+        return np.asarray(np.asarray(image) ^ _inverted(image))
+    if image.mode in ("RGB", "RGBA", "LA") and (deep := _deep_png(path)) is not None:
+        return deep
+    if image.mode == "L" and "transparency" not in image.info:
+        return np.asarray(image) > 0
+    if "transparency" in image.info or image.mode in _WITH_ALPHA:
+        colours = np.asarray(image.convert("RGBA"))
+        return np.asarray(colours[..., :3].any(axis=2) & (colours[..., 3] > 0))
+    return np.asarray(np.asarray(image.convert("RGB")).any(axis=2))  # a dark colour's grey may be 0
+
+
+def _inverted(image: Image.Image) -> bool:
+    """Whether PIL turned booleans round: tifffile stores an array's True as black."""
+    tags = getattr(image, "tag_v2", {})
+    return tags.get(_PHOTOMETRIC) == 0 and str(tags.get(_DESCRIPTION, "")).startswith('{"shape"')
+
+
+def _deep_png(path: Path) -> Mask | None:
+    """What a PNG of 16 bits per colour shows, of which PIL drops the lower 8; None for others."""
+    with path.open("rb") as file:
+        head = file.read(26)
+    if not head.startswith(b"\x89PNG") or head[24] != 16:
+        return None
+    channels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if channels is None or channels.ndim != 3:
+        return None
+    shown = np.asarray(channels[..., :3].any(axis=2))
+    return shown & (channels[..., 3] > 0) if channels.shape[2] == 4 else shown
 
 
 def read_labels(path: Path) -> npt.NDArray[np.integer[Any]]:

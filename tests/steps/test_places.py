@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import shapely
+import tifffile
 from PIL import Image
 from shapely.geometry import mapping, shape
 
@@ -240,3 +241,39 @@ def test_label_maps_show_the_slide_or_the_scan(scn: Chain, shows: Extent):
     assert outside.any()
     assert (counts[inside, 3] == 64).all()
     assert not counts[outside, 3].any()
+
+
+def test_a_quarter_of_the_slide_is_a_quarter_in_every_kind_of_picture(chain: Chain):
+    write_slide(chain.folder / "a.svs", tissue_picture(2048, 1536))
+    quarter = np.zeros((96, 128), bool)
+    quarter[:48, :64] = True
+    alpha = Image.fromarray(quarter.astype(np.uint8) * 255)
+    white = Image.new("L", alpha.size, 255)
+    Image.merge("RGBA", [white, white, white, alpha]).save(chain.folder / "alpha.png")
+    tifffile.imwrite(chain.folder / "float.tif", (quarter * 0.9).astype(np.float32))
+    tifffile.imwrite(chain.folder / "double.tif", quarter * 0.9)
+    tifffile.imwrite(chain.folder / "bool.tif", quarter)
+    names = ["alpha.png", "float.tif", "double.tif", "bool.tif"]
+    lines = [f"{name.split('.')[0]},a.svs,{name}" for name in names]
+    chain.sheet("\n".join(["slide_id,path,mask", *lines]))
+    rows = chain.call("segment")
+    assert {name: (row["status"], row["tissue_fraction"]) for name, row in rows.items()} == {
+        name.split(".")[0]: ("ok", 0.25) for name in names
+    }
+
+
+def test_pictures_of_another_shape_or_with_nothing_in_them_are_named(chain: Chain):
+    write_slide(chain.folder / "a.svs", tissue_picture(2048, 1536))
+    Image.fromarray(np.ones((100, 128), np.uint8)).save(chain.folder / "other.png")
+    Image.fromarray(np.zeros((96, 128), np.uint8)).save(chain.folder / "black.png")
+    chain.sheet("slide_id,path,mask\nother,a.svs,other.png\nblack,a.svs,black.png\n")
+    rows = chain.call("segment")
+    assert rows["other"]["status"] == "unreadable"
+    assert rows["other"]["reason"].endswith(
+        "other.png: is 128 x 100 px (width / height 1.280), the slide is 2048 x 1536 px (1.333); "
+        "it has to show the whole slide, nothing cut off or stretched"
+    )
+    assert (rows["black"]["status"], rows["black"]["reason"]) == (
+        "no_tissue",
+        "its mask black.png is empty: every pixel of it is black, 0 or transparent",
+    )
