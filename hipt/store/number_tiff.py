@@ -82,9 +82,10 @@ def _as_shown(page: tifffile.TiffPage) -> bool:
 
 def _marked(page: tifffile.TiffPage, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """[h, w] where any colour is something, and alpha too."""
-    values = np.squeeze(values)
     if values.ndim == 2:
         return something(values)
+    if values.ndim != 3:
+        raise ValueError("a stack of pictures")
     channels = np.moveaxis(values, 0, -1) if page.planarconfig == 2 else values
     alpha = [i for i, kind in enumerate(page.extrasamples) if kind in _ALPHA]
     colours = channels.shape[-1] - len(page.extrasamples)
