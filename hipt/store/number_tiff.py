@@ -6,6 +6,7 @@ more than 8 bits in several channels.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from hipt.errors import HiptError
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _UNCOMPRESSED = 1
-_DAMAGED = (OSError, ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError,
-            TypeError, ValueError, tifffile.TiffFileError)  # fmt: skip
+_DAMAGED = (OSError, ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError,
+            RuntimeError, TypeError, ValueError, struct.error, tifffile.TiffFileError)  # fmt: skip
 _PALETTE = 3
 _ALPHA = (1, 2)
 
