@@ -14,6 +14,7 @@ from hipt.recipe import PretrainConfig
 from hipt.section import Section
 from hipt.task_config import KnnConfig, TaskConfig, TaskName
 
+Device = Literal["auto", "gpu", "cpu"]
 Reader = Literal["auto", "openslide", "direct"]
 
 Origin = Literal["qupath", "openslide"]
@@ -278,6 +279,10 @@ class Config(Section):
     """Folder for everything that is made."""
     mpp: Annotated[float, Field(gt=0, le=10)] = 0.5
     """Resolution at which patches are embedded, um/px; paper: 0.5 (20x)."""
+    device: Device = "auto"
+    """Where steps compute that ask for a GPU (`embed_patches`, both trainings). `auto`: on a GPU
+    where the job has one, else on the CPU; a GPU that is there and cannot be used is an error.
+    `gpu`: a job without a usable GPU is an error. `cpu`: on the CPU always."""
     segment: SegmentConfig = SegmentConfig()
     tile: TileConfig = TileConfig()
     embed: EmbedConfig = EmbedConfig()

@@ -9,16 +9,19 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import random
 import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
 import torch
 
+from hipt.embedding.machine import ONE_GPU, Granted, sign_of_gpu
+from hipt.errors import HiptError
 from hipt.nn.encoders import Precision
 
 log = logging.getLogger(__name__)
@@ -28,19 +31,80 @@ _CPU = Path("/proc/cpuinfo")
 
 
 @contextmanager
-def compute_device() -> Iterator[torch.device]:
-    """The device to compute on: a leased GPU where there are GPUs, else the CPU.
+def compute_device(granted: Granted = ONE_GPU) -> Iterator[torch.device]:
+    """The device to compute on: a leased GPU where the job was given one, else the CPU.
 
-    Each process of a training leases its own, so that none takes what another job is computing on.
+    A process of torchrun takes the GPU of its local rank: its launcher holds the leases of all.
+
+    Raises:
+        HiptError: if the job has a GPU that torch cannot use, or must have one and has none.
     """
-    count = torch.cuda.device_count()
+    _exact_fp32()
+    count = gpus_to_use(granted)
     if count == 0:
         yield torch.device("cpu")
-        return
-    names = [_identity(i) for i in range(count)]
-    with leased(names, _lease_folder()) as chosen:
-        torch.cuda.set_device(chosen)
-        yield torch.device("cuda", chosen)
+    elif "LOCAL_RANK" in os.environ:
+        yield _ready(int(os.environ["LOCAL_RANK"]))
+    else:
+        with leased(gpu_names(count), lease_folder()) as (chosen,):
+            yield _ready(chosen)
+
+
+def gpus_to_use(granted: Granted) -> int:
+    """How many GPUs this process sees and may take; 0: it computes on the CPU.
+
+    Raises:
+        HiptError: as `compute_device`.
+    """
+    if granted.setting == "cpu" or granted.gpus == 0:
+        return 0
+    count = torch.cuda.device_count()
+    if count:
+        return count
+    sign = sign_of_gpu()
+    if sign is None and granted.setting == "auto":
+        return 0
+    reason = "there is none" if sign is None else f"there is one ({sign}): {_cuda_trouble()}"
+    raise HiptError(
+        f"this job was to compute on a GPU, but torch {torch.__version__} cannot use any, and "
+        f"{reason}; on a CPU it may take days: set device: cpu if that is wanted"
+    )
+
+
+def _cuda_trouble() -> str:
+    """Why torch has no GPU."""
+    if torch.version.cuda is None:
+        return "this torch was built without CUDA"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return "the driver shows no device to this job"
+
+
+def _exact_fp32() -> None:
+    """Make fp32 mean fp32 on GPUs: torch's convolutions would round to TF32 (10 bits)."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def _ready(index: int) -> torch.device:
+    """One GPU, once it has computed something.
+
+    Raises:
+        HiptError: if there is no such GPU, or it cannot compute.
+    """
+    device = torch.device("cuda", index)
+    try:
+        torch.cuda.set_device(device)
+        torch.ones(1, device=device).add_(1).item()
+    except (RuntimeError, AssertionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise HiptError(
+            f"GPU {index} cannot be used ({reason}); leave it out with CUDA_VISIBLE_DEVICES, or "
+            "set device: cpu"
+        ) from None
+    return device
 
 
 def device_name(device: torch.device) -> str:
@@ -70,26 +134,43 @@ def bf16_is_faster(cpu: str) -> bool:
 
 
 @contextmanager
-def leased(names: Sequence[str], folder: Path) -> Iterator[int]:
-    """The index of a free device; waits while all are taken, and says so once.
+def leased(
+    names: Sequence[str], folder: Path, count: int = 1, *, inherited: bool = False
+) -> Iterator[tuple[int, ...]]:
+    """The indices of free devices, all or none; waits while there are too few, and says so once.
+
+    Jobs that wait for several hold none meanwhile, so that no two of them wait for each other.
 
     Args:
         names: what tells the devices apart, the same in every process (e.g. their UUIDs).
-        folder: where the lock files lie; shared by the processes of one machine.
+        folder: where the lock files lie; shared by the processes of one machine and user.
+        count: how many to lease; at most as many as there are.
+        inherited: whether the leases stay with a program that takes this process's place.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    said = False
+    waiting = False
     while True:
-        for index, name in enumerate(names):
-            lock = _try_lock(folder / f"{name}.lock")
-            if lock is not None:
-                with lock:
-                    yield index
-                return
-        if not said:
-            log.info("all %d GPUs are taken by other jobs; waiting for one", len(names))
-            said = True
-        time.sleep(_WAIT_S)
+        with ExitStack() as held:
+            chosen: list[int] = []
+            for index, name in enumerate(names):
+                lock = _try_lock(folder / f"{name}.lock")
+                if lock is None:
+                    continue
+                held.enter_context(lock)
+                os.set_inheritable(lock.fileno(), inherited)
+                chosen.append(index)
+                if len(chosen) == count:
+                    yield tuple(chosen)
+                    return
+        if not waiting:
+            log.info(
+                "%d of %d GPUs are free, the others are taken by other jobs; waiting for %d",
+                len(chosen),
+                len(names),
+                count,
+            )
+            waiting = True
+        time.sleep(_WAIT_S * random.uniform(0.5, 1.5))  # jobs must not keep step
 
 
 def _try_lock(path: Path) -> IO[str] | None:
@@ -103,12 +184,12 @@ def _try_lock(path: Path) -> IO[str] | None:
     return file
 
 
-def _identity(index: int) -> str:
-    """A GPU's name that is the same whatever CUDA_VISIBLE_DEVICES says."""
-    properties = torch.cuda.get_device_properties(index)
-    return f"gpu-{getattr(properties, 'uuid', index)}"
+def gpu_names(count: int) -> list[str]:
+    """The first GPUs' names, the same whatever CUDA_VISIBLE_DEVICES says."""
+    properties = [torch.cuda.get_device_properties(index) for index in range(count)]
+    return [f"gpu-{getattr(found, 'uuid', i)}" for i, found in enumerate(properties)]
 
 
-def _lease_folder() -> Path:
+def lease_folder() -> Path:
     """One folder per user and machine."""
     return Path(tempfile.gettempdir()) / f"hipt-{os.getuid()}"

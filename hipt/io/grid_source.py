@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
 import time
 from collections import OrderedDict, deque
 from collections.abc import Generator
@@ -20,6 +19,7 @@ from hipt.core.sampling import IntArray, Share, regrouped, remaining
 from hipt.errors import HiptError
 from hipt.io.corpus import GridCorpus
 from hipt.io.corpus_list import State, order_name, resumed_at
+from hipt.io.recycled import Recycled
 from hipt.io.tables import PatchEmbeddings
 
 Grids = npt.NDArray[np.float32]
@@ -32,9 +32,6 @@ AHEAD = 2
 
 _SERIAL = 32_767
 """Numbers that torch converts without further threads, which training needs itself."""
-
-_UNUSED = 3
-"""References to a buffer that only the list, a loop and the counting hold."""
 
 
 class GridSource:
@@ -74,7 +71,7 @@ class GridSource:
         self._order = order_name(corpus.members, **facts)
         self._position, _ = resumed_at(state, self._order)
         self._open: OrderedDict[int, PatchEmbeddings] = OrderedDict()
-        self._buffers: list[Grids] = []
+        self._memory = Recycled()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="grids")
         self._stream = self._minibatches()
         self.waited_s = 0.0
@@ -92,7 +89,6 @@ class GridSource:
         self._stream.close()
         self._thread.shutdown(cancel_futures=True)  # waits for the one at work, not for the rest
         self._open.clear()
-        self._buffers.clear()
 
     def __iter__(self) -> Self:
         return self
@@ -121,7 +117,9 @@ class GridSource:
     def _read(self, regions: IntArray) -> Grids:
         """One minibatch."""
         side, dim = self._side, self._corpus.dim
-        out = self._buffer()
+        # new memory costs more than what is read into it (measured), since the system clears it
+        row = side * side, dim * np.dtype(np.float32).itemsize
+        out: Grids = self._memory((self._batch, *row)).view(np.float32)
         half = np.empty(out.shape[1:], np.float16)  # writable, as torch wants it
         pieces = range(0, side * side, _SERIAL // dim or 1)
         slides = np.searchsorted(self._ends, regions, side="right")
@@ -132,19 +130,6 @@ class GridSource:
                 # torch's conversion is five times as fast as NumPy's (measured)
                 torch.from_numpy(grid[part]).copy_(torch.from_numpy(half[part]))
         return out.reshape(-1, side, side, dim).transpose(0, 3, 1, 2)  # (B, D, g, g)
-
-    def _buffer(self) -> Grids:
-        """Memory for a minibatch: some that nobody holds any more, or else new.
-
-        New memory costs more than what is read into it (measured), since the system clears it.
-        """
-        for buffer in self._buffers:
-            if sys.getrefcount(buffer) == _UNUSED:  # views hold it too
-                return buffer
-        new = np.empty((self._batch, self._side**2, self._corpus.dim), np.float32)
-        if len(self._buffers) < AHEAD + 2:  # those made, the one at work, the one in use
-            self._buffers.append(new)
-        return new
 
     def _file(self, slide: int) -> PatchEmbeddings:
         """A slide's embeddings; those used last stay open."""

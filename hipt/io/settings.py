@@ -9,7 +9,8 @@ from typing import TypeVar, cast, get_args
 
 import yaml
 
-from hipt.config import Config, Reader, SlidesConfig
+from hipt.config import Config, Device, Reader, SlidesConfig
+from hipt.embedding.machine import Granted
 from hipt.errors import HiptError
 from hipt.io.models import resolved
 from hipt.section import Section, parse
@@ -58,6 +59,25 @@ def add_reader(parser: argparse.ArgumentParser) -> None:
     """
     names = get_args(Reader)
     parser.add_argument("--reader", choices=names, help="who reads patches, see slides.reader")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The arguments of steps that may compute on a GPU; no settings, as `add_reader` says."""
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs that the job was given")
+    parser.add_argument("--device", choices=get_args(Device), help="see device in the config")
+
+
+def granted_of(args: argparse.Namespace) -> Granted:
+    """What to compute on: as the arguments say, else the config file, else the default.
+
+    Raises:
+        HiptError: as `read_config`.
+    """
+    if args.device is not None:
+        return Granted(args.gpus, cast(Device, args.device))
+    if args.cfg.lstrip().startswith("{"):
+        return Granted(args.gpus)
+    return Granted(args.gpus, read_config(Path(args.cfg)).device)
 
 
 def reader_of(args: argparse.Namespace) -> Reader:

@@ -59,8 +59,11 @@ class DinoHead(nn.Module):
         self.last_layer = UnitRows(cfg.bottleneck_dim, cfg.out_dim, cfg.seed + 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, D) -> (N, K), cosines between -1 and 1."""
-        out: Tensor = self.last_layer(F.normalize(_wide(self.mlp(x)), dim=-1))
+        """(N, D) -> (N, K), cosines between -1 and 1, in fp32 whatever autocast says."""
+        vectors = _wide(self.mlp(x))
+        # bf16 would round cosines by 0.004, which the teacher's temperature of 0.04 makes 0.1
+        with torch.autocast(x.device.type, enabled=False):
+            out: Tensor = self.last_layer(F.normalize(vectors, dim=-1))
         return out
 
 

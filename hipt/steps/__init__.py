@@ -5,7 +5,7 @@ VERSION = {
     "tile": 2,
     "embed_patches": 4,
     "embed_regions": 3,
-    "pretrain": 3,
+    "pretrain": 4,
     "slides": 3,
     "probe": 2,
     "split": 1,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import os
 import resource
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 
 from hipt.config import Config, Reader
+from hipt.embedding.machine import Granted, usable_cores
 from hipt.errors import HiptError
 from hipt.io.checkpoints import load_patch_encoder
 from hipt.io.devices import compute_device, device_name
@@ -129,7 +129,7 @@ def run(config: Config, threads: int, slides: int, regions: int, seconds: float)
     found = [_reading(sample, config.slides.reader, threads, seconds) for sample in samples]
     _say_table(HEAD, [one.row(sample) for one, sample in zip(found, samples, strict=True)])
     stand_in = config.embed.patches.model_copy(update={"weights": None, "random": 0})
-    with compute_device() as device:
+    with compute_device(Granted(setting=config.device)) as device:
         embedder = PatchEmbedder(
             load_patch_encoder(stand_in), config.embed.precision, device, threads
         )
@@ -307,7 +307,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="hipt bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cfg", default="config/config.yaml", help="a config file, or JSON")
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     parser.add_argument("--threads", type=int, default=cores, help="threads to measure with")
     parser.add_argument("--slides", type=int, default=SLIDES, help="slides that are tried")
     parser.add_argument("--regions", type=int, default=REGIONS, help="regions of each, at most")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import shutil
 import time
 from collections import Counter, defaultdict
@@ -17,6 +16,7 @@ from torch import nn
 
 from hipt.cohort.folder import departed
 from hipt.config import Config, PatchEncoderConfig, RegionEncoderConfig
+from hipt.embedding.machine import Granted, unset_variables, usable_cores
 from hipt.io.batches import read_ledger
 from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
 from hipt.io.devices import compute_device, device_name
@@ -76,6 +76,8 @@ def run(config: Config, threads: int) -> None:
         HiptError: if the sheet or the weights are not usable.
     """
     torch.set_num_threads(1)  # each of the threads computes minibatches of its own
+    for problem in unset_variables():
+        say("machine", problem)
     sheet, results = Path(config.slides.sheet), Results(Path(config.results))
     rows, remarks = read_with_remarks(sheet, config.slides.root, config.slides.case_from)
     done = _done(rows, results)
@@ -92,7 +94,7 @@ def run(config: Config, threads: int) -> None:
     if encoder is None:
         say("to do", f"{len(fine):,} x slide; patches are imported, none is computed")
         return
-    with compute_device() as device:
+    with compute_device(Granted(setting=config.device)) as device:
         embedder = PatchEmbedder(encoder, config.embed.precision, device, threads)
         rate = model_rate(embedder, config.tile.patch_px, MEASURED_S)
     cores = f", {threads} threads" if device.type == "cpu" else ""
@@ -216,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="hipt check", description=__doc__)
     parser.add_argument("--cfg", default="config/config.yaml", help="a config file, or JSON")
     parser.add_argument("--weights", action="store_true", help="look at the weights alone")
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     parser.add_argument("--threads", type=int, default=cores, help="threads to measure with")
     args = parser.parse_args(argv)
     config = whole_config(args.cfg)

@@ -15,10 +15,11 @@ import torch
 
 from hipt.config import Reader
 from hipt.embedding.finite import MOST_FLOAT16, Broken
+from hipt.embedding.machine import ONE_GPU, Granted
 from hipt.embedding.precisions import accepted
 from hipt.errors import SlideError
 from hipt.io.checkpoints import load_patch_encoder
-from hipt.io.devices import compute_device
+from hipt.io.devices import compute_device, device_name
 from hipt.io.digests import weights_identity
 from hipt.io.embedder import PatchEmbedder
 from hipt.io.feature_files import FeatureFiles
@@ -29,7 +30,14 @@ from hipt.io.progress import Progress
 from hipt.io.provenances import read_provenance
 from hipt.io.regions import FailedJob, RegionPixels, RegionReader, SlideJob
 from hipt.io.results import Results
-from hipt.io.settings import add_reader, read_settings, reader_of, step_parser
+from hipt.io.settings import (
+    add_device,
+    add_reader,
+    granted_of,
+    read_settings,
+    reader_of,
+    step_parser,
+)
 from hipt.io.shards import Provenance, fingerprint
 from hipt.io.sheets import read_sheet
 from hipt.io.slides import identity
@@ -63,7 +71,12 @@ class _Work:
 
 
 def run(
-    tile: Path, out: Path, cfg: EmbedPatchesSettings, threads: int, reader: Reader = "openslide"
+    tile: Path,
+    out: Path,
+    cfg: EmbedPatchesSettings,
+    threads: int,
+    reader: Reader = "openslide",
+    granted: Granted = ONE_GPU,
 ) -> None:
     """Embed the patches of one batch: a file of embeddings per slide, then the batch's index.
 
@@ -77,6 +90,7 @@ def run(
         cfg: the settings.
         threads: to read and compute with.
         reader: who reads patches; the vectors are the same.
+        granted: what to compute on.
     """
     torch.set_num_threads(1)  # each of the threads computes minibatches of its own
     works = list(_works(tile, Results.of_index(out), cfg))
@@ -84,9 +98,10 @@ def run(
     pending = [] if imported else [work for work in works if work.pending]
     with BatchRun(out, len(works), cfg.on_slide_error) as batch, ExitStack() as stack:
         if pending:
-            device = stack.enter_context(compute_device())
+            device = stack.enter_context(compute_device(granted))
             encoder = load_patch_encoder(cfg.patches)
             embedder = PatchEmbedder(encoder, cfg.precision, device, threads)
+            log.info("computing on %s in %s", device_name(device), embedder.precision)
             ahead = stack.enter_context(embedder.reader(reader))
             progress = Progress(sum(work.row["patches"] for work in pending), "patches")
             stream = ahead.stream(_jobs(pending, cfg))
@@ -249,6 +264,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--tile", type=Path, required=True, help="the batch's tile index")
     parser.add_argument("--threads", type=int, default=1, help="threads to read and compute with")
     add_reader(parser)
+    add_device(parser)
     args = parser.parse_args(argv)
     cfg = read_settings(STEP, EmbedPatchesSettings, args.cfg)
-    run(args.tile, args.out, cfg, args.threads, reader_of(args))
+    run(args.tile, args.out, cfg, args.threads, reader_of(args), granted_of(args))

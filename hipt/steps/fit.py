@@ -6,18 +6,20 @@ import logging
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from hipt.embedding.machine import NO_GPU, Granted
 from hipt.errors import HiptError
 from hipt.io.devices import compute_device
 from hipt.io.fold_files import FoldFit, read_fold, write_fold
 from hipt.io.fold_fits import FoldFitter, read_task_data
 from hipt.io.progress import Progress
-from hipt.io.settings import read_task_settings, step_parser
+from hipt.io.settings import add_device, granted_of, read_task_settings, step_parser
 from hipt.io.shards import fingerprint
 from hipt.io.tables import write_rows
 from hipt.io.task_tables import EPOCHS, predictions_schema
@@ -37,7 +39,24 @@ _fitter: FoldFitter
 """What a worker process fits with; set before it is forked, so that bags are in memory once."""
 
 
-def run(folds: Path, slides: Path, out: Path, cfg: FitSettings, threads: int) -> None:
+@dataclass(frozen=True)
+class _Folds:
+    """Where the folds' fits are written, by what name they are known again, and the means."""
+
+    files: Sequence[Path]
+    names: Sequence[str]
+    threads: int
+    granted: Granted
+
+
+def run(
+    folds: Path,
+    slides: Path,
+    out: Path,
+    cfg: FitSettings,
+    threads: int,
+    granted: Granted = NO_GPU,
+) -> None:
     """Fit a model in all folds of a task, and write its predictions of their test parts.
 
     A fold that is there already, from an interrupted run, is kept.
@@ -48,6 +67,7 @@ def run(folds: Path, slides: Path, out: Path, cfg: FitSettings, threads: int) ->
         out: `.../<model>/<fraction>/predictions.parquet`; fits and curves go beside it.
         cfg: the settings.
         threads: folds that are fitted at once on CPUs, one core each.
+        granted: what to compute on.
 
     Raises:
         HiptError: if the task's slides cannot be read, or a fold cannot be fitted.
@@ -59,7 +79,7 @@ def run(folds: Path, slides: Path, out: Path, cfg: FitSettings, threads: int) ->
     missing = [k for k in range(units.folds) if read_fold(files[k], names[k]) is None]
     log.info("%s, %s: %d of %d folds to fit", cfg.name, model, len(missing), units.folds)
     if missing:
-        _fit(units, slides, (model, fraction), cfg, missing, (files, names, threads))
+        _fit(units, slides, (model, fraction), cfg, missing, _Folds(files, names, threads, granted))
     fits = [fit for k in range(units.folds) if (fit := read_fold(files[k], names[k])) is not None]
     write_rows(out.with_name("epochs.parquet"), list(_epochs(fits)), EPOCHS)
     rows = [row for k, fit in enumerate(fits) for row in _predictions(units, k, fit, cfg, model)]
@@ -87,18 +107,18 @@ def _fit(
     what: tuple[str, float],
     cfg: FitSettings,
     missing: Sequence[int],
-    where: tuple[Sequence[Path], Sequence[str], int],
+    folds: _Folds,
 ) -> None:
     """Fit the missing folds, and write each as soon as it is done."""
     model, fraction = what
-    files, names, threads = where
     torch.set_num_threads(1)
     data = read_task_data(units, model, cfg.features, slides)
     progress = Progress(len(missing), "folds")
-    with compute_device() as device:
+    with compute_device(folds.granted) as device:
         fitter = FoldFitter(data, cfg, model, fraction, device)
-        for fold, fit in _fitted(fitter, missing, threads if device.type == "cpu" else 1, cfg):
-            write_fold(files[fold], fit, names[fold])
+        workers = folds.threads if device.type == "cpu" else 1
+        for fold, fit in _fitted(fitter, missing, workers, cfg):
+            write_fold(folds.files[fold], fit, folds.names[fold])
             best = float(fit.curve[fit.chosen, 1])
             log.info("fold %d: validation loss %.4f, row %d of the curve", fold, best, fit.chosen)
             progress.add(1, f"fold {fold}")
@@ -176,6 +196,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--slides", type=Path, required=True, help="the slide table")
     parser.add_argument("--task", help="the task's name, where --cfg is a config file")
     parser.add_argument("--threads", type=int, default=1, help="folds that are fitted at once")
+    add_device(parser)
     args = parser.parse_args(argv)
     cfg = read_task_settings(STEP, FitSettings, args.cfg, args.task)
-    run(args.folds, args.slides, args.out, cfg, args.threads)
+    run(args.folds, args.slides, args.out, cfg, args.threads, granted_of(args))

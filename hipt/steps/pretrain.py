@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,28 @@ import torch
 import torch.distributed as dist
 
 from hipt.config import Reader
+from hipt.embedding.machine import ONE_GPU, Granted
 from hipt.errors import HiptError
 from hipt.io.checkpoints import write_weights
 from hipt.io.corpus_list import corpus_digest, write_corpus_list
-from hipt.io.devices import choose_precision, compute_device
+from hipt.io.devices import choose_precision, compute_device, device_name
 from hipt.io.direct import Opener
 from hipt.io.progress import Progress
 from hipt.io.results import Results
-from hipt.io.settings import add_reader, read_settings, reader_of, step_parser
+from hipt.io.settings import (
+    add_device,
+    add_reader,
+    granted_of,
+    read_settings,
+    reader_of,
+    step_parser,
+)
 from hipt.io.stages import Stage, stage_of
 from hipt.io.tables import write_table
 from hipt.io.training import StopAsked, read_state, write_state
 from hipt.nn.dino import collapsed, diverged
 from hipt.nn.trainer import Step, Trainer, step_seed
+from hipt.pretraining.launch import is_launched, launch
 from hipt.steps import VERSION
 from hipt.store.schemas import METRICS
 from hipt.told import PretrainSettings
@@ -40,25 +50,34 @@ WATCHED = 50
 """Steps over whose mean entropy a collapse is judged."""
 
 
-def run(
-    name: str, out: Path, cfg: PretrainSettings, threads: int, reader: Reader = "openslide"
-) -> None:
+@dataclass(frozen=True)
+class Means:
+    """What a training works with; none of it shows in the weights, but for the device."""
+
+    threads: int
+    """To read with; on a CPU, `pretrain.cpu_threads` compute."""
+    granted: Granted = ONE_GPU
+    reader: Reader = "openslide"
+    """Who reads patches."""
+
+
+def run(name: str, out: Path, cfg: PretrainSettings, means: Means) -> None:
     """Train a model, from its last checkpoint where there is one; the weights are written last.
 
     Args:
         name: `patches` or `regions`.
         out: the weights file.
         cfg: the settings.
-        threads: to read with; on a CPU, `pretrain.cpu_threads` compute.
-        reader: who reads patches.
+        means: threads, device and reader.
 
     Raises:
         HiptError: if the corpus is empty, training fails, or the checkpoint is of another run.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(means.threads)
     results = Results(out.parents[1])
-    stage = stage_of(name, cfg, results, threads, Opener(reader))
-    with _processes() as (rank, ranks), compute_device() as device:
+    with compute_device(means.granted) as device, _processes(device) as (rank, ranks):
+        log.info("training on %s, process %d of %d", device_name(device), rank + 1, ranks)
+        stage = stage_of(name, cfg, results, means.threads, Opener(means.reader))
         if device.type == "cpu":
             torch.set_num_threads(cfg.pretrain.cpu_threads)
         _Training(stage, out, device, (rank, ranks)).run()
@@ -159,7 +178,9 @@ class _Training:
         """Stop a run that has failed; its last good state is on disk."""
         entropies.append(step.teacher_entropy)
         trouble = diverged(step.loss)
-        if trouble is None and len(entropies) == WATCHED:
+        # before, the answers may still be as alike as random weights make them
+        warm = len(self._steps) >= self._dino.warmup_iterations
+        if trouble is None and warm and len(entropies) == WATCHED:
             trouble = collapsed(sum(entropies) / WATCHED, self._dino.out_dim)
         if trouble is not None:
             kept = f"the last checkpoint is {self._path}" if self._path.exists() else "none is kept"
@@ -170,29 +191,43 @@ class _Training:
 
     def _agreed(self, asked: StopAsked) -> int:
         """The signal that any process was sent; 0 without."""
+        return self._greatest(asked.signal or 0)
+
+    def _greatest(self, value: int) -> int:
+        """The greatest of all processes' values; each waits for the others."""
         if self._place[1] == 1:
-            return asked.signal or 0
-        told = torch.tensor([asked.signal or 0], device=self._device)
-        dist.all_reduce(told, dist.ReduceOp.MAX)
-        return int(told.item())
+            return value
+        values = torch.tensor([value], device=self._device)
+        dist.all_reduce(values, dist.ReduceOp.MAX)
+        return int(values.item())
 
     def _save(self, source: Any) -> None:  # noqa: ANN401
-        """Write the checkpoint; by the first process, for all."""
+        """Write the checkpoint, by the first process for all; none goes on before it is there.
+
+        A process that left earlier would make torchrun end the one that writes.
+        """
         rank, ranks = self._place
         states = [source.state()]
         if ranks > 1:
             states = [None] * ranks
             dist.all_gather_object(states, source.state())
-        if rank == 0:
-            write_state(
-                self._path,
-                {
-                    "settings": self._settings,
-                    "trainer": self._trainer.state_dict(),
-                    "sources": json.dumps(states),
-                    "steps": torch.tensor(self._steps, dtype=torch.float64),
-                },
-            )
+        failed = True
+        try:
+            if rank == 0:
+                write_state(
+                    self._path,
+                    {
+                        "settings": self._settings,
+                        "trainer": self._trainer.state_dict(),
+                        "sources": json.dumps(states),
+                        "steps": torch.tensor(self._steps, dtype=torch.float64),
+                    },
+                )
+            failed = False
+        finally:
+            failed = bool(self._greatest(int(failed)))
+        if failed:  # the first process says why
+            raise SystemExit(1)
 
     def _write_product(self) -> None:
         """Corpus list and curves, then the weights."""
@@ -222,26 +257,16 @@ class _Training:
 
 
 @contextmanager
-def _processes() -> Iterator[tuple[int, int]]:
+def _processes(device: torch.device) -> Iterator[tuple[int, int]]:
     """This process's rank and the number of ranks, as torchrun has set them; else 0 of 1."""
-    if "RANK" not in os.environ:
+    if not is_launched():
         yield 0, 1
         return
-    _refuse_too_few_gpus(int(os.environ["WORLD_SIZE"]), torch.cuda.device_count())
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield dist.get_rank(), dist.get_world_size()
     finally:
         dist.destroy_process_group()
-
-
-def _refuse_too_few_gpus(processes: int, gpus: int) -> None:
-    """Refuse to wait for ever for a GPU that is not there; without any, the CPU serves them all."""
-    if 0 < gpus < processes:
-        raise HiptError(
-            f"pretrain.processes is {processes}, and this job has {gpus} GPU(s): each process "
-            "needs one; lower it, or give the job more"
-        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -249,7 +274,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = step_parser(STEP, __doc__)
     parser.add_argument("--stage", choices=("patches", "regions"), required=True)
     parser.add_argument("--threads", type=int, default=1, help="threads to read with")
+    parser.add_argument("--processes", type=int, default=1, help="to train in, each on a GPU")
     add_reader(parser)
-    args = parser.parse_args(argv)
+    add_device(parser)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(arguments)
     cfg = read_settings(STEP, PretrainSettings, args.cfg)
-    run(args.stage, args.out, cfg, args.threads, reader_of(args))
+    if args.processes > 1 and not is_launched():
+        launch(args.processes, granted_of(args), [STEP, *arguments])
+    run(args.stage, args.out, cfg, Means(args.threads, granted_of(args), reader_of(args)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from hipt.core.differences import Difference, differences
+from hipt.embedding.machine import usable_cores
 from hipt.embedding.precisions import in_words, precisions_on_disk
 from hipt.errors import HiptError
 from hipt.io.content import EQUAL, compared
@@ -180,7 +180,7 @@ def _say(text: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line: the results, and what to do with them; without: look for damage."""
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     parser = argparse.ArgumentParser(prog="hipt verify", description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("results"), help="the folder")
     what = parser.add_mutually_exclusive_group()

@@ -12,28 +12,32 @@ from threading import Timer
 import pytest
 import torch
 
+from hipt.embedding.machine import NO_GPU, Granted
+from hipt.errors import HiptError
 from hipt.io import devices
 from hipt.io.devices import bf16_is_faster, choose_precision, compute_device, leased
 
 HOLDER = """
 import logging, sys, time
 from pathlib import Path
+from hipt.embedding.machine import NO_GPU, Granted
+from hipt.errors import HiptError
 from hipt.io import devices
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 devices._WAIT_S = 0.02
-with devices.leased(["gpu-a", "gpu-b"], Path(sys.argv[1])) as index:
+with devices.leased(["gpu-a", "gpu-b"], Path(sys.argv[1])) as (index,):
     print(index, flush=True)
     time.sleep(60)
 """
-TAKEN = "all 2 GPUs are taken by other jobs; waiting for one\n"
+TAKEN = "0 of 2 GPUs are free, the others are taken by other jobs; waiting for 1\n"
 
 
 class Holder:
     """A process that leases one of two devices and holds it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, code: str = HOLDER) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
         )
 
     def says(self) -> str:
@@ -45,9 +49,21 @@ class Holder:
             timer.cancel()
 
     def end(self) -> None:
+        if self.process.stdout.closed:
+            return
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+
+
+@contextmanager
+def holding(code: str, folder: Path) -> Iterator[Holder]:
+    """A holder with code of its own."""
+    holder = Holder(folder, code)
+    try:
+        yield holder
+    finally:
+        holder.end()
 
 
 @contextmanager
@@ -61,7 +77,7 @@ def holders(folder: Path, count: int) -> Iterator[list[Holder]]:
 
 
 def test_each_gets_its_own_device_and_a_killed_holder_frees_it(tmp_path: Path):
-    with leased(["gpu-a", "gpu-b"], tmp_path) as mine, holders(tmp_path, 2) as others:
+    with leased(["gpu-a", "gpu-b"], tmp_path) as (mine,), holders(tmp_path, 2) as others:
         said = {holder.says(): holder for holder in others}
         assert said.keys() == {f"{1 - mine}\n", TAKEN}
         said[f"{1 - mine}\n"].end()
@@ -70,51 +86,92 @@ def test_each_gets_its_own_device_and_a_killed_holder_frees_it(tmp_path: Path):
 
 def test_a_lease_ends_with_its_block(tmp_path: Path):
     names = ["gpu-a", "gpu-b"]
-    with leased(names, tmp_path / "new" / "folder") as one:
-        with leased(names, tmp_path / "new" / "folder") as other:
+    with leased(names, tmp_path / "new" / "folder") as (one,):
+        with leased(names, tmp_path / "new" / "folder") as (other,):
             assert {one, other} == {0, 1}
-        with leased(names, tmp_path / "new" / "folder") as again:
+        with leased(names, tmp_path / "new" / "folder") as (again,):
             assert again == other
     with pytest.raises(ValueError, match="stop"), leased(["gpu-a"], tmp_path):
         raise ValueError("stop")
-    with leased(["gpu-a"], tmp_path) as index:
+    with leased(["gpu-a"], tmp_path) as (index,):
         assert index == 0
 
 
-RANK = """
-import os, sys, time
-from pathlib import Path
-from hipt.io import devices
-devices._WAIT_S = 0.02
-with devices.leased(["gpu-a", "gpu-b", "gpu-c"], Path(sys.argv[1])) as index:
-    (Path(sys.argv[1]) / f"rank-{os.environ['RANK']}").write_text(str(index))
-    while len(list(Path(sys.argv[1]).glob("rank-*"))) < 2:
-        time.sleep(0.02)
-"""
+def test_several_are_leased_together_or_none(tmp_path: Path):
+    """While two are wanted and one is free, that one stays free for others."""
+    names, folder = ["gpu-a", "gpu-b", "gpu-c"], tmp_path
+    code = HOLDER.replace('["gpu-a", "gpu-b"]', repr(names)).replace(
+        "Path(sys.argv[1]))", "Path(sys.argv[1]), 2)"
+    )
+    code = code.replace("as (index,)", "as index")
+    with leased(names, folder, 2) as mine, holding(code, folder) as pair:
+        assert pair.says() == TAKEN.replace("0 of 2", "1 of 3").replace("for 1", "for 2")
+        with leased(names, folder) as (single,):
+            assert single == ({0, 1, 2} - set(mine)).pop()
+    with leased(names, folder, 1):
+        pass
 
 
-def test_each_process_of_torchrun_has_its_own_device(tmp_path: Path):
-    """Three devices, one of them taken by a job beside: the two processes share the others."""
-    script = tmp_path / "rank.py"
-    script.write_text(RANK)
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
+def test_two_jobs_that_want_all_do_not_wait_for_each_other(tmp_path: Path):
+    names = [f"gpu-{i}" for i in range(4)]
+    code = HOLDER.replace('["gpu-a", "gpu-b"]', repr(names))
+    code = code.replace("Path(sys.argv[1]))", "Path(sys.argv[1]), 4)").replace("(index,)", "index")
+    code = code.replace("time.sleep(60)", "time.sleep(0.2)").replace("level=logging.INFO, ", "")
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+        for _ in range(3)
     ]
-    with leased(["gpu-a", "gpu-b", "gpu-c"], tmp_path) as taken:
-        subprocess.run([*launch, str(script), str(tmp_path)], check=True, timeout=120)
-    chosen = {int(path.read_text()) for path in tmp_path.glob("rank-*")}
-    assert chosen == {0, 1, 2} - {taken}
+    said = [process.communicate(timeout=60)[0] for process in processes]
+    assert said == [b"(0, 1, 2, 3)\n"] * 3
+
+
+def test_leases_stay_with_a_program_that_takes_the_place(tmp_path: Path):
+    """As torchrun takes that of the launcher."""
+    code = HOLDER.replace("Path(sys.argv[1]))", "Path(sys.argv[1]), 2, inherited=True)")
+    code = code.replace("as (index,)", "as index").replace(
+        "    time.sleep(60)", "    import os; os.execv('/bin/sleep', ['sleep', '60'])"
+    )
+    with holding(code, tmp_path) as program:
+        assert program.says() == "(0, 1)\n"
+        with holders(tmp_path, 1) as (other,):
+            assert other.says() == TAKEN
+            program.end()
+            assert other.says() == "0\n"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_without_a_gpu_it_is_the_cpu():
     with compute_device() as device:
         assert device == torch.device("cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_cannot_be_used_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    """A job that was given one would compute for days on the CPU."""
+    monkeypatch.setenv("SLURM_JOB_GPUS", "3")
+    sentence = r"torch .* cannot use any, and there is one \(SLURM_JOB_GPUS=3\): .*device: cpu"
+    with pytest.raises(HiptError, match=sentence), compute_device():
+        pass
+    for granted in (Granted(setting="cpu"), NO_GPU):
+        with compute_device(granted) as device:
+            assert device.type == "cpu"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_must_be_there_is_missed():
+    sentence = r"there is none; .* set device: cpu"
+    with pytest.raises(HiptError, match=sentence), compute_device(Granted(setting="gpu")):
+        pass
+    with compute_device(Granted(0, "gpu")) as device:  # this job was to have none
+        assert device.type == "cpu"
+
+
+def test_fp32_is_not_rounded_on_a_gpu():
+    """Convolutions would be by default."""
+    torch.backends.cudnn.allow_tf32 = True
+    with compute_device(NO_GPU):
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
 
 
 CPU = """processor	: {number}

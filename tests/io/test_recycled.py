@@ -15,6 +15,7 @@ SHAPE = (3, 4, 5)
 HOLDERS = {
     "a part": lambda array: array[1:],
     "a part of a part": lambda array: array[1:].reshape(-1)[3:],
+    "of another kind": lambda array: array.reshape(-1)[:8].view(np.float32),
     "turned": lambda array: array.T[0],
     "a tensor": lambda array: torch.from_numpy(array.reshape(-1)),
     "a memoryview": memoryview,

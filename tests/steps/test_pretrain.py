@@ -18,6 +18,7 @@ from hipt.errors import HiptError
 from hipt.io.checkpoints import load_patch_encoder, read_weights
 from hipt.io.corpus_list import read_corpus_list
 from hipt.nn.trainer import Trainer
+from hipt.pretraining.launch import torchrun
 from hipt.steps import pretrain
 from hipt.told import settings
 from tests.slidemaker import tissue_picture, write_slide
@@ -199,12 +200,8 @@ def test_micro_batches_add_up(ready: Chain):
         train(ready)
 
 
-LAUNCH = (
-    *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-    *("--signals-to-handle", "SIGTERM,SIGINT,SIGUSR1", "--nproc-per-node", "2"),
-    *("-m", "hipt", "pretrain"),
-)
-"""As the rules launch it (workflow/rules/common.smk)."""
+LAUNCH = (sys.executable, "-m", "hipt", "pretrain", "--processes", "2")
+"""As the rules launch it (workflow/rules/pretrain.smk)."""
 
 
 def test_two_processes_train_one_model(ready: Chain):
@@ -243,11 +240,75 @@ def test_two_processes_save_when_their_launcher_is_asked_to_stop(
     assert not ready.results.model("vit256").exists()
 
 
-def test_more_processes_than_gpus():
-    with pytest.raises(HiptError, match=r"processes is 4, and this job has 2 GPU"):
-        pretrain._refuse_too_few_gpus(4, 2)
-    for processes, gpus in ((4, 4), (2, 4), (2, 0)):
-        pretrain._refuse_too_few_gpus(processes, gpus)
+SLOW_DISK = """
+import os, sys, time
+from pathlib import Path
+from hipt.__main__ import main
+from hipt.steps import pretrain
+write, here = pretrain.write_state, Path(__file__).parent
+def slowly(path, state):
+    time.sleep(3)
+    write(path, state)
+    (here / "saved").touch()
+pretrain.write_state = slowly
+try:
+    main(sys.argv[1:])
+finally:
+    (here / f"left-{os.environ['RANK']}").write_text(str((here / "saved").exists()))
+"""
+
+
+def test_no_process_leaves_before_the_first_has_saved(ready: Chain, tmp_path: Path):
+    """One that left would make torchrun end the one that writes."""
+    dino = {**DINO, "iterations": 100_000, "checkpoint_every": 100_000}
+    ready.values["pretrain"]["patches"]["dino"] = dino
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW_DISK)
+    launch = torchrun(2, ["pretrain", *command(ready, "patches", "vit256")])
+    at = launch.index("-m", 2)
+    launch = [*launch[: launch.index("--nproc-per-node") + 2], str(script), *launch[at + 2 :]]
+    with subprocess.Popen(
+        launch, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
+    ) as launched:
+        assert launched.stderr is not None
+        next(line for line in launched.stderr if "loss" in line)  # it is at work
+        launched.send_signal(signal.SIGTERM)
+        rest = launched.stderr.read()
+    assert torch.load(checkpoint(ready), weights_only=True)["steps"].shape[1] > 0, rest
+    assert [(tmp_path / f"left-{rank}").read_text() for rank in range(2)] == ["True", "True"]
+
+
+def test_a_first_process_that_cannot_save_ends_them_all(ready: Chain):
+    dino = {**DINO, "iterations": 40, "checkpoint_every": 2}
+    ready.values["pretrain"]["patches"]["dino"] = dino
+    checkpoint(ready).parent.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint(ready).parent.write_text("a file where the folder should be")
+    done = subprocess.run(
+        [*LAUNCH, *command(ready, "patches", "vit256")],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert f"{checkpoint(ready).parent}" in done.stderr
+    assert "Connection closed by peer" not in done.stderr
+
+
+def test_no_alarm_of_a_collapse_before_the_warm_up_ends(
+    ready: Chain, monkeypatch: pytest.MonkeyPatch
+):
+    """A network that has hardly learnt answers everything alike: that is no collapse yet."""
+    monkeypatch.setattr(pretrain, "WATCHED", 2)
+    monkeypatch.setattr(pretrain, "collapsed", lambda *_: "every answer is all outputs alike")
+    dino = {**DINO, "iterations": 6, "warmup_iterations": 6}
+    ready.values["pretrain"]["patches"]["dino"] = dino
+    assert train(ready).exists()
+    ready.results.model("vit256").unlink()
+    ready.values["pretrain"]["patches"]["dino"] = {**dino, "warmup_iterations": 4}
+    with pytest.raises(HiptError, match=r"failed in step 5: every answer is all outputs alike"):
+        train(ready)
 
 
 def test_a_corpus_smaller_than_a_batch(ready: Chain):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
 
+from hipt.embedding.machine import usable_cores, visible_gpus
+from tests.quota import half_a_core
 from tests.workflow.project import ROOT, Project
 
 pytestmark = pytest.mark.workflow
@@ -42,11 +43,26 @@ def test_local_shares_the_cores_among_the_gpus(cohort: Project):
         text=True,
         check=True,
     )
-    gpus = len(list(Path("/dev").glob("nvidia[0-9]*"))) or 1
-    share = max(1, (os.cpu_count() or 1) // gpus)
+    share = max(1, usable_cores() // (visible_gpus() or 1))
     said = re.search(r"rule embed_patches:.*?(?=\n\n)", done.stdout + done.stderr, re.S)
     assert said
     assert (f"threads: {share}\n" in said[0] + "\n") == (share > 1)  # one thread is not said
+
+
+def test_local_takes_no_more_cores_than_it_was_given(cohort: Project):
+    """Of a machine with many cores, a container often has a few."""
+    command = cohort.command("--dry-run", "--nolock", where=profile("local"))
+    at = command.index("--set-threads")  # those of the tests stand aside
+    with half_a_core() as limited:
+        done = subprocess.run(
+            [*limited, *command[:at], *command[command.index("--configfile") :]],
+            cwd=cohort.folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert "rule embed_patches" in done.stdout
+    assert not re.search(r"threads: [2-9]", done.stdout), done.stdout
 
 
 def test_slurm_is_filled_in_by_account_and_partitions_alone():

@@ -84,8 +84,10 @@ try:
 except HiptError as error:
     raise WorkflowError(str(error)) from None
 
-# Told to jobs as a resource, not a param: pixels are the same whoever reads them, and nothing reruns.
+# Resources of jobs, not params: another reader gives the same pixels, and another device is no
+# reason to do finished work again.
 READER = CONFIG.slides.reader
+DEVICE = CONFIG.device
 
 MEMBERS = LEDGER.members()
 # A batch all of whose slides left the sheet is no longer asked for.
@@ -185,14 +187,6 @@ def model(stage):
 def missing(stage):
     """Whether a model has to be trained."""
     return stage in TRAINED and not TRAINED[stage].exists()
-
-
-def launcher(processes):
-    """What starts a module: Python, or as many of it as there are GPUs to train on."""
-    if processes == 1:
-        return "python -m"
-    run = "python -m torch.distributed.run --standalone --signals-to-handle SIGTERM,SIGINT,SIGUSR1"
-    return f"{run} --nproc-per-node {processes} -m"
 
 
 def index(step):

@@ -16,6 +16,7 @@ rule embed_patches:
         mem_mb=grown(6000),
         runtime=grown(240),
         gpu=0 if FEATURES else 1,
+        device=DEVICE,
         reader=READER,
     params:
         cfg=told("embed_patches"),
@@ -23,7 +24,8 @@ rule embed_patches:
     shell:
         """
         python -m hipt embed_patches --tile {input.tile:q} --cfg {params.cfg:q} \
-            --threads {threads} --reader {resources.reader} --out {output.index:q} 2>&1 | tee {log:q} >&2
+            --threads {threads} --reader {resources.reader} --gpus {resources.gpu} \
+            --device {resources.device} --out {output.index:q} 2>&1 | tee {log:q} >&2
         """
 
 

@@ -20,13 +20,15 @@ if missing("patches"):
             mem_mb=grown(16000),
             runtime=2880,
             gpu=CONFIG.pretrain.processes,
+            device=DEVICE,
             reader=READER,
         params:
             cfg=told("pretrain"),
-            launch=launcher(CONFIG.pretrain.processes),
+            processes=CONFIG.pretrain.processes,
         shell:
             """
-            {params.launch} hipt pretrain --stage patches --cfg {params.cfg:q} \
+            python -m hipt pretrain --stage patches --cfg {params.cfg:q} \
+                --processes {params.processes} --gpus {resources.gpu} --device {resources.device} \
                 --threads {threads} --reader {resources.reader} --out {output.model:q} 2>&1 | tee {log:q} >&2
             """
 
@@ -51,11 +53,13 @@ if missing("regions"):
             mem_mb=grown(8000),
             runtime=2880,
             gpu=CONFIG.pretrain.processes,
+            device=DEVICE,
         params:
             cfg=told("pretrain"),
-            launch=launcher(CONFIG.pretrain.processes),
+            processes=CONFIG.pretrain.processes,
         shell:
             """
-            {params.launch} hipt pretrain --stage regions --cfg {params.cfg:q} \
+            python -m hipt pretrain --stage regions --cfg {params.cfg:q} \
+                --processes {params.processes} --gpus {resources.gpu} --device {resources.device} \
                 --threads {threads} --out {output.model:q} 2>&1 | tee {log:q} >&2
             """

@@ -42,6 +42,8 @@ if CONFIG.tasks:
         resources:
             mem_mb=grown(8000),
             runtime=grown(240),
+            gpu=0,
+            device=DEVICE,
         params:
             cfg=told_of_task("fit"),
             slides=str(RESULTS.slides),
@@ -49,8 +51,8 @@ if CONFIG.tasks:
         shell:
             """
             python -m hipt fit --folds {input.folds:q} --slides {params.slides:q} \
-                --cfg {params.cfg:q} --threads {threads} --out {output.table:q} \
-                2>&1 | tee {log:q} >&2
+                --cfg {params.cfg:q} --threads {threads} --gpus {resources.gpu} \
+                --device {resources.device} --out {output.table:q} 2>&1 | tee {log:q} >&2
             """
 
     rule evaluate:
