@@ -11,7 +11,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
 
 from hipt.core.grid import places
 from hipt.errors import HiptError
@@ -19,6 +18,7 @@ from hipt.io.provenances import read_provenance
 from hipt.io.results import Results
 from hipt.io.tables import list_size, matrix, read_table, refuse_other_schema
 from hipt.store.schemas import SLIDES, region_embeddings_schema
+from hipt.tasks.feature_columns import read_ids, read_places, read_vectors
 
 APART = 1000.0
 """Region sides between the slides of one case: none is another's neighbour."""
@@ -118,13 +118,13 @@ class FileFeatures:
             if name not in table.column_names:
                 found = ", ".join(table.column_names)
                 raise HiptError(f"{path}: has no column '{name}' (found: {found})")
-        self._vectors = _vectors(path, table["embedding"])
-        ids = _ids(path, table["slide_id"])
+        self._vectors = read_vectors(path, table["embedding"])
+        ids = read_ids(path, table["slide_id"])
         rows = pl.DataFrame({"slide_id": ids}).with_row_index("row")
         groups = rows.group_by("slide_id").agg(pl.col("row").sort()).sort("slide_id")
         self._rows = dict(zip(groups["slide_id"].to_list(), groups["row"].to_list(), strict=True))
         placed = {"x", "y"} <= set(table.column_names)
-        columns = [_numbers(path, name, table[name]) for name in "xy"] if placed else []
+        columns = [read_places(path, name, table[name]) for name in "xy"] if placed else []
         self._corners = np.stack(columns, 1) if placed else None
 
     def slides(self) -> Sequence[str]:
@@ -164,65 +164,3 @@ def _apart(parts: Sequence[SlideRegions]) -> Iterator[npt.NDArray[np.float32]]:
     for number, part in enumerate(parts):
         if part.positions is not None:
             yield part.positions + np.float32(number * APART)
-
-
-def _ids(path: Path, column: pa.ChunkedArray) -> pl.Series:
-    """(N,) the ids as text.
-
-    Raises:
-        HiptError: if there is none in a row, or they cannot be text.
-    """
-    try:
-        ids = pl.Series(pl.from_arrow(column)).cast(pl.String)
-    except pl.exceptions.PolarsError as error:
-        problem = f"holds {column.type}, no text ({error})"
-        raise HiptError.at(path, problem, column="slide_id") from None
-    if ids.null_count():
-        raise HiptError(f"{path}, column 'slide_id': empty in {ids.null_count()} rows")
-    return ids
-
-
-def _numbers(path: Path, name: str, column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    """(N,) numbers.
-
-    Raises:
-        HiptError: if one is missing, not finite, or none.
-    """
-    if _are_numbers(column.type) and not column.null_count:
-        values = column.to_numpy().astype(np.float64)
-        if np.isfinite(values).all():
-            return np.asarray(values)
-    problem = f"holds {column.type} that is not a finite number in every row; mend it, or leave"
-    raise HiptError.at(path, f"{problem} x and y out", column=name)
-
-
-def _are_numbers(kind: pa.DataType) -> bool:
-    """Whether a type is one of numbers."""
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
-
-
-def _vectors(path: Path, column: pa.ChunkedArray) -> Vectors:
-    """(N, D) numbers of lists of one length.
-
-    Raises:
-        HiptError: if they are no lists of numbers of one length, or a number is not finite.
-    """
-    flat = column.combine_chunks()
-    lengths = pl.from_arrow(flat).list.len() if pa.types.is_list(flat.type) else None  # type: ignore[union-attr]
-    if lengths is not None and lengths.n_unique() == 1 and not flat.null_count:
-        flat = flat.cast(pa.list_(flat.type.value_type, int(lengths[0])))
-    listed = pa.types.is_fixed_size_list(flat.type) and flat.type.list_size > 0
-    if not listed or flat.null_count or not _are_numbers(flat.type.value_type):
-        raise HiptError(
-            f"{path}, column 'embedding': holds {column.type}; needed are lists of numbers, all of "
-            "one length, one per region"
-        )
-    with np.errstate(over="ignore"):  # said below
-        values = np.asarray(matrix(flat), np.float32)
-    wrong = np.flatnonzero(~np.isfinite(values).all(1))
-    if wrong.size:
-        raise HiptError(
-            f"{path}, row {wrong[0] + 1}, column 'embedding': holds a number that is not finite; "
-            "make these features again"
-        )
-    return values
