@@ -27,6 +27,14 @@ PRETRAIN = "pretrain"
 """In place of a weights file: the one that the workflow trains from the slides."""
 
 
+MISSING = (
+    *("NA", "N/A", "#N/A", "<NA>", "NaN", "null", "None", "unknown", "[Unknown]", "-", "--", "."),
+    *("not available", "[Not Available]", "not applicable", "[Not Applicable]", "not evaluated"),
+    *("[Not Evaluated]", "not reported", "[Not Reported]", "[Discrepancy]", "'--"),
+)
+"""What registries, spreadsheets and data frames write where a value is not known."""
+
+
 class SlidesConfig(Section):
     """Which slides, and how their headers are understood."""
 
@@ -38,6 +46,9 @@ class SlidesConfig(Section):
     """Slides per job, more where that would be over 128 jobs; a change holds for later slides."""
     case_from: Literal["column", "tcga"] = "column"
     """`column`: case_id from the sheet, else the slide_id; `tcga`: the id's first 12 characters."""
+    missing: tuple[Annotated[str, Field(min_length=1)], ...] = MISSING
+    """Cells that mean the same as an empty one, in the sheet and in the labels of tasks; capitals
+    do not count. What a task names in `classes` is a class all the same."""
     default_mpp: Annotated[float, Field(gt=0, le=100)] | None = None
     """Micrometres per pixel for slides that state none; null: such slides end as `no_mpp`."""
     mpp_tolerance: Annotated[float, Field(ge=0, le=0.5)] = 0.1

@@ -80,11 +80,15 @@ class TaskConfig(Section):
     time: str | None = None
     """Survival: column with the months until the event or the end of follow-up."""
     event: str | None = None
-    """Survival: column with 1 where the event happened, 0 where it was not seen."""
+    """Survival: column with 1 where the event happened, 0 where it was not seen; or true and false,
+    yes and no, `1:DECEASED` and `0:LIVING`, Dead and Alive."""
+    zero_months: Annotated[float, Field(gt=0)] | None = None
+    """Survival: months in place of a time of 0; null: cases with such a time are left out."""
     censorship: str | None = None
     """Survival: the opposite column, 1 where the event was not seen; instead of `event`."""
     labels: str | None = None
-    """CSV or Parquet with slide_id or case_id and these columns; null: the sheet."""
+    """CSV or Parquet with slide_id or case_id (or a registry's PATIENT_ID, bcr_patient_barcode,
+    case_submitter_id, _PATIENT) and these columns, as downloaded; null: the sheet."""
     classes: tuple[str, ...] | None = None
     """Classes in order, others are left out; null: all that occur, sorted."""
     unit: Literal["case", "slide"] | None = None
@@ -128,6 +132,8 @@ class TaskConfig(Section):
         if self.kind == "classification":
             if self.label is None or self.time or self.event or self.censorship:
                 raise ValueError("a classification needs label, and no time, event or censorship")
+            if self.zero_months is not None:
+                raise ValueError("zero_months is for survival; leave it out")
         elif self.time is None or self.label is not None or self.classes is not None:
             raise ValueError("a survival task needs time, and no label or classes")
         elif (self.event is None) == (self.censorship is None):

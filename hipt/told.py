@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from hipt.config import (
+    MISSING,
     Config,
     Extent,
     Origin,
@@ -27,6 +28,7 @@ class SegmentSettings(Section):
 
     sheet: str
     root: str | None
+    missing: tuple[str, ...] = MISSING
     default_mpp: float | None
     mask_origin: Origin
     pictures_show: Extent
@@ -49,6 +51,7 @@ class EmbedPatchesSettings(Section):
 
     sheet: str
     root: str | None
+    missing: tuple[str, ...] = MISSING
     on_slide_error: Literal["record", "stop"]
     tile: TileConfig
     precision: Literal["auto", "fp32", "bf16"]
@@ -69,6 +72,7 @@ class PretrainSettings(Section):
 
     sheet: str
     root: str | None
+    missing: tuple[str, ...] = MISSING
     case_from: Literal["column", "tcga"]
     tile: TileConfig
     patches: PatchEncoderConfig
@@ -81,6 +85,7 @@ class SlidesSettings(Section):
 
     sheet: str
     root: str | None
+    missing: tuple[str, ...] = MISSING
     case_from: Literal["column", "tcga"]
     mixed_precision: Literal["note", "refuse"] = "note"
 
@@ -90,6 +95,7 @@ class ProbeSettings(Section):
 
     sheet: str
     root: str | None
+    missing: tuple[str, ...] = MISSING
     case_from: Literal["column", "tcga"]
     tile: TileConfig
     patches: PatchEncoderConfig
@@ -104,6 +110,7 @@ class SplitSettings(Section):
     name: str
     sheet: str
     root: str | None
+    missing: tuple[str, ...] = MISSING
     case_from: Literal["column", "tcga"]
     weights: tuple[str, ...]
     task: TaskConfig
@@ -169,6 +176,7 @@ class AgreementSettings(Section):
     sheet: str
     root: str | None
     pictures_show: Extent
+    missing: tuple[str, ...] = MISSING
     labels: str | None
     target: tuple[int, ...]
 
@@ -178,6 +186,7 @@ class AttendSettings(Section):
 
     sheet: str
     root: str | None
+    missing: tuple[str, ...] = MISSING
     on_slide_error: Literal["record", "stop"]
     tile: TileConfig
     patches: PatchEncoderConfig
@@ -192,6 +201,7 @@ class ExportSettings(Section):
 
     sheet: str
     root: str | None
+    missing: tuple[str, ...] = MISSING
     case_from: Literal["column", "tcga"]
     on_slide_error: Literal["record", "stop"]
     mpp: float

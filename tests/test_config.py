@@ -191,6 +191,7 @@ MAPS = {"attend", "agreement"}
 TOLD = {
     "slides.sheet": {"segment", "embed_patches", "pretrain", "slides", "probe", "export"} | MAPS,
     "slides.root": {"segment", "embed_patches", "pretrain", "slides", "probe", "export"} | MAPS,
+    "slides.missing": {"segment", "embed_patches", "pretrain", "slides", "probe", "export"} | MAPS,
     "slides.batch_size": set(),
     "slides.case_from": {"pretrain", "slides", "probe", "export"},
     "slides.default_mpp": {"segment"},

@@ -58,7 +58,7 @@ def deal(counts: Ints, fixed: Ints, folds: int) -> Dealt:
     Raises:
         ValueError: if there are too few groups.
     """
-    _check_enough(fixed, folds)
+    refuse_empty_folds(fixed, folds)
     solved, how = _solved(counts, fixed, folds)
     found = [] if solved is None else [_improved(counts, solved, fixed, folds)]
     if how != "optimal":
@@ -98,8 +98,16 @@ def deviation(counts: Ints, fold: Ints, folds: int) -> float:
     return float(np.abs(excess).sum() / folds)
 
 
-def _check_enough(fixed: Ints, folds: int) -> None:
-    """Refuse folds that must stay empty."""
+def refuse_empty_folds(fixed: Ints, folds: int) -> None:
+    """Refuse folds that must stay empty.
+
+    Args:
+        fixed: (G,) fold of the groups that must not move, `FREE` for the others.
+        folds: F.
+
+    Raises:
+        ValueError: if there are too few groups.
+    """
     empty = folds - len(np.unique(fixed[fixed != FREE]))
     free = int((fixed == FREE).sum())
     if free < empty:

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.balance import FREE, deal, deviation
+from hipt.core.balance import FREE, deal, deviation, refuse_empty_folds
 from hipt.core.cases import Cases, Seed, distinct_cases, draw_keys, linked_by_site, stratum_counts
 
 Texts = npt.NDArray[np.str_]  # (N,)
@@ -112,6 +112,29 @@ def site_folds(
     dealt = deal(counts[order], fixed[order], folds)
     fixed[order] = dealt.fold
     return SiteFolds(fixed[group][found.row], dealt.how, deviation(counts, fixed, folds))
+
+
+def refuse_impossible(
+    cases: Texts, strata: Texts, sites: Texts | None, folds: int, known: Mapping[str, int]
+) -> None:
+    """Refuse what `grouped_folds`, or with sites `site_folds`, would, without dealing any fold.
+
+    Args:
+        cases: (N,) case of each row.
+        strata: (N,) class of each row, the same in all rows of a case.
+        sites: (N,) site of each row, empty where it is not known; None: sites may be torn apart.
+        folds: how many.
+        known: fold of each case that has one already.
+
+    Raises:
+        ValueError: as they do.
+    """
+    found = distinct_cases(cases, strata)
+    fold = _placed(found, folds, known)
+    if sites is not None:
+        group, names = linked_by_site(found, np.asarray(sites, np.str_))
+        fixed = _fixed(fold, group, names)
+        refuse_empty_folds(fixed, folds)
 
 
 def validation_part(

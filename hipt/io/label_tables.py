@@ -10,21 +10,20 @@ import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from hipt.cohort.missing import Missing, is_tcga_site, trimmed
 from hipt.errors import HiptError
 from hipt.io.split_files import ENDINGS
 from hipt.io.tables import DAMAGED
+from hipt.tasks.labels.headers import below_comments, id_columns
 
-IDS = ("slide_id", "case_id")
-"""What a row may stand for; a table with both is one of slides."""
-
-_MISSING = ("nan", "NaN")
-"""What tables write for an empty cell."""
+MOST_LISTED = 5
+"""Wrong cells that a sentence names."""
 
 _MOST_CELLS, _MOST_BYTES = 10_000_000, 1 << 28
 """Of a Parquet file, of what a zip unpacks to: a few kB may say that they are far more."""
@@ -41,7 +40,13 @@ class Entry:
     """As an editor shows it, the header being row 1; of Parquet the first is row 1. None: `file`
     says it all."""
     cells: Mapping[str, str]
-    """The columns that were asked for, as far as there are such; empty where a value is missing."""
+    """The columns that were asked for, as far as there are such: labels as they stand there; ids
+    and sites empty where they are not known."""
+
+    @property
+    def table(self) -> Path | str:
+        """The table that the row is of."""
+        return self.file if self.row is not None else str(self.file).split(", ")[0]
 
     @property
     def there(self) -> str:
@@ -53,6 +58,24 @@ class Entry:
         return HiptError.at(self.file, problem, row=self.row, column=column)
 
 
+def wrong_cells(column: str, entries: Sequence[Entry], problem: str, remedy: str) -> HiptError:
+    """The one sentence about all wrong cells of a column.
+
+    Args:
+        column: its name.
+        entries: the rows.
+        problem: what the cells must be.
+        remedy: what to do.
+    """
+    first = entries[0]
+    if len(entries) == 1:
+        return first.wrong(column, f"{problem}, got {first.cells[column]!r}; {remedy}")
+    some = [f"{entry.cells[column]!r} in {entry.there}" for entry in entries[:MOST_LISTED]]
+    more = f" and {len(entries) - MOST_LISTED:,} more" if len(entries) > MOST_LISTED else ""
+    what = f"{problem}, got {', '.join(some)}{more}"
+    return HiptError.at(first.table, f"{what}; {remedy} ({len(entries):,} rows)", column=column)
+
+
 @dataclass(frozen=True)
 class LabelTable:
     """The rows of a table, by the id that they stand for."""
@@ -61,6 +84,8 @@ class LabelTable:
     """`slide_id` or `case_id`."""
     entries: Mapping[str, Sequence[Entry]]
     """By id without the ending of a slide or its features, in the table's order."""
+    renamed: Mapping[str, str]
+    """`slide_id` and `case_id` by the name that the table has for them, where that is another."""
 
 
 def bare(text: str) -> str:
@@ -70,39 +95,72 @@ def bare(text: str) -> str:
     return text[: len(text) - len(ending)]
 
 
-def read_label_table(file: Path, columns: Sequence[str], setting: str) -> LabelTable:
+def read_label_table(
+    file: Path, columns: Sequence[str], setting: str, missing: Missing
+) -> LabelTable:
     """The rows of a table; ids are text always and lose the ending of a slide or its features.
 
     Args:
-        file: CSV (comma, semicolon or tab; UTF-8), a zip of one, or Parquet.
-        columns: what must be there beside slide_id or case_id; case_id and site may be.
+        file: CSV (comma, semicolon or tab; UTF-8; lines of `#` before the header are left out), a
+            zip of one, or Parquet.
+        columns: what must be there beside an id of slides or cases; case_id and site may be.
         setting: the setting that names the columns, for the sentence where one is missing.
+        missing: words that stand for an id or a site that is not known.
 
     Raises:
         HiptError: naming file, row, column, what was found and what to do.
     """
     if not file.is_file():
         raise HiptError(f"{file}: no such table of labels; name one that is there")
-    header, rows = _parquet(file) if file.suffix == ".parquet" else _csv(file)
-    key = next((name for name in IDS if name in header), None)
+    header, start, rows = _parquet(file) if file.suffix == ".parquet" else _csv(file)
+    lines = list(rows)
+    named = id_columns(header, [cells for _, cells in lines])
+    key = next(iter(named), None)
     if key is None:
         raise no_column(file, "slide_id' or 'case_id", header, "add it")
     for name in columns:
         if name not in header:
             raise no_column(file, name, header, f"correct {setting}")
-    read = [name for name in dict.fromkeys((*IDS, "site", *columns)) if name in header]
-    for name in read:
-        if header.count(name) > 1:
-            raise HiptError.at(file, "stands twice in the header; rename one", row=1, column=name)
-    places = [header.index(name) for name in read]
+    read = {name: name for name in (*columns, "site")} | named
+    for column in read.values():
+        if header.count(column) > 1:
+            problem = "stands twice in the header; rename one"
+            raise HiptError.at(file, problem, row=start, column=column)
+    places = {name: header.index(column) for name, column in read.items() if column in header}
     entries: dict[str, list[Entry]] = {}
-    for number, cells in rows:
-        values = {name: cells[at] for name, at in zip(read, places, strict=True)}
-        entry = Entry(file, number, given(values, read))
-        if not values[key]:
-            raise entry.wrong(key, "is empty; give every row an id")
+    nameless = []
+    for number, cells in lines:
+        values = {name: trimmed(cells[at]) for name, at in places.items()}
+        entry = Entry(file, number, _known(values, columns, key, missing))
+        if not entry.cells[key]:
+            nameless.append(Entry(file, number, {named[key]: values[key]}))
         entries.setdefault(bare(values[key]), []).append(entry)
-    return LabelTable(key, entries)
+    if nameless:
+        raise _nameless(named[key], nameless)
+    renamed = {name: column for name, column in named.items() if name != column}
+    return LabelTable(key, entries, renamed)
+
+
+def _known(
+    values: Mapping[str, str], labels: Sequence[str], key: str, missing: Missing
+) -> dict[str, str]:
+    """A row with labels as they are, and ids and site empty where they are not known."""
+
+    def known(name: str, cell: str) -> bool:
+        if name in labels or (name == "site" and is_tcga_site(cell, values[key])):
+            return True
+        if name == "slide_id":  # a slide may be called `none`
+            return cell.casefold() != "nan"
+        return cell not in missing
+
+    return {name: cell if known(name, cell) else "" for name, cell in values.items()}
+
+
+def _nameless(column: str, entries: Sequence[Entry]) -> HiptError:
+    """The sentence for rows that name no slide or case."""
+    if len(entries) == 1 and not entries[0].cells[column]:
+        return entries[0].wrong(column, "is empty; give every row an id")
+    return wrong_cells(column, entries, "must be an id", "give every row one, or delete it")
 
 
 def no_column(file: Path | str, name: str, known: Sequence[str], remedy: str) -> HiptError:
@@ -117,14 +175,8 @@ def no_column(file: Path | str, name: str, known: Sequence[str], remedy: str) ->
     return HiptError(f"{file}: column '{name}' is missing ({hint}); {remedy}")
 
 
-def given(cells: Mapping[str, str], columns: Iterable[str]) -> dict[str, str]:
-    """Some columns of a row; empty where a value is missing, or what tables write for that."""
-    texts = {name: cells.get(name, "").strip() for name in columns}
-    return {name: "" if text in _MISSING else text for name, text in texts.items()}
-
-
-def _parquet(file: Path) -> tuple[list[str], _Rows]:
-    """Columns and rows of a Parquet file; nested columns are text too."""
+def _parquet(file: Path) -> tuple[list[str], int, _Rows]:
+    """Columns of a Parquet file, 1, and its rows; nested columns are text too."""
     try:
         size = pq.read_metadata(file)
         if size.num_rows * size.num_columns > _MOST_CELLS:
@@ -132,37 +184,39 @@ def _parquet(file: Path) -> tuple[list[str], _Rows]:
             raise HiptError(f"{file}: has {what}, more than labels have; take out what is not them")
         table = pq.read_table(file, partitioning=None)
         columns = [
-            ["" if value is None else str(value) for value in column.to_pylist()]
+            ["" if value is None or value != value else str(value) for value in column.to_pylist()]
             for column in table.columns
         ]
     except (*DAMAGED, OverflowError) as error:  # a date that Python does not know is one too
         reason = str(error).partition("\n")[0]
         raise HiptError(f"{file}: is no Parquet file that can be read ({reason})") from None
-    return table.column_names, enumerate(zip(*columns, strict=True), 1)
+    return table.column_names, 1, enumerate(zip(*columns, strict=True), 1)
 
 
-def _csv(file: Path) -> tuple[list[str], _Rows]:
-    """Header and rows of a CSV file; rows that are empty are left out."""
+def _csv(file: Path) -> tuple[list[str], int, _Rows]:
+    """Header of a CSV file, the row that it is, and the rows below; empty ones are left out."""
     content = _content(file)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         row = content[: error.start].count(b"\n") + 1
         raise HiptError.at(file, "is not UTF-8 text; save it as 'CSV UTF-8'", row=row) from None
-    rows = _csv_rows(file, text)
+    before, text = below_comments(text)
+    rows = _csv_rows(file, text, before)
     header = [name.strip() for name in next(rows, (1, []))[1]]
-    return header, _padded(file, rows, len(header))
+    return header, before + 1, _padded(file, rows, len(header))
 
 
-def _csv_rows(file: Path, text: str) -> _Rows:
-    """The rows with the line on which each begins."""
+def _csv_rows(file: Path, text: str, before: int) -> _Rows:
+    """The rows with the line on which each begins, after so many that are left out."""
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    number = 1
+    number = before + 1
     try:
         for cells in reader:
             yield number, cells
-            number = reader.line_num + 1  # a row with a line break in a cell has more than one line
+            # a row with a line break in a cell has more than one line
+            number = before + reader.line_num + 1
     except csv.Error as error:
         problem = f"is not CSV ({error}); look for a double quote that is not closed"
         raise HiptError.at(file, problem, row=number) from None

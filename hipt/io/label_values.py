@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from hipt.io.label_tables import Entry
+from hipt.cohort.missing import Missing
+from hipt.errors import HiptError
+from hipt.io.label_tables import Entry, wrong_cells
 from hipt.task_config import TaskConfig
-
-_TRUTH = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
+from hipt.tasks.labels.events import Sense, event_readings, foreign_coding
 
 
 class Value(NamedTuple):
@@ -28,23 +31,102 @@ class Value(NamedTuple):
         return self.label is None and (self.time is None or self.event is None)
 
 
-def read_value(task: TaskConfig, entry: Entry) -> Value:
-    """The value in a row.
+@dataclass(frozen=True)
+class ValueReader:
+    """Reads the values of one task."""
+
+    task: TaskConfig
+    missing: Missing
+    events: Mapping[str, bool]
+    """Survival: whether the event was seen, by what stands in the column."""
+
+    def value(self, entry: Entry) -> Value:
+        """The value in a row; a time of 0 is missing where the task has no months for it."""
+        cells = [entry.cells[column] for column in self.task.columns]
+        if self.task.kind == "classification":
+            return Value(label=None if self.gap(cells[0]) else cells[0])
+        months = None if self.gap(cells[0]) else _number(cells[0])
+        if months == 0:
+            months = self.task.zero_months
+        return Value(time=months, event=self.events.get(cells[1]))
+
+    def gap(self, cell: str) -> bool:
+        """Whether a cell says that the value is not known; a class that is asked for never does."""
+        return cell in self.missing and cell not in (self.task.classes or ())
+
+    def gap_of(self, entry: Entry) -> str:
+        """The word in place of a missing value; empty where the cell is."""
+        cells = [entry.cells[column] for column in self.task.columns]
+        return next((cell for cell in cells if cell and self.gap(cell)), "")
+
+    def is_zero(self, entry: Entry) -> bool:
+        """Whether a row has a time of 0."""
+        cell = entry.cells[self.task.columns[0]]
+        return self.task.kind == "survival" and not self.gap(cell) and _number(cell) == 0
+
+
+def value_reader(
+    task: TaskConfig, missing: Missing, table: Iterable[Entry], used: Sequence[Entry]
+) -> ValueReader:
+    """Who reads the values of a task, after a look at all cells.
+
+    Args:
+        task: says in which columns they are.
+        missing: words that stand for a value that is not known.
+        table: all rows, by which a coding of events is recognised.
+        used: the rows of the task's slides, whose cells must all be right.
 
     Raises:
-        HiptError: if a time is no number above 0, or an event not 0 or 1.
+        HiptError: naming the rows with a time that is no number of months from 0 on, or with an
+            event that has no one meaning.
     """
-    cells = [entry.cells[column] for column in task.columns]
+    reader = ValueReader(task, missing, {})
     if task.kind == "classification":
-        return Value(label=cells[0] or None)
-    months = _months(task.columns[0], entry) if cells[0] else None
-    return Value(time=months, event=_event(task, entry) if cells[1] else None)
+        return reader
+    months, event = task.columns
+    wrong = [
+        entry
+        for entry in used
+        if not reader.gap(entry.cells[months]) and math.isnan(_number(entry.cells[months]))
+    ]
+    if wrong:
+        raise wrong_cells(
+            months, wrong, "must be a number of months above 0", "leave it empty if not known"
+        )
+    return ValueReader(task, missing, _events(task, missing, table, used, event))
 
 
-def check_same_rows(task: TaskConfig, name: str, first: Entry, other: Entry) -> None:
+def _events(
+    task: TaskConfig, missing: Missing, table: Iterable[Entry], used: Sequence[Entry], column: str
+) -> Mapping[str, bool]:
+    """Whether the event was seen, by what stands in the column."""
+    sense: Sense = "event" if task.event else "censorship"
+    cells = {cell for entry in table if (cell := entry.cells[column]) not in missing}
+    readings = event_readings(cells, sense)
+    seen = "1 where the event was seen and 0 where it was not"
+    unseen = "0 where the event was seen and 1 where it was not"
+    rule = seen if sense == "event" else unseen
+    if used and (problem := foreign_coding(cells, readings)):
+        raise HiptError.at(used[0].table, f"{problem}; write {rule}", column=column)
+    wrong = [
+        entry
+        for entry in used
+        if (cell := entry.cells[column]) not in missing and cell not in readings
+    ]
+    if wrong and sense == "censorship" and len(event_readings(cells, "event")) == len(cells):
+        problem = f"{wrong[0].cells[column]!r} says itself what it means, and its 1 is the event"
+        remedy = "name this column in event, and not in censorship"
+        raise HiptError.at(wrong[0].table, f"{problem}; {remedy}", column=column)
+    if wrong:
+        raise wrong_cells(column, wrong, f"must be {rule}", "leave it empty if not known")
+    return readings
+
+
+def check_same_rows(reader: ValueReader, name: str, first: Entry, other: Entry) -> None:
     """Refuse two rows of one slide or case that do not say the same."""
+    task = reader.task
     facts = [
-        (*_parts(task, read_value(task, e)), e.cells.get("case_id"), e.cells.get("site"))
+        (*_parts(task, reader.value(e)), e.cells.get("case_id"), e.cells.get("site"))
         for e in (first, other)
     ]
     for column, there, here in zip((*task.columns, "case_id", "site"), *facts, strict=True):
@@ -66,19 +148,26 @@ def check_same_cases(task: TaskConfig, found: Iterable[tuple[str, Value, Entry]]
     if task.kind == "classification" and task.by == "slide":
         return
     first: dict[str, tuple[Value, Entry]] = {}
+    torn: Counter[str] = Counter()
+    sentence = None
     for case, value, entry in found:
         known, row = first.setdefault(case, (value, entry))
         parts = zip(task.columns, _parts(task, value), _parts(task, known), strict=True)
         for column, here, there in parts:
             if here != there:
-                remedy = "a case has one, so correct one of them"
-                if task.kind == "classification":
-                    remedy += ", or set unit to slide"
-                raise entry.wrong(
-                    column,
+                torn[case] += 1
+                problem = (
                     f"case '{case}' has {entry.cells[column]!r} here and "
-                    f"{row.cells[column]!r} in {row.there}; {remedy}",
+                    f"{row.cells[column]!r} in {row.there}; a case has one, so correct one of them"
                 )
+                sentence = sentence or (column, entry, problem)
+    if sentence:
+        column, entry, problem = sentence
+        if task.kind == "classification":
+            problem += ", or set unit to slide"
+        if len(torn) > 1:
+            problem += f" ({len(torn) - 1:,} more cases have two)"
+        raise entry.wrong(column, problem)
 
 
 def _parts(task: TaskConfig, value: Value) -> tuple[str | float | None, ...]:
@@ -86,27 +175,10 @@ def _parts(task: TaskConfig, value: Value) -> tuple[str | float | None, ...]:
     return (value.label,) if task.kind == "classification" else (value.time, value.event)
 
 
-def _months(column: str, entry: Entry) -> float:
-    text = entry.cells[column]
+def _number(cell: str) -> float:
+    """A time; nan where it is no number from 0 on."""
     try:
-        months = math.nan if "_" in text else float(text)
+        months = math.nan if "_" in cell else float(cell)
     except ValueError:
         months = math.nan
-    if not 0 < months < math.inf:
-        problem = f"must be a number of months above 0, got {text!r}; leave it empty if not known"
-        raise entry.wrong(column, problem)
-    return months
-
-
-def _event(task: TaskConfig, entry: Entry) -> bool:
-    column = task.columns[1]
-    truth = _TRUTH.get(entry.cells[column].lower())
-    if truth is None:
-        seen = "1 where the event was seen and 0 where it was not"
-        unseen = "0 where the event was seen and 1 where it was not"
-        problem = (
-            f"must be {seen if task.event else unseen}, got {entry.cells[column]!r}; "
-            "leave it empty if not known"
-        )
-        raise entry.wrong(column, problem)
-    return truth == (task.event is not None)
+    return months if 0 <= months < math.inf else math.nan

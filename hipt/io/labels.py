@@ -1,6 +1,6 @@
 """What the probe is told to find: a column of the sheet, or maps of whole slides.
 
-Standard library only, since Snakemake looks for the labels while parsing.
+Standard library only, beside the settings, since Snakemake looks for the labels while parsing.
 """
 
 from __future__ import annotations
@@ -9,15 +9,20 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from hipt.cohort.missing import Missing, looks_missing
+from hipt.config import MISSING
 from hipt.errors import HiptError
 from hipt.io.sheets import SlideRow
 
 
-def slide_labels(rows: Sequence[SlideRow], column: str | None) -> dict[str, str]:
+def slide_labels(
+    rows: Sequence[SlideRow], column: str | None, missing: Sequence[str] = MISSING
+) -> dict[str, str]:
     """The slides that have a value in a column (a label, or `site`), with it; None: no slide.
 
     Raises:
-        HiptError: if the sheet has no such column, or it is empty.
+        HiptError: if the sheet has no such column, or it is empty, or one of its values reads like
+            one that is not known.
     """
     if column is None:
         return {}
@@ -28,9 +33,15 @@ def slide_labels(rows: Sequence[SlideRow], column: str | None) -> dict[str, str]
             f"probe.column: the sheet has no column '{column}' (found: {', '.join(known)})"
         )
     labels = {row.slide_id: cell.get(column, "") for row, cell in zip(rows, cells, strict=True)}
-    found = {slide_id: label for slide_id, label in labels.items() if label}
+    words = Missing(missing)
+    found = {slide_id: label for slide_id, label in labels.items() if label not in words}
     if not found:
         raise HiptError(f"probe.column: the sheet's column '{column}' is empty; fill it in")
+    if doubtful := next((label for label in found.values() if looks_missing(label)), None):
+        raise HiptError(
+            f"probe.column: {doubtful!r} in the sheet's column '{column}' reads like a value that "
+            "is not known; add it to slides.missing, or write another word"
+        )
     return found
 
 

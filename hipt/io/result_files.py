@@ -22,7 +22,7 @@ _TOP = {
     "agreement.parquet": "agreement",
 }
 _OF_TASK = {
-    **dict.fromkeys(("folds.parquet", "leaks.parquet", "members.csv"), "split"),
+    **dict.fromkeys(("folds.parquet", "labels.parquet", "leaks.parquet", "members.csv"), "split"),
     **dict.fromkeys(("scores.parquet", "differences.parquet"), "evaluate"),
     "examples.jpg": "examples",
 }

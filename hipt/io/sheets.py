@@ -1,6 +1,6 @@
 """The sheet of slides: one row per slide, every problem named with its row and column.
 
-Standard library only, since Snakemake reads the sheet while parsing.
+Standard library only, beside the settings, since Snakemake reads the sheet while parsing.
 """
 
 from __future__ import annotations
@@ -15,17 +15,23 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hipt.cohort.dicom_series import dicom_headers, may_be_dicom
+from hipt.cohort.faults import all_of
 from hipt.cohort.folder import folder_slides
+from hipt.cohort.missing import Missing, is_tcga_site, trimmed
+from hipt.config import MISSING
 from hipt.errors import HiptError
 
 COLUMNS = ("slide_id", "path", "case_id", "site", "mpp", "mask", "exclude")
 """The columns with a meaning; all others are labels."""
 
-_TRUE, _FALSE = {"1", "true", "yes", "y", "x"}, {"", "0", "false", "no", "n"}
+NOT_NAMES = COLUMNS[2:]
+"""Those in which a word may stand for a value that is not known; a slide may be called `none`."""
+
+_TRUE, _FALSE = {"1", "1.0", "true", "yes", "y", "x"}, {"", "0", "0.0", "false", "no", "n"}
 _UNFIT = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/\\:*?"<>|]')
 _TCGA = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}")
 _LONGEST_ID_BYTES = 200
@@ -43,6 +49,8 @@ class SlideRow:
     mask: Path | None = None
     exclude: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """By column, the word that stands where a value is not known."""
 
     def digest(self) -> str:
         """Changes when the slide has to be looked at again.
@@ -68,13 +76,19 @@ def refuse_unknown(rows: Sequence[SlideRow], asked: Sequence[str], key: str) -> 
         raise HiptError(f"{key}: the sheet has no slide '{wrong[0]}'{hint}")
 
 
-def read_sheet(sheet: Path, root: str | None = None, case_from: str = "column") -> list[SlideRow]:
+def read_sheet(
+    sheet: Path,
+    root: str | None = None,
+    case_from: str = "column",
+    missing: Sequence[str] = MISSING,
+) -> list[SlideRow]:
     """The slides of a sheet, or of a folder.
 
     Args:
         sheet: a CSV file (comma, semicolon or tab; UTF-8), or a folder.
         root: where the sheet's relative paths start; None: its own folder.
         case_from: `column` (case_id, else slide_id) or `tcga` (first 12 characters of the id).
+        missing: cells that count as empty, but for labels: what those mean is for their reader.
 
     Returns:
         One row per slide, in the sheet's order. Ids are text always: `0012` stays `0012`.
@@ -82,11 +96,14 @@ def read_sheet(sheet: Path, root: str | None = None, case_from: str = "column") 
     Raises:
         HiptError: naming file, row, column, what was found and what to do.
     """
-    return read_with_remarks(sheet, root, case_from)[0]
+    return read_with_remarks(sheet, root, case_from, missing)[0]
 
 
 def read_with_remarks(
-    sheet: Path, root: str | None = None, case_from: str = "column"
+    sheet: Path,
+    root: str | None = None,
+    case_from: str = "column",
+    missing: Sequence[str] = MISSING,
 ) -> tuple[list[SlideRow], list[str]]:
     """The slides, as of `read_sheet`, and sentences on what of a folder is left out."""
     remarks: list[str] = []
@@ -105,19 +122,35 @@ def read_with_remarks(
             f"{sheet}: no such sheet or folder; name one in slides.sheet "
             "(a CSV with the columns slide_id and path, or a folder of slides)"
         )
-    rows, seen = list[tuple[SlideRow, _Record]](), dict[str, tuple[str, _Record]]()
-    for record in records:
-        row = record.row(start, case_from)
-        known_id, known = seen.setdefault(row.slide_id.casefold(), (row.slide_id, record))
-        if known is not record:
-            raise record.twice(row.slide_id, known_id, known)
-        rows.append((row, record))
+    words = Missing(missing)
+    rows = _rows([record.known(words) for record in records], start, case_from)
     if not rows:
         remedy = "add one row per slide (slide_id, path)"
         raise HiptError("; ".join([f"{sheet}: holds no slide", *remarks, remedy]))
     if sheet.is_file():
         _refuse_series_twice(rows)
     return [row for row, _ in rows], remarks
+
+
+def _rows(
+    records: Sequence[_Record], start: Path, case_from: str
+) -> list[tuple[SlideRow, _Record]]:
+    """The rows, each beside its record; all that are at fault are named at once."""
+    rows, seen = list[tuple[SlideRow, _Record]](), dict[str, tuple[str, _Record]]()
+    faults: list[tuple[str, HiptError]] = []
+    for record in records:
+        try:
+            row = record.row(start, case_from)
+            known_id, known = seen.setdefault(row.slide_id.casefold(), (row.slide_id, record))
+            if known is not record:
+                raise record.twice(row.slide_id, known_id, known)
+        except HiptError as error:
+            faults.append((str(record.number or record.file.name), error))
+        else:
+            rows.append((row, record))
+    if faults:
+        raise all_of(faults, "row" if records[0].number else "file")
+    return rows
 
 
 def _refuse_series_twice(rows: Sequence[tuple[SlideRow, _Record]]) -> None:
@@ -210,7 +243,7 @@ def _by_name(
         )
         raise HiptError.at(sheet, problem, row=number)
     padded = [*cells, *[""] * (len(header) - len(cells))]
-    return {name: cell.strip() for name, cell in zip(header, padded, strict=False) if name}
+    return {name: trimmed(cell) for name, cell in zip(header, padded, strict=False) if name}
 
 
 @dataclass(frozen=True)
@@ -222,6 +255,20 @@ class _Record:
     number: int | None
     """The row as an editor shows it; None for a file."""
     cells: Mapping[str, str]
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """What stood in the cells that were emptied, by column."""
+
+    def known(self, missing: Missing) -> _Record:
+        """The same slide; cells of ours with a word for a value that is not known are empty."""
+        if self.number is None:  # names of files are names
+            return self
+        given = ((name, self.cells.get(name, "")) for name in NOT_NAMES)
+        unknown = {name: cell for name, cell in given if cell and cell in missing}
+        ids = (self.cells["slide_id"], self.cells.get("case_id", ""))
+        if is_tcga_site(unknown.get("site", ""), *ids):
+            del unknown["site"]
+        empty = dict.fromkeys(unknown, "")
+        return replace(self, cells={**self.cells, **empty}, unknown=unknown)
 
     def row(self, start: Path, case_from: str) -> SlideRow:
         slide_id = self._slide_id()
@@ -236,6 +283,11 @@ class _Record:
             mask=start / _expanded(mask) if mask else None,
             exclude=self._exclude(),
             labels={name: cell for name, cell in self.cells.items() if name not in COLUMNS},
+            unknown={
+                name: word
+                for name, word in self.unknown.items()
+                if tcga is None or name not in ("case_id", "site")  # those are in the barcode
+            },
         )
 
     def twice(self, slide_id: str, known_id: str, known: _Record) -> HiptError:

@@ -105,7 +105,7 @@ def stage_of(
     Raises:
         HiptError: if the corpus setting means nothing, or nothing belongs to it.
     """
-    rows = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
+    rows = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from, cfg.missing)
     if name == "patches":
         one = cfg.pretrain.patches
         found = read_corpus(rows, one.corpus, results, cfg.tile, one.min_patch_tissue)

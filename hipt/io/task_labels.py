@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Literal
 
+from hipt.cohort.missing import Missing
+from hipt.config import MISSING
 from hipt.errors import HiptError
-from hipt.io.label_tables import Entry, bare, given, no_column, read_label_table
-from hipt.io.label_values import Value, check_same_cases, check_same_rows, read_value
+from hipt.io.label_tables import Entry, bare
+from hipt.io.label_values import (
+    Value,
+    ValueReader,
+    check_same_cases,
+    check_same_rows,
+    value_reader,
+)
 from hipt.io.sheets import SlideRow
 from hipt.task_config import TaskConfig
-
-SHEET = "slides.sheet"
-"""How a sentence calls the sheet, whose rows have lost their numbers; it names the slide then."""
+from hipt.tasks.labels.enough import Valued, check_events, classes_of, nothing_found
+from hipt.tasks.labels.facts import (
+    EMPTY,
+    NO_ROW,
+    SEEN,
+    UNSEEN,
+    Fact,
+    counted,
+    days_note,
+    of_words,
+)
+from hipt.tasks.labels.source import SHEET, Source, source_of
 
 _TCGA = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}")
 
@@ -47,35 +65,18 @@ class TaskLabels:
     classes: tuple[str, ...]
     """In order; empty for survival."""
     left_out: tuple[str, ...]
-    """Slides without a value, or of a class that is not asked for, rising."""
+    """Slides without a value, with a time of 0, or of a class that is not asked for, rising."""
+    facts: tuple[Fact, ...] = field(default=(), compare=False)
+    """Who is in the task and who is not, counted."""
 
 
 @dataclass(frozen=True)
-class _Source:
-    """Where the values of a task come from."""
-
-    name: str
-    task: TaskConfig
-    file: Path | str
-    key: str
-    entries: Mapping[str, Sequence[Entry]]
-    rows: Mapping[str, SlideRow]
-    """The sheet by slide_id; where that has an ending also without."""
-    case_from: str
-
-    def setting(self, field: str) -> str:
-        return f"tasks.{self.name}.{field}"
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A slide with a value."""
+class _Candidate:
+    """A slide, with the rows about it."""
 
     slide_id: str
-    case_id: str
-    site: str
-    value: Value
-    entry: Entry
+    row: SlideRow | None
+    entries: Sequence[Entry]
 
 
 def task_labels(
@@ -84,6 +85,7 @@ def task_labels(
     rows: Sequence[SlideRow],
     slides: Collection[str] | None,
     case_from: str = "column",
+    missing: Sequence[str] = MISSING,
 ) -> TaskLabels:
     """The slides of a task that have a value.
 
@@ -97,31 +99,38 @@ def task_labels(
         slides: those with embeddings, the only ones that are looked at; None: those of the sheet,
             or of a table of slides where the task brings its own features.
         case_from: `tcga`: the case is in the barcode where neither sheet nor table says it.
+        missing: words that stand for a value that is not known.
 
     Raises:
         HiptError: naming file, row, column, what was found and what to do.
     """
-    source = _source(name, task, rows, case_from)
+    words = Missing(missing)
+    source = source_of(name, task, rows, case_from, words)
     wanted = sorted(_wanted(source, rows) if slides is None else set(slides))
-    found: list[_Found] = []
-    left_out = []
-    for slide_id in wanted:
-        row = source.rows.get(slide_id) or source.rows.get(bare(slide_id))
-        if row is not None and row.exclude:
-            continue
-        one = _find(source, slide_id, row)
-        if one is None or (task.classes and one.value.label not in task.classes):
-            left_out.append(slide_id)
+    candidates = list(_candidates(source, wanted))
+    table = [entry for entries in source.entries.values() for entry in entries]
+    used = [entry for candidate in candidates for entry in candidate.entries]
+    reader = value_reader(task, words, table, used)
+    found: list[Valued] = []
+    left_out: dict[str, tuple[Literal["missing", "other_class", "zero_time"], str]] = {}
+    for candidate in candidates:
+        value = _value(source, reader, candidate)
+        if value is None or value.missing:
+            zero = value is not None and reader.is_zero(candidate.entries[0])
+            word = _gap(reader, candidate.entries)
+            left_out[candidate.slide_id] = ("zero_time", "0") if zero else ("missing", word)
+        elif task.classes and value.label not in task.classes:
+            left_out[candidate.slide_id] = ("other_class", str(value.label))
         else:
-            found.append(one)
+            found.append(_found(source, candidate, value))
     if not found:
-        raise _nothing(source, wanted)
+        raise nothing_found(source, wanted, [word for kind, word in left_out.values()])
     check_same_cases(task, ((one.case_id, one.value, one.entry) for one in found))
     if task.kind == "survival":
-        _check_events(source, found)
+        check_events(source, found)
         classes: tuple[str, ...] = ()
     else:
-        classes = _classes(source, found)
+        classes = classes_of(source, found, [word for _, word in left_out.values()])
     number = {label: y for y, label in enumerate(classes)}
     labelled = (
         Labelled(
@@ -135,59 +144,93 @@ def task_labels(
         )
         for one in found
     )
-    return TaskLabels(tuple(labelled), classes, tuple(left_out))
+    facts = (*_facts(reader, found, classes, left_out), *source.notes)
+    return TaskLabels(tuple(labelled), classes, tuple(left_out), facts)
 
 
-def _source(name: str, task: TaskConfig, rows: Sequence[SlideRow], case_from: str) -> _Source:
-    by_id = {bare(row.slide_id): row for row in rows} | {row.slide_id: row for row in rows}
-    if task.labels is not None:
-        file = Path(task.labels)
-        table = read_label_table(file, task.columns, f"tasks.{name}")
-        return _Source(name, task, file, table.key, table.entries, by_id, case_from)
-    cells = {row.slide_id: {"site": row.site, **row.labels} for row in rows}
-    known = sorted(set().union(*cells.values()))
-    for column in task.columns:
-        if column not in known:
-            remedy = f"add it, correct tasks.{name}, or name a table in tasks.{name}.labels"
-            raise no_column(SHEET, column, known, remedy)
-    entries = {
-        slide_id: [Entry(f"{SHEET}, slide '{slide_id}'", None, given(values, task.columns))]
-        for slide_id, values in cells.items()
-    }
-    return _Source(name, task, SHEET, "slide_id", entries, by_id, case_from)
-
-
-def _wanted(source: _Source, rows: Sequence[SlideRow]) -> Collection[str]:
+def _wanted(source: Source, rows: Sequence[SlideRow]) -> Collection[str]:
     """The slides that there may be before embeddings are there."""
     if source.task.features is not None and source.key == "slide_id":
         return source.entries.keys()
     return {row.slide_id for row in rows}
 
 
-def _find(source: _Source, slide_id: str, row: SlideRow | None) -> _Found | None:
-    """A slide with its value; None where that is missing."""
-    if source.file == SHEET:
-        entries = source.entries[row.slide_id] if row else []
-    elif source.key == "slide_id":
-        entries = source.entries.get(bare(slide_id), [])
-    else:
-        entries = source.entries.get(bare(_case(source, slide_id, row, {})), [])
-    if not entries:
+def _candidates(source: Source, wanted: Sequence[str]) -> Iterator[_Candidate]:
+    """The slides that are not excluded, with their rows."""
+    for slide_id in wanted:
+        row = source.rows.get(slide_id) or source.rows.get(bare(slide_id))
+        if row is not None and row.exclude:
+            continue
+        if source.file == SHEET:
+            entries = source.entries[row.slide_id] if row else []
+        elif source.key == "slide_id":
+            entries = source.entries.get(bare(slide_id), [])
+        else:
+            entries = source.entries.get(bare(_case(source, slide_id, row, {})), [])
+        yield _Candidate(slide_id, row, entries)
+
+
+def _value(source: Source, reader: ValueReader, candidate: _Candidate) -> Value | None:
+    """What the rows of a slide say; None where there is no row."""
+    if not candidate.entries:
         return None
-    value = read_value(source.task, entries[0])
-    for entry in entries[1:]:
-        check_same_rows(source.task, entry.cells[source.key], entries[0], entry)
-    if value.missing:
-        return None
-    cells = {} if source.file == SHEET else entries[0].cells
+    first, *others = candidate.entries
+    for entry in others:
+        check_same_rows(reader, entry.cells[source.key], first, entry)
+    return reader.value(first)
+
+
+def _gap(reader: ValueReader, entries: Sequence[Entry]) -> str:
+    """What stands in place of a missing value."""
+    return (reader.gap_of(entries[0]) or EMPTY) if entries else NO_ROW
+
+
+def _found(source: Source, candidate: _Candidate, value: Value) -> Valued:
+    """A slide with its case and site."""
+    slide_id, row, entry = candidate.slide_id, candidate.row, candidate.entries[0]
+    cells = {} if source.file == SHEET else entry.cells
     case_id = _case(source, slide_id, row, cells)
     site = (row.site if row else "") or cells.get("site", "")
     if not site and row is None and _TCGA.match(slide_id):
         site = slide_id[5:7]
-    return _Found(slide_id, case_id, site, value, entries[0])
+    return Valued(slide_id, case_id, site, value, entry)
 
 
-def _case(source: _Source, slide_id: str, row: SlideRow | None, cells: Mapping[str, str]) -> str:
+def _facts(
+    reader: ValueReader,
+    found: Sequence[Valued],
+    classes: Sequence[str],
+    left_out: Mapping[str, tuple[Literal["missing", "other_class", "zero_time"], str]],
+) -> Iterator[Fact]:
+    """Who is in the task and who is not."""
+    task = reader.task
+    if task.kind == "classification":
+        yield from counted("class", [(str(o.value.label), o.case_id) for o in found], classes)
+    else:
+        ends = [(SEEN if one.value.event else UNSEEN, one.case_id) for one in found]
+        yield from counted("event", ends, (SEEN, UNSEEN))
+    for kind in ("missing", "other_class", "zero_time"):
+        yield from of_words(kind, Counter(w for k, w in left_out.values() if k == kind), {})
+    if task.kind == "survival":
+        column = task.columns[1]
+        if zeros := sum(reader.is_zero(one.entry) for one in found):
+            yield Fact("zero_time", "0", f"{task.zero_months:g}", zeros, None)
+        cells = Counter(one.entry.cells[column] for one in found)
+        yield from of_words(
+            "reading", cells, {c: SEEN if s else UNSEEN for c, s in reader.events.items()}
+        )
+        times = [one.value.time for one in found if one.value.time is not None]
+        yield from days_note(task.columns[0], median(times))
+    if task.split == "site" and (lost := sum(not item.site for item in found)):
+        note = f"{lost:,} slides have no site: each of their cases counts as a site of its own"
+        yield Fact("note", note, "", 0, None)
+    for label in classes:
+        if label in reader.missing:
+            note = f"'{label}' is named in classes, so it is a class and no missing value"
+            yield Fact("note", note, "", 0, None)
+
+
+def _case(source: Source, slide_id: str, row: SlideRow | None, cells: Mapping[str, str]) -> str:
     """The case of a slide; a sheet without such a column gives the slide's own id."""
     if row is not None and row.case_id != row.slide_id:
         return row.case_id
@@ -201,72 +244,3 @@ def _case(source: _Source, slide_id: str, row: SlideRow | None, cells: Mapping[s
             "(TCGA-XX-XXXX); set slides.case_from to column, or give the labels a column case_id"
         )
     return slide_id[:12]
-
-
-def _nothing(source: _Source, wanted: Sequence[str]) -> HiptError:
-    """The sentence where no slide has a value."""
-    columns = " and ".join(f"'{column}'" for column in source.task.columns)
-    if not wanted:
-        problem = "there is no slide with embeddings; see what became of the slides"
-        return HiptError(f"{source.setting('features')}: {problem}")
-    classes = f" of {', '.join(source.task.classes)}" if source.task.classes else ""
-    problem = (
-        f"none of {len(wanted)} slides, such as '{wanted[0]}', has a value{classes} in {columns}"
-    )
-    if source.file != SHEET and source.entries:
-        problem += f"; its {source.key}s are such as '{next(iter(source.entries))}'"
-    remedy = "see that ids and columns are right"
-    if source.key == "case_id":
-        remedy += ", and slides.case_from"
-    return HiptError(f"{source.file}: {problem}; {remedy}")
-
-
-def _check_events(source: _Source, found: Sequence[_Found]) -> None:
-    """Refuse times with which nothing can be learned."""
-    column = source.task.columns[1]
-    if not any(one.value.event for one in found):
-        sense = "1 means censored" if source.task.censorship else "1 means that the event was seen"
-        problem = f"all {len(found)} slides are censored; see that {sense}, or add events"
-        raise HiptError.at(source.file, problem, column=column)
-    _check_folds(source, "", {one.case_id for one in found})
-
-
-def _classes(source: _Source, found: Sequence[_Found]) -> tuple[str, ...]:
-    """The classes in order, after a look at how many cases each has."""
-    column = source.task.columns[0]
-    cases: dict[str, set[str]] = {}
-    for one in found:
-        cases.setdefault(str(one.value.label), set()).add(one.case_id)
-    classes = source.task.classes or tuple(sorted(cases))
-    for label in classes:
-        if label not in cases:
-            raise _unknown(source, label)
-    if len(classes) < 2:
-        problem = f"all {len(found)} slides are of class '{classes[0]}'; a task needs two at least"
-        raise HiptError.at(source.file, problem, column=column)
-    for label in classes:
-        _check_folds(source, f"class '{label}' of ", cases[label])
-    return classes
-
-
-def _unknown(source: _Source, label: str) -> HiptError:
-    """The sentence for a class that no slide has, with the nearest that there are."""
-    column = source.task.columns[0]
-    there = {entry.cells[column] for entries in source.entries.values() for entry in entries}
-    if label in there:
-        reason = "slides without embeddings, or excluded ones, have it"
-    else:
-        near = difflib.get_close_matches(label, there, n=3, cutoff=0.5) or sorted(there - {""})[:10]
-        reason = f"found: {', '.join(near)}"
-    problem = f"no slide has class '{label}' in {source.file}, column '{column}' ({reason})"
-    return HiptError(f"{source.setting('classes')}: {problem}; correct it or leave it out")
-
-
-def _check_folds(source: _Source, what: str, cases: Collection[str]) -> None:
-    """Refuse fewer cases than folds, where folds are dealt."""
-    task = source.task
-    if task.split != "files" and len(cases) < task.folds:
-        raise HiptError(
-            f"{source.setting('folds')}: {what}column '{task.columns[0]}' in {source.file} has "
-            f"{len(cases)} cases, fewer than the {task.folds} folds; use fewer folds or add cases"
-        )

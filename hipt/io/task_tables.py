@@ -25,6 +25,15 @@ LEAKS = schema_of(fold=INT, kind=TEXT, value=TEXT, sides=TEXT, slides=INT)
 """results/tasks/<task>/leaks.parquet: cases and sites on two sides of a fold, and test slides that
 were in the pretraining corpus; one row each."""
 
+LABELS = pa.schema(
+    [
+        *(pa.field(c, TEXT, nullable=False) for c in ("kind", "value", "meaning")),
+        pa.field("slides", INT, nullable=False),
+        pa.field("cases", INT),
+    ]
+)
+"""results/tasks/<task>/labels.parquet: what became of the labels, see `hipt.tasks.labels.facts`."""
+
 EPOCHS = schema_of(fold=INT, epoch=INT, train_loss=REAL, validation_loss=REAL, chosen=pa.bool_())
 """results/tasks/<task>/<model>/<fraction>/epochs.parquet: one row per fold and epoch."""
 

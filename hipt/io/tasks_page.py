@@ -19,9 +19,10 @@ from hipt.io.results import Results
 from hipt.io.survival_figures import survival_figure
 from hipt.io.tables import read_table
 from hipt.io.task_errors import with_pictures, with_slides, worst_errors
-from hipt.io.task_tables import DIFFERENCES, FOLDS, LEAKS, SCORES
+from hipt.io.task_tables import DIFFERENCES, FOLDS, LABELS, LEAKS, SCORES
 from hipt.stats.fold_error import corrected_error, share_tested
 from hipt.task_config import LINEAR, NEIGHBOURS, TaskConfig
+from hipt.tasks.labels.facts import Fact, sentences
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +97,17 @@ def _task(name: str, task: TaskConfig, results: Results) -> dict[str, Any]:
         "differences": differences.to_dicts(),
         "believed": BELIEVED,
         "linear_wins": _linear_wins(scores, main),
+        "labels": list(_labels(name, task, results)),
         "leaks": dict(leaks.group_by("kind").len().sort("kind").iter_rows()),
     }
+
+
+def _labels(name: str, task: TaskConfig, results: Results) -> Iterator[str]:
+    """What became of the task's labels."""
+    path = results.task(name, "labels.parquet")
+    if path.exists():  # not beside folds of an earlier version
+        rows = read_table(path, LABELS).to_pylist()
+        yield from sentences([Fact(**row) for row in rows], task.columns)
 
 
 def _neighbours(name: str, results: Results) -> Iterator[pl.DataFrame]:

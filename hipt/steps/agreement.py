@@ -43,7 +43,10 @@ def run(slides: Path, out: Path, cfg: AgreementSettings) -> None:
     Raises:
         HiptError: if no slide has both a map and a label map, or a label map is damaged.
     """
-    sheet, results = read_sheet(Path(cfg.sheet), cfg.root), Results(slides.parent)
+    sheet, results = (
+        read_sheet(Path(cfg.sheet), cfg.root, missing=cfg.missing),
+        Results(slides.parent),
+    )
     maps = target_maps(sheet, cfg.labels, cfg.target)
     shown = [
         row

@@ -211,7 +211,7 @@ class _Viewer:
     @cached_property
     def _paths(self) -> Mapping[str, Path]:
         """The file of every slide."""
-        rows = read_sheet(Path(self._cfg.sheet), self._cfg.root)
+        rows = read_sheet(Path(self._cfg.sheet), self._cfg.root, missing=self._cfg.missing)
         return {row.slide_id: row.path for row in rows}
 
     def _vectors(self, slide_id: str) -> Tensor:

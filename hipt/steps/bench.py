@@ -113,7 +113,8 @@ def run(config: Config, threads: int, slides: int, regions: int, seconds: float)
             "embed.patches.features: patches are imported, there is no model to measure"
         )
     torch.set_num_threads(1)  # each of the threads computes minibatches of its own
-    rows = read_sheet(Path(config.slides.sheet), config.slides.root, config.slides.case_from)
+    sheet = config.slides
+    rows = read_sheet(Path(sheet.sheet), sheet.root, sheet.case_from, sheet.missing)
     fine = [header for header in headers(rows, config) if header.status == "ok"]
     tried = spread(fine, slides)
     samples = [_sample(header, config, regions) for header in tried]

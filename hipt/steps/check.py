@@ -1,4 +1,4 @@
-"""Look before a long run: sheet, every header, weights, device, disk, hours."""
+"""Look before a long run: sheet, labels, every header, weights, device, disk, hours."""
 
 from __future__ import annotations
 
@@ -15,25 +15,30 @@ import torch
 from torch import nn
 
 from hipt.cohort.folder import departed
+from hipt.cohort.masks import missing_masks
+from hipt.cohort.unknown import unknown_cells
 from hipt.config import Config, PatchEncoderConfig, RegionEncoderConfig
 from hipt.embedding.machine import Granted, unset_variables, usable_cores
 from hipt.io.batches import read_ledger
 from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
+from hipt.io.corpus_choice import chosen
 from hipt.io.devices import compute_device, device_name
 from hipt.io.digests import weights_identity
 from hipt.io.direct import Opener
 from hipt.io.embedder import PatchEmbedder
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.foreign_features import features_width
+from hipt.io.labels import label_maps, slide_labels, target_maps
 from hipt.io.models import Stage, resolved, trained
 from hipt.io.rates import model_rate
 from hipt.io.regions import RegionReader
 from hipt.io.results import Results
 from hipt.io.settings import whole_config
-from hipt.io.sheets import SlideRow, read_with_remarks
+from hipt.io.sheets import SlideRow, read_with_remarks, refuse_unknown
 from hipt.io.spoken import rate_text, say, size_text, time_text
 from hipt.io.survey import Header, grid_of, headers, job_of, spread
 from hipt.nn.encoders import PatchEncoder
+from hipt.tasks.beforehand import outlooks, raise_first
 
 LISTED = 10
 """Most reasons that are given per status, and most slides that are named per reason."""
@@ -78,8 +83,9 @@ def run(config: Config, threads: int) -> None:
     torch.set_num_threads(1)  # each of the threads computes minibatches of its own
     for problem in unset_variables():
         say("machine", problem)
-    sheet, results = Path(config.slides.sheet), Results(Path(config.results))
-    rows, remarks = read_with_remarks(sheet, config.slides.root, config.slides.case_from)
+    given, results = config.slides, Results(Path(config.results))
+    sheet = Path(given.sheet)
+    rows, remarks = read_with_remarks(sheet, given.root, given.case_from, given.missing)
     done = _done(rows, results)
     cases, sites = len({r.case_id for r in rows}), len({r.site for r in rows if r.site})
     say("sheet", f"{config.slides.sheet}: {len(rows):,} slides, {cases:,} cases, {sites:,} sites")
@@ -87,6 +93,7 @@ def run(config: Config, threads: int) -> None:
     for remark in (*remarks, *departed(sheet, known, (row.slide_id for row in rows))):
         say("", remark)
     say("", f"{len(done):,} have embeddings already; `snakemake -n` says which jobs will run")
+    look_at_labels(config, rows)
     found = list(headers(rows, config))
     _say_headers(found)
     encoder = load_weights(config)
@@ -102,6 +109,30 @@ def run(config: Config, threads: int) -> None:
     say("device", f"{name}: {rate_text(rate)} patches/s")
     if fine:
         _say_costs(fine, _sample(fine, config, threads), rate, encoder.dim, config)
+
+
+def look_at_labels(config: Config, rows: Sequence[SlideRow]) -> None:
+    """Say what the sheet, its masks and all labels come to, as the plan of a run sees them.
+
+    Raises:
+        HiptError: if one of them cannot be used; all tasks are said before.
+    """
+    for sentence in (*unknown_cells(rows), missing_masks(rows)):
+        if sentence:
+            say("", sentence)
+    slide_labels(rows, config.probe.column, config.slides.missing)
+    label_maps(rows, config.probe.labels)
+    target_maps(rows, config.attend.labels, config.attend.target)
+    if config.attend.slides != "all":
+        refuse_unknown(rows, config.attend.slides, "attend.slides")
+    for stage in trained(config):
+        chosen(rows, getattr(config.pretrain, stage).corpus)
+    tasks = list(outlooks(config, rows))
+    for task in tasks:
+        lines = (f"cannot run: {task.error}",) if task.error else task.sentences
+        for number, line in enumerate(lines):
+            say("" if number else "task", f"  {line}" if number else f"{task.name}: {line}")
+    raise_first(tasks)
 
 
 def load_weights(config: Config) -> PatchEncoder | None:

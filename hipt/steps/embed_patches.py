@@ -153,7 +153,9 @@ def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[
     """The batch's slides that are still in the sheet."""
     weights = weights_identity("embed.patches", cfg.patches, results.digests)
     settings = _settings(cfg)
-    paths = {row.slide_id: row.path for row in read_sheet(Path(cfg.sheet), cfg.root)}
+    paths = {
+        row.slide_id: row.path for row in read_sheet(Path(cfg.sheet), cfg.root, missing=cfg.missing)
+    }
     for row in read_index(tile):
         slide_id = row["slide_id"]
         if slide_id not in paths:

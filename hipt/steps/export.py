@@ -62,7 +62,7 @@ def run(slides: Path, out: Path, name: str, cfg: ExportSettings) -> None:
     refuse_many(lines, f"export {name} failed")
     exported = {line["slide_id"] for line in lines if line["status"] == "ok"}
     gone = tree.remove_others(exported)
-    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
+    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from, cfg.missing)
     write_lists(name, tree.root, [row for row in sheet if row.slide_id in exported])
     write_rows(out, lines, EXPORT)
     listed = {line["slide_id"] for line in lines}

@@ -75,7 +75,7 @@ def _patch_lines(slides: Path, results: Results, cfg: ProbeSettings, threads: in
     """The lines of the patch level; none if no label maps are named."""
     if not cfg.probe.labels:
         return
-    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
+    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from, cfg.missing)
     maps, names = label_maps(sheet, cfg.probe.labels), class_names(cfg.probe.labels)
     shows = cfg.pictures_show
     found = labelled_patches(slides_in_order(slides), maps, names, results, shows)
@@ -92,7 +92,7 @@ def _patch_lines(slides: Path, results: Results, cfg: ProbeSettings, threads: in
 
 def _region_lines(slides: Path, results: Results, cfg: ProbeSettings) -> Iterator[Row]:
     """The lines of the region level: arrangement on the maps, then the column; as far as named."""
-    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
+    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from, cfg.missing)
     rows = slides_in_order(slides)
     if cfg.probe.labels:
         maps = label_maps(sheet, cfg.probe.labels)
@@ -103,7 +103,7 @@ def _region_lines(slides: Path, results: Results, cfg: ProbeSettings) -> Iterato
         else:
             log.info("%s are all arranged alike: nothing to ask", what)
     if cfg.probe.column:
-        found = labelled_regions(rows, slide_labels(sheet, cfg.probe.column))
+        found = labelled_regions(rows, slide_labels(sheet, cfg.probe.column, cfg.missing))
         what = f"probe.column: regions with a value in column '{cfg.probe.column}'"
         yield from _of_regions(cfg.probe.column, what, found, results, cfg)
 

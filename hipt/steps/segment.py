@@ -36,7 +36,11 @@ NOTED_INK = 0.05
 def run(out: Path, cfg: SegmentSettings) -> None:
     """Segment the slides of one batch: mask, contours, overview each; then the batch's index."""
     results = Results.of_index(out)
-    rows = in_batch(read_ledger(results.batches), out.stem, read_sheet(Path(cfg.sheet), cfg.root))
+    rows = in_batch(
+        read_ledger(results.batches),
+        out.stem,
+        read_sheet(Path(cfg.sheet), cfg.root, missing=cfg.missing),
+    )
     with BatchRun(out, len(rows), cfg.on_slide_error) as batch:
         for row in rows:
             with batch.slide(row.slide_id) as facts:

@@ -11,6 +11,7 @@ from typing import Literal
 import polars as pl
 import pyarrow as pa
 
+from hipt.cohort.unknown import unknown_cells, unknown_note
 from hipt.embedding.precisions import COLUMNS, counted, in_words, refusal
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger
@@ -32,7 +33,9 @@ VERDICT = ("status", "reason", "fingerprint")
 def run(out: Path, cfg: SlidesSettings) -> None:
     """Join sheet and indices into the slide table; name the files that somebody deleted."""
     results = Results(out.parent)
-    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
+    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from, cfg.missing)
+    for sentence in unknown_cells(sheet):
+        log.info("sheet: %s", sentence)
     slides = _placed(sheet, read_ledger(results.batches).batch_of, results)
     for step in CHAIN:
         slides = _joined(slides, step, results)
@@ -51,8 +54,12 @@ def _placed(
             f"{results.batches}: {len(new)} of the sheet's slides have no batch yet, {new[0]} "
             "among them; run `snakemake`, which forms batches first"
         )
-    rows = [(r.slide_id, r.case_id, r.site, str(r.path), batch_of[r.slide_id]) for r in sheet]
-    return pl.DataFrame(rows, ["slide_id", "case_id", "site", "path", "batch"], orient="row")
+    rows = [
+        (r.slide_id, r.case_id, r.site, str(r.path), batch_of[r.slide_id], unknown_note(r) or None)
+        for r in sheet
+    ]
+    columns = ["slide_id", "case_id", "site", "path", "batch"]
+    return pl.DataFrame(rows, {**dict.fromkeys((*columns, "unknown"), pl.String)}, orient="row")
 
 
 def _joined(slides: pl.DataFrame, step: str, results: Results) -> pl.DataFrame:
@@ -133,6 +140,7 @@ def _finished(slides: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
         verdict("reason"),
         levels=pl.col("downsamples").list.len(),
         note=pl.concat_str(
+            "unknown",
             pl.when(pl.col("note") != "").then("note"),
             # what tile says of a slide in order: how many imported patches do not fit
             pl.when(tile_remark).then("tile reason"),

@@ -9,44 +9,43 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.leaks import SIDES, Item, Leak, leaks
+from hipt.core.leaks import Item, Leak, leaks
 from hipt.core.splits import grouped_folds, site_folds, validation_part
-from hipt.core.survival import bin_of, time_bins
 from hipt.errors import HiptError
 from hipt.io.corpus_list import read_corpus_list
 from hipt.io.settings import read_task_settings, step_parser
 from hipt.io.sheets import read_sheet
-from hipt.io.split_files import read_splits
 from hipt.io.tables import write_rows
 from hipt.io.task_features import features_of
 from hipt.io.task_labels import Labelled, TaskLabels, task_labels
 from hipt.io.task_members import read_members, write_members
-from hipt.io.task_tables import FOLDS, LEAKS
-from hipt.io.task_units import TEST, TRAIN, UNUSED, VALIDATION
+from hipt.io.task_tables import FOLDS, LABELS, LEAKS
+from hipt.io.task_units import TEST, TRAIN, VALIDATION
 from hipt.task_config import TaskConfig
+from hipt.tasks.folds.listed import PART_OF, listed_folds, refuse_empty
+from hipt.tasks.folds.strata import columns_of
+from hipt.tasks.labels.facts import sentences
 from hipt.told import SplitSettings
 
 log = logging.getLogger(__name__)
 
 STEP = "split"
 
-PART_OF = dict(zip(SIDES, (TRAIN, VALIDATION, TEST), strict=True))
-
 Texts = npt.NDArray[np.str_]  # (N,)
 Ints = npt.NDArray[np.int64]
 
 
 def run(slides: Path, out: Path, leaks_out: Path, cfg: SplitSettings) -> None:
-    """Write the task's folds, and the audit of them.
+    """Write the task's folds, what became of its labels, and the audit of the folds.
 
     Raises:
         HiptError: if labels, features or split files cannot be used, or a split of our own leaks.
     """
     task = cfg.task
-    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
+    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from, cfg.missing)
     features = features_of(task.features, slides)
-    found = task_labels(cfg.name, task, sheet, features.slides(), cfg.case_from)
-    _tell(cfg.name, found)
+    found = task_labels(cfg.name, task, sheet, features.slides(), cfg.case_from, cfg.missing)
+    _log(cfg.name, task, found)
     if task.split == "files":
         parts = _from_files(task, found.slides)
     else:
@@ -69,20 +68,18 @@ def run(slides: Path, out: Path, leaks_out: Path, cfg: SplitSettings) -> None:
         }
         for i, one in enumerate(found.slides)
     ]
+    write_rows(out.with_name("labels.parquet"), [f._asdict() for f in found.facts], LABELS)
     write_rows(leaks_out, [_row(leak) for leak in audit], LEAKS)
     write_rows(out, rows, FOLDS)
 
 
-def _tell(name: str, found: TaskLabels) -> None:
+def _log(name: str, task: TaskConfig, labels: TaskLabels) -> None:
     """Say who is in the task, and who is not."""
-    cases = len({one.case_id for one in found.slides})
-    log.info("task %s: %d slides of %d cases", name, len(found.slides), cases)
-    for label in found.classes:
-        of_it = [one for one in found.slides if one.label == label]
-        log.info("%s: %d slides, %d cases", label, len(of_it), len({one.case_id for one in of_it}))
-    if found.left_out:
-        named = ", ".join(found.left_out[:10]) + (", ..." if len(found.left_out) > 10 else "")
-        log.info("without a label, left out: %d slides (%s)", len(found.left_out), named)
+    for sentence in sentences(labels.facts, task.columns):
+        log.info("task %s: %s", name, sentence)
+    if labels.left_out:
+        more = ", ..." if len(labels.left_out) > 10 else ""
+        log.info("task %s: left out: %s%s", name, ", ".join(labels.left_out[:10]), more)
 
 
 def _unit(task: TaskConfig, one: Labelled) -> str:
@@ -92,7 +89,7 @@ def _unit(task: TaskConfig, one: Labelled) -> str:
 
 def _own(name: str, task: TaskConfig, slides: Sequence[Labelled], ledger: Path) -> Ints:
     """(N, folds) parts of a split by case, or by case and site; old cases stay where they were."""
-    cases, strata, sites = _columns(task, slides)
+    cases, strata, sites = columns_of(task, slides)
     known = read_members(ledger, task.folds)
     try:
         if task.split == "site":
@@ -124,78 +121,21 @@ def _parts(
     return np.where(test, TEST, np.where(chosen, VALIDATION, TRAIN))
 
 
-def _columns(task: TaskConfig, slides: Sequence[Labelled]) -> tuple[Texts, Texts, Texts]:
-    """(N,) case, stratum and site of each slide."""
-    cases = np.array([one.case_id for one in slides])
-    strata = _outcomes(task, slides) if task.kind == "survival" else _classes(task, slides)
-    return cases, strata, np.array([one.site for one in slides])
-
-
-def _outcomes(task: TaskConfig, slides: Sequence[Labelled]) -> Texts:
-    """(N,) whether the event was seen, and the quarter of the event times, if that is enough."""
-    first = {one.case_id: one for one in slides}
-    time = np.array([one.time for one in first.values()], np.float64)
-    event = np.array([bool(one.event) for one in first.values()])
-    quarter = bin_of(time, time_bins(time, event))
-    fine = [f"{e:d}.{q}" for e, q in zip(event, quarter, strict=True)]
-    rare = min(np.unique(fine, return_counts=True)[1]) < task.folds
-    stratum = dict(zip(first, event.astype(int).astype(str) if rare else fine, strict=True))
-    return np.array([stratum[one.case_id] for one in slides])
-
-
-def _classes(task: TaskConfig, slides: Sequence[Labelled]) -> Texts:
-    """(N,) all classes of the slide's case; the first one, where too few cases have these."""
-    of_case: dict[str, set[str]] = {}
-    for one in slides:
-        of_case.setdefault(one.case_id, set()).add(str(one.label))
-    whole = {case: "|".join(sorted(labels)) for case, labels in of_case.items()}
-    names, counts = np.unique(list(whole.values()), return_counts=True)
-    rare = set(names[counts < task.folds].tolist())
-    return np.array(
-        [
-            min(of_case[one.case_id]) if whole[one.case_id] in rare else whole[one.case_id]
-            for one in slides
-        ]
-    )
-
-
 def _from_files(task: TaskConfig, slides: Sequence[Labelled]) -> Ints:
-    """(N, folds) parts as foreign files say.
-
-    Where they know no test part, theirs for validation is it; where none is for validation, it is
-    taken from the training part.
-    """
+    """(N, folds) parts as foreign files say; those without validation take it from training."""
     assert task.split_files is not None
-    ids = {one.slide_id for one in slides} | {one.case_id for one in slides}
-    told = read_splits(Path(task.split_files), ids)
-    if told.unknown:
-        named = ", ".join(told.unknown[:10])
-        log.info("listed without features or label, left out: %d (%s)", len(told.unknown), named)
-    columns = []
-    cases, strata, _ = _columns(task, slides)
-    for fold, sides in sorted(told.folds.items()):
-        part_of = {name: PART_OF[side] for side, names in sides.items() for name in names}
-        found = [part_of.get(one.slide_id, part_of.get(one.case_id, UNUSED)) for one in slides]
-        parts = np.array(found, np.int64)
-        if not (parts == TEST).any():
-            parts[parts == VALIDATION] = TEST
+    listed = listed_folds(task.split_files, slides)
+    if listed.unknown:
+        named = ", ".join(listed.unknown[:10])
+        log.info("listed without features or label, left out: %d (%s)", len(listed.unknown), named)
+    cases, strata, _ = columns_of(task, slides)
+    for fold, parts in listed.parts.items():
         if not (parts == VALIDATION).any():
             rows = np.flatnonzero(parts == TRAIN)
             of_them = (cases[rows], strata[rows], None, np.zeros(len(rows), bool))
             parts[rows] = _parts(task, *of_them, fold)
-        _refuse_empty(task.split_files, fold, parts)
-        columns.append(parts)
-    return np.stack(columns, axis=1)
-
-
-def _refuse_empty(path: str, fold: int, parts: Ints) -> None:
-    """Raise where a part of a fold holds nobody."""
-    for side, part in PART_OF.items():
-        if not (parts == part).any():
-            raise HiptError(
-                f"{path}, fold {fold}: no slide with features and label is for '{side}'; check "
-                "that its ids are those of the slides or cases"
-            )
+        refuse_empty(task.split_files, fold, parts)
+    return np.stack(list(listed.parts.values()), axis=1)
 
 
 def _corpus(weights: Sequence[str]) -> set[str]:

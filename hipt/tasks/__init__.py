@@ -1,0 +1,1 @@
+"""Prediction tasks on disk: labels, folds, fits, predictions, scores."""

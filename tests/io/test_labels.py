@@ -23,6 +23,14 @@ def test_slides_without_a_value_have_no_label():
     assert slide_labels(ROWS, None) == {}
 
 
+def test_words_for_what_is_not_known_are_no_label():
+    cells = {"a": "1", "b": "NA", "c": "[Unknown]", "d": "2"}
+    rows = [SlideRow(s, Path("x"), s, labels={"grade": cell}) for s, cell in cells.items()]
+    assert slide_labels(rows, "grade") == {"a": "1", "d": "2"}
+    with pytest.raises(HiptError, match="'NA' in the sheet's column 'grade' reads like a value"):
+        slide_labels(rows, "grade", ["[unknown]"])
+
+
 def test_a_column_that_says_nothing():
     with pytest.raises(HiptError, match=r"no column 'gade' \(found: empty, grade, site\)"):
         slide_labels(ROWS, "gade")

@@ -153,7 +153,8 @@ def test_zip_and_parquet_say_what_csv_says(tmp_path: Path):
         table(tmp_path, text),
         *(str(tmp_path / f"labels.{e}") for e in ("csv.zip", "parquet")),
     ]
-    found = [task_labels("t", survival(labels=p), [], ["1", "2", "3"]) for p in paths]
+    given = {"split": "files", "split_files": "s"}
+    found = [task_labels("t", survival(labels=p, **given), [], ["1", "2", "3"]) for p in paths]
     assert found[0] == found[1] == found[2]
     assert [(o.slide_id, o.time, o.event) for o in found[2].slides] == [
         ("1", 2.5, True),
@@ -163,10 +164,8 @@ def test_zip_and_parquet_say_what_csv_says(tmp_path: Path):
 
 
 WRONG_CELLS = {
-    "0": "must be a number of months above 0, got '0'; leave it empty if not known",
     "-1": "must be a number of months above 0, got '-1'; leave it empty if not known",
     "inf": "must be a number of months above 0, got 'inf'; leave it empty if not known",
-    "NA": "must be a number of months above 0, got 'NA'; leave it empty if not known",
     "12,5": "must be a number of months above 0, got '12,5'; leave it empty if not known",
     "1_0": "must be a number of months above 0, got '1_0'; leave it empty if not known",
 }
@@ -187,11 +186,16 @@ def test_wrong_times(tmp_path: Path, cell: str):
 def test_wrong_events(tmp_path: Path):
     labels = table(tmp_path, "slide_id,months,died\na,2,1\nb,3,2\n")
     assert sentence(survival(labels=labels), [], ["a", "b"]) == (
-        "labels.csv, row 3, column 'died': must be 1 where the event was seen and 0 where it was "
-        "not, got '2'; leave it empty if not known"
+        "labels.csv, column 'died': holds 1 and 2, and programs differ in which of them is the "
+        "event; write 1 where the event was seen and 0 where it was not"
     )
     task = survival(labels=labels, event=None, censorship="died")
-    assert "must be 0 where the event was seen and 1 where it was not" in sentence(task, [], ["b"])
+    assert "write 0 where the event was seen and 1 where it was not" in sentence(task, [], ["b"])
+    labels = table(tmp_path, "slide_id,months,died\na,2,1\nb,3,lost\n")
+    assert sentence(survival(labels=labels), [], ["a", "b"]) == (
+        "labels.csv, row 3, column 'died': must be 1 where the event was seen and 0 where it was "
+        "not, got 'lost'; leave it empty if not known"
+    )
 
 
 def test_all_censored(tmp_path: Path):
@@ -260,7 +264,7 @@ def test_nobody_has_a_value(tmp_path: Path):
     task = grading(labels=table(tmp_path, "slide_id,grade\na,x\nb,\n"), classes=["p", "q"])
     assert sentence(task, [], ["a", "b"]) == (
         "labels.csv: none of 2 slides, such as 'a', has a value of p, q in 'grade'; its slide_ids "
-        "are such as 'a'; see that ids and columns are right"
+        "are such as 'a' (there: 1 'x'); see that ids and columns are right"
     )
     assert sentence(survival(), [row("a", months="", died="1")]) == (
         "slides.sheet: none of 1 slides, such as 'a', has a value in 'months' and 'died'; "
@@ -282,7 +286,8 @@ def test_rows_that_contradict_each_other(tmp_path: Path):
         task = survival(labels=table(tmp_path, f"{head}{second}\n"))
         expected = f"labels.csv, row 3, {problem}; keep one of the rows"
         assert sentence(task, [], ["a"]) == expected
-    same = survival(labels=table(tmp_path, f"{head}a.svs,c,1,TRUE\nb,d,3,0\n"))
+    text = f"{head}a.svs,c,1,TRUE\nb,d,3,0\n"
+    same = survival(labels=table(tmp_path, text), split="files", split_files="s")
     assert len(task_labels("t", same, [], ["a", "b"]).slides) == 2
 
 

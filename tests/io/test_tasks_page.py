@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from hipt.io.tables import read_table, write_rows
-from hipt.io.task_tables import FOLDS, SCORES, predictions_schema
+from hipt.io.task_tables import FOLDS, LABELS, SCORES, predictions_schema
 from hipt.io.tasks_page import NAMES, tasks
 from hipt.task_config import LINEAR
 from tests import taskmaker
@@ -32,6 +32,20 @@ def test_tasks_without_scores_are_left_out(tmp_path: Path):
     made = taskmaker.classes(tmp_path, "grade", "ab", TWO)
     made.results.task("grade", "scores.parquet").unlink()
     assert list(tasks(made.config, made.results)) == []
+
+
+def test_what_became_of_the_labels(tmp_path: Path):
+    made = taskmaker.survival(tmp_path, "os", TWO)
+    assert told(made)["labels"] == []  # folds of an earlier version have no such table
+    facts = [
+        {"kind": "missing", "value": "NA", "meaning": "", "slides": 2},
+        {"kind": "reading", "value": "1:DECEASED", "meaning": "event seen", "slides": 9},
+    ]
+    write_rows(made.results.task("os", "labels.parquet"), facts, LABELS)
+    assert told(made)["labels"][1:] == [
+        "2 of 2 slides have no time or event, left out: 2 'NA'",
+        "e: '1:DECEASED' is event seen (9)",
+    ]
 
 
 def test_scores_of_every_fraction_and_model(tmp_path: Path):

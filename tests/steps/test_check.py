@@ -91,6 +91,56 @@ def test_slides_without_tissue_take_no_hours(cohort: Path, capsys: pytest.Captur
     assert "time" not in said.splitlines()[-1]
 
 
+def with_tasks(folder: Path, **tasks: object) -> list[str]:
+    _, text, *rest = config(folder)
+    return ["--cfg", json.dumps(json.loads(text) | {"tasks": tasks}), *rest]
+
+
+LABELLED = """slide_id,path,case_id,exclude,grade,m,e
+a,a.svs,a1,,hi,0,0:LIVING
+b,b.svs,b1,,lo,2,1:DECEASED
+c,c.svs,c1,,hi,3,1:DECEASED
+d,d.svs,d1,,lo,4,0:LIVING
+gone,gone.svs,e1,,NA,5,1:DECEASED
+out,out.svs,f1,x,lo,6,1:DECEASED
+more,a.svs,NA,,NA,7,0:LIVING
+"""
+
+
+def test_tasks_are_counted_before_the_first_job(cohort: Path, capsys: pytest.CaptureFixture[str]):
+    (cohort / "slides.csv").write_text(LABELLED)
+    grade = {"kind": "classification", "label": "grade", "folds": 2}
+    outcome = {"kind": "survival", "time": "m", "event": "e", "folds": 2}
+    check.main(with_tasks(cohort, grade=grade, outcome=outcome))
+    said = capsys.readouterr().out
+    assert "case_id: 1 'NA' of 7 count as empty (the slide is a case of its own)" in said
+    assert "task      grade: 4 of 6 slides have a label: hi 2 (2 cases), lo 2 (2 cases)" in said
+    assert "2 of 6 slides have no label, left out: 2 'NA'" in said
+    assert "task      outcome: 5 of 6 slides have time and event: event seen 3 (3 cases)" in said
+    assert "1 of 6 slides has a time of 0, left out" in said
+    assert "e: '1:DECEASED' is event seen (3), '0:LIVING' is event not seen (2)" in said
+
+
+def test_faults_of_all_tasks_are_said(cohort: Path, capsys: pytest.CaptureFixture[str]):
+    (cohort / "slides.csv").write_text(LABELLED)
+    task = {"kind": "classification", "label": "gade", "folds": 2}
+    files = task | {"label": "grade", "split": "files", "split_files": "no"}
+    with pytest.raises(HiptError, match=r"column 'gade' is missing.*\(at fault too: tasks.b"):
+        check.main(with_tasks(cohort, a=task, b=files))
+    assert (
+        "task      b: cannot run: no: no such folder or file of splits" in capsys.readouterr().out
+    )
+
+
+def test_masks_that_are_not_there_are_said(cohort: Path, capsys: pytest.CaptureFixture[str]):
+    write_slide(cohort / "m.png", tissue_picture(64, 64))
+    rows = ["slide_id,path,mask", "a,a.svs,m.png", "b,b.svs,gone.geojson"]
+    (cohort / "slides.csv").write_text("\n".join(rows))
+    check.main(config(cohort))
+    said = capsys.readouterr().out
+    assert "1 of 2 masks are not there, and their slides will end as unreadable: b (" in said
+
+
 def test_weights_alone(cohort: Path, capsys: pytest.CaptureFixture[str]):
     write_weights(cohort / "w.safetensors", vit256(ViTShape(**SHAPE)).state_dict(), {})
     check.main([*config(cohort, weights=str(cohort / "w.safetensors")), "--weights"])

@@ -44,6 +44,17 @@ def test_a_deleted_file_is_named_with_the_command_that_makes_it_again(chain: Cha
     assert "--forcerun" in note
 
 
+def test_unknown_cases_are_not_one_case_and_the_table_says_so(chain: Chain):
+    finished(chain)
+    (chain.folder / "slides.csv").write_text(
+        "slide_id,path,case_id\ngone,x.svs,NA\na,a.svs,NA\ncoarse,coarse.svs,p\n"
+    )
+    table = chain.table()
+    assert [row["case_id"] for row in table.values()] == ["gone", "a", "p"]
+    assert table["a"]["note"] == "case_id is 'NA': the slide is a case of its own"
+    assert table["coarse"]["note"] == ""
+
+
 def test_a_slide_without_a_batch_is_named(chain: Chain):
     finished(chain)
     (chain.folder / "slides.csv").write_text("slide_id,path\na,a.svs\nnew,n.svs\n")

@@ -13,7 +13,7 @@ import pytest
 from hipt.config import Config
 from hipt.errors import HiptError
 from hipt.io.tables import read_table, vectors
-from hipt.io.task_tables import FOLDS, LEAKS
+from hipt.io.task_tables import FOLDS, LABELS, LEAKS
 from hipt.io.task_units import TEST, TRAIN, UNUSED, VALIDATION, read_units
 from hipt.steps import split
 from hipt.told import task_settings
@@ -177,3 +177,18 @@ def test_bad_features_are_refused(tmp_path: Path):
 def test_more_folds_than_cases_of_a_class(tmp_path: Path):
     with pytest.raises(HiptError, match="30"):
         TaskFolder(tmp_path, folds=30).split()
+
+
+def test_what_became_of_the_labels_is_a_table_and_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    task = TaskFolder(tmp_path)
+    path = tmp_path / "labels.csv"
+    path.write_text(path.read_text().replace(",h0,a,", ",h0,NA,"))
+    caplog.set_level("INFO")
+    rows = task.split()
+    assert {row["label"] for row in rows} == {"a", "b"}
+    facts = read_table(task.out.with_name("labels.parquet"), LABELS).to_pylist()
+    counts = [(fact["kind"], fact["value"], fact["slides"], fact["cases"]) for fact in facts]
+    assert counts == [("class", "a", 34, 17), ("class", "b", 40, 20), ("missing", "NA", 6, None)]
+    assert "task t: 6 of 80 slides have no label, left out: 6 'NA'" in caplog.messages

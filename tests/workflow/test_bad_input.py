@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.project import Project
+from tests.workflow.project import EMBED, PRETRAIN, Project
 
 pytestmark = pytest.mark.workflow
 
@@ -71,6 +71,40 @@ def test_config(cohort: Project, tmp_path: Path, name: str):
     sections, *sentence = CONFIGS[name]
     project.configure(**sections)
     refused(project, *sentence)
+
+
+GRADE = {"kind": "classification", "label": "grade", "folds": 2}
+TASKS = {
+    "no column": ({"label": "gade"}, "column 'gade' is missing", "'grade'"),
+    "no table": ({"labels": "no.csv"}, "no.csv: no such table of labels"),
+    "folds": ({"folds": 5}, "class 'h'", "2 cases, fewer than the 5 folds"),
+    "files": ({"split": "files", "split_files": "no"}, "no: no such folder or file of splits"),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_tasks_are_looked_at_before_any_job(cohort: Project, tmp_path: Path, name: str):
+    project = cohort.copy(tmp_path / "p")
+    for number, row in enumerate(project.read_sheet()):
+        project.change_row(row["slide_id"], grade="hl"[number % 2])
+    change, *sentence = TASKS[name]
+    project.configure(tasks={"t": GRADE | change})
+    refused(project, *sentence)
+    assert project.run("-n").rc == 1
+
+
+def test_masks_none_of_which_is_there(cohort: Project, tmp_path: Path):
+    project = cohort.copy(tmp_path / "p")
+    for row in project.read_sheet():
+        project.change_row(row["slide_id"], mask="masks/m.png")
+    refused(project, "none of the sheet's 4 masks is there", "slides.root")
+
+
+def test_a_corpus_that_means_no_slide(cohort: Project, tmp_path: Path):
+    project = cohort.copy(tmp_path / "p")
+    patches = PRETRAIN["patches"] | {"corpus": "grade=high"}
+    project.configure(embed=EMBED, pretrain=PRETRAIN | {"patches": patches})
+    refused(project, "the sheet has no column 'grade'")
 
 
 def test_lfs_pointer_in_place_of_weights(cohort: Project, tmp_path: Path):

@@ -14,8 +14,10 @@ from hipt import section as hipt_section
 from hipt import task_config as hipt_tasks
 from hipt import told as hipt_told
 from hipt.cohort.folder import departed
+from hipt.cohort.masks import missing_masks
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger, updated, write_ledger
+from hipt.io.corpus_choice import chosen
 from hipt.io.digests import remember_sha256, weights_identity
 from hipt.io.feature_files import FeatureFiles
 from hipt.io.labels import label_maps, slide_labels, target_maps
@@ -47,8 +49,9 @@ try:
     TRAINED = trained(ASKED)
     CONFIG = resolved(ASKED)
     RESULTS = Results(Path(CONFIG.results))
-    _sheet = Path(CONFIG.slides.sheet)
-    SHEET, _remarks = read_with_remarks(_sheet, CONFIG.slides.root, CONFIG.slides.case_from)
+    _given = CONFIG.slides
+    _sheet = Path(_given.sheet)
+    SHEET, _remarks = read_with_remarks(_sheet, _given.root, _given.case_from, _given.missing)
     _before = read_ledger(RESULTS.batches)
     if workflow.is_main_process:
         _ids = [row.slide_id for row in SHEET]
@@ -64,11 +67,20 @@ try:
     )
     # Labels that are not there are said now, not after hours of embedding.
     PROBED = bool(CONFIG.probe.labels or CONFIG.probe.column)
-    LABELS = slide_labels(SHEET, CONFIG.probe.column)
+    LABELS = slide_labels(SHEET, CONFIG.probe.column, CONFIG.slides.missing)
     LABEL_MAPS = sorted(label_maps(SHEET, CONFIG.probe.labels).values())
     SEEN_MAPS = sorted(target_maps(SHEET, CONFIG.attend.labels, CONFIG.attend.target).values())
     if CONFIG.attend.slides != "all":
         refuse_unknown(SHEET, CONFIG.attend.slides, "attend.slides")
+    if workflow.is_main_process:  # once per run: on a cluster every job reads the workflow again
+        if _remark := missing_masks(SHEET):
+            logger.warning(_remark)
+        for _stage in TRAINED:
+            chosen(SHEET, getattr(CONFIG.pretrain, _stage).corpus)
+        if CONFIG.tasks:
+            from hipt.tasks.beforehand import refuse_tasks
+
+            refuse_tasks(CONFIG, SHEET)
     # A model that is trained here is an input file of its rule; its content is no param, since it is
     # not known before.
     WEIGHTS = {

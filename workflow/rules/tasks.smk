@@ -9,6 +9,7 @@ if CONFIG.tasks:
         output:
             folds=f"{RESULTS.root}/tasks/{{task}}/folds.parquet",
             leaks=f"{RESULTS.root}/tasks/{{task}}/leaks.parquet",
+            labels=f"{RESULTS.root}/tasks/{{task}}/labels.parquet",
         log:
             f"{RESULTS.root}/logs/split/{{task}}.log",
         conda:

@@ -1,0 +1,116 @@
+"""A look at all tasks before the first job: labels, classes, events, folds and foreign splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from hipt.config import Config
+from hipt.core.splits import refuse_impossible
+from hipt.errors import HiptError
+from hipt.io.results import Results
+from hipt.io.sheets import SlideRow
+from hipt.io.tables import DAMAGED
+from hipt.io.task_labels import Labelled, task_labels
+from hipt.io.task_members import read_members
+from hipt.task_config import TaskConfig
+from hipt.tasks.folds.listed import listed_folds
+from hipt.tasks.folds.strata import columns_of
+from hipt.tasks.labels.facts import sentences
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a task will meet, if every slide of the sheet can be embedded."""
+
+    name: str
+    sentences: tuple[str, ...] = ()
+    """Who is in it and who is not."""
+    error: HiptError | None = None
+    """Why it cannot run."""
+
+
+def outlooks(config: Config, rows: Sequence[SlideRow]) -> Iterator[Outlook]:
+    """Every task of the config.
+
+    Args:
+        config: names the tasks and where their results will be.
+        rows: the sheet.
+    """
+    for name, task in config.tasks.items():
+        try:
+            yield Outlook(name, tuple(_outlook(name, task, config, rows)))
+        except HiptError as error:
+            yield Outlook(name, error=error)
+
+
+def refuse_tasks(config: Config, rows: Sequence[SlideRow]) -> None:
+    """Refuse tasks that would fail after all slides were embedded.
+
+    Raises:
+        HiptError: the sentence about the first, with the names of the others.
+    """
+    raise_first([outlook for outlook in outlooks(config, rows) if outlook.error])
+
+
+def raise_first(failed: Sequence[Outlook]) -> None:
+    """Raise the first error of some outlooks, naming the other tasks; nothing without any.
+
+    Raises:
+        HiptError: if there is one.
+    """
+    errors = [(outlook.name, outlook.error) for outlook in failed if outlook.error is not None]
+    if not errors:
+        return
+    others = ", ".join(f"tasks.{name}" for name, _ in errors[1:])
+    more = f" (at fault too: {others}; `hipt check` says why)" if others else ""
+    raise HiptError(f"{errors[0][1]}{more}")
+
+
+def _outlook(
+    name: str, task: TaskConfig, config: Config, rows: Sequence[SlideRow]
+) -> Iterator[str]:
+    """What a task's labels come to, after a look at its folds."""
+    sheet = config.slides
+    slides = None if task.features is None else _slides_of(Path(task.features))
+    labels = task_labels(name, task, rows, slides, sheet.case_from, sheet.missing)
+    if task.split_files is not None:
+        listed = listed_folds(task.split_files, labels.slides)
+        folds = f"{len(listed.parts)} folds of {task.split_files}"
+    else:
+        _refuse_folds(name, task, labels.slides, Results(Path(config.results)))
+        folds = f"{task.folds} folds"
+    first, *others = sentences(labels.facts, task.columns)
+    yield f"{first}; {folds}"
+    yield from others
+
+
+def _refuse_folds(
+    name: str, task: TaskConfig, slides: Sequence[Labelled], results: Results
+) -> None:
+    """Refuse folds that cannot be dealt."""
+    columns = columns_of(task, slides)
+    sites = columns.sites if task.split == "site" else None
+    known = read_members(results.task(name, "members.csv"), task.folds)
+    try:
+        refuse_impossible(columns.cases, columns.strata, sites, task.folds, known)
+    except ValueError as error:
+        raise HiptError(f"tasks.{name}: {error}") from None
+
+
+def _slides_of(file: Path) -> set[str]:
+    """The slides of a file of features, without its vectors."""
+    try:
+        names = pq.read_schema(file).names
+        if "slide_id" not in names:
+            raise HiptError(f"{file}: has no column 'slide_id' (found: {', '.join(names)})")
+        ids = pq.read_table(file, columns=["slide_id"], partitioning=None)["slide_id"]
+        return {str(slide_id) for slide_id in ids.drop_null().unique().to_pylist()}
+    except FileNotFoundError:
+        raise HiptError(f"{file}: no such file of features; name one that is there") from None
+    except DAMAGED as error:
+        reason = str(error).partition("\n")[0]
+        raise HiptError(f"{file}: not readable as Parquet ({reason})") from None

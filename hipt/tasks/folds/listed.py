@@ -1,0 +1,71 @@
+"""Parts of a task's slides as foreign split files list them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hipt.core.leaks import SIDES
+from hipt.errors import HiptError
+from hipt.io.split_files import read_splits
+from hipt.io.task_labels import Labelled
+from hipt.io.task_units import TEST, TRAIN, UNUSED, VALIDATION
+
+PART_OF = dict(zip(SIDES, (TRAIN, VALIDATION, TEST), strict=True))
+
+Ints = npt.NDArray[np.int64]
+
+
+class ListedFolds(NamedTuple):
+    """What files say of a task's slides."""
+
+    parts: Mapping[int, Ints]
+    """By fold, the part of each of N slides; where no test part is listed, validation is it."""
+    unknown: tuple[str, ...]
+    """Ids that no slide of the task has."""
+
+
+def listed_folds(path: str, slides: Sequence[Labelled]) -> ListedFolds:
+    """The parts that split files give to a task's slides.
+
+    Raises:
+        HiptError: if the files cannot be used, or a fold trains or tests nobody.
+    """
+    ids = {slide.slide_id for slide in slides} | {slide.case_id for slide in slides}
+    splits = read_splits(Path(path), ids)
+    parts = dict(_parts(splits.folds, slides))
+    for fold, part in parts.items():
+        refuse_empty(path, fold, part, ("train", "test"))
+    return ListedFolds(parts, splits.unknown)
+
+
+def refuse_empty(path: str, fold: int, parts: Ints, sides: Sequence[str] = SIDES) -> None:
+    """Raise where one of some parts of a fold holds nobody.
+
+    Raises:
+        HiptError: naming the fold and the part.
+    """
+    for side in sides:
+        if not (parts == PART_OF[side]).any():
+            raise HiptError(
+                f"{path}, fold {fold}: no slide with features and label is for '{side}'; check "
+                "that its ids are those of the slides or cases"
+            )
+
+
+def _parts(
+    folds: Mapping[int, Mapping[str, Sequence[str]]], slides: Sequence[Labelled]
+) -> Iterator[tuple[int, Ints]]:
+    """Every fold with the part of each slide."""
+    for fold, sides in sorted(folds.items()):
+        part_of = {name: PART_OF[side] for side, names in sides.items() for name in names}
+        parts = np.array(
+            [part_of.get(s.slide_id, part_of.get(s.case_id, UNUSED)) for s in slides], np.int64
+        )
+        if not (parts == TEST).any():
+            parts[parts == VALIDATION] = TEST
+        yield fold, parts

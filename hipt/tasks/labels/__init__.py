@@ -1,0 +1,1 @@
+"""What a task has to predict, as tables from anywhere have it."""

@@ -1,0 +1,71 @@
+"""Headers of tables as registries give them: comments above, and other names for the ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+IDS = ("slide_id", "case_id")
+"""What a row may stand for; a table with both is one of slides."""
+
+_CASE = (
+    *("caseid", "patientid", "casesubmitterid", "casessubmitterid", "submitterid"),
+    *("bcrpatientbarcode", "patientbarcode", "patient"),
+)
+_ALIASES = {"slide_id": ("slideid",), "case_id": _CASE}
+"""Names in small letters, without anything else: cBioPortal's `PATIENT_ID` and `Patient ID`, TCGA's
+`bcr_patient_barcode`, GDC's `case_submitter_id` and `cases.submitter_id`, Xena's `_PATIENT`."""
+
+_SUBMITTERS = ("casesubmitterid", "casessubmitterid", "submitterid")
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def id_columns(header: Sequence[str], rows: Sequence[Sequence[str]] = ()) -> dict[str, str]:
+    """The columns of slide_id and case_id, as far as there are such, slide_id first.
+
+    Args:
+        header: the table's columns.
+        rows: its cells: where case_id holds GDC's UUIDs alone, the submitter's id beside it is the
+            case.
+    """
+    plain = {re.sub(r"[^a-z0-9]", "", name.casefold()): name for name in reversed(header)}
+    found = {}
+    for name in IDS:
+        column = name if name in header else _first(plain, _ALIASES[name])
+        if column is not None:
+            found[name] = column
+    submitter = _first(plain, _SUBMITTERS)
+    if submitter is not None and "case_id" in found and rows:
+        at = header.index(found["case_id"])
+        if all(_UUID.fullmatch(row[at].strip()) for row in rows):
+            found["case_id"] = submitter
+    return found
+
+
+def below_comments(text: str) -> tuple[int, str]:
+    """How many lines of comment a table begins with, and what is below.
+
+    A header that is itself a comment (`#slide_id,label`) loses its `#`.
+    """
+    lines = text.split("\n")
+    above = 0
+    while above < len(lines) and lines[above].lstrip('"').startswith("#"):
+        above += 1
+    if not above:
+        return 0, text
+    last = lines[above - 1].lstrip('"# ')
+    below = lines[above] if above < len(lines) else ""
+    if id_columns(_cells(last)) and not id_columns(_cells(below)):
+        return above - 1, "\n".join([last, *lines[above:]])
+    return above, "\n".join(lines[above:])
+
+
+def _cells(line: str) -> list[str]:
+    """A header's names, roughly."""
+    return [name.strip(' "\r') for name in re.split("[,;\t]", line)]
+
+
+def _first(plain: dict[str, str], names: Sequence[str]) -> str | None:
+    """The first of some names that a header has."""
+    return next((plain[name] for name in names if name in plain), None)
