@@ -10,6 +10,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from hipt.encoder_config import CELL_PX as CELL_PX
+from hipt.encoder_config import PATCH_SHAPES as PATCH_SHAPES
+from hipt.encoder_config import PRETRAIN as PRETRAIN
+from hipt.encoder_config import REGION_SHAPES as REGION_SHAPES
+from hipt.encoder_config import EmbedConfig as EmbedConfig
+from hipt.encoder_config import PatchEncoderConfig as PatchEncoderConfig
+from hipt.encoder_config import RegionEncoderConfig as RegionEncoderConfig
+from hipt.encoder_config import ViTShape as ViTShape
 from hipt.recipe import PretrainConfig
 from hipt.section import Section
 from hipt.task_config import KnnConfig, TaskConfig, TaskName
@@ -22,9 +30,6 @@ Origin = Literal["qupath", "openslide"]
 
 Extent = Literal["slide", "scan"]
 """What a picture of a slide shows: all of it, or the part that was scanned."""
-
-PRETRAIN = "pretrain"
-"""In place of a weights file: the one that the workflow trains from the slides."""
 
 
 MISSING = (
@@ -140,97 +145,6 @@ class TileConfig(Section):
         return self.region_px // self.patch_px
 
 
-class ViTShape(Section):
-    """Size of a vision transformer."""
-
-    depth: Annotated[int, Field(ge=1, le=48)]
-    """Number of blocks."""
-    dim: Annotated[int, Field(ge=8, le=4096)]
-    """Width D of a token."""
-    heads: Annotated[int, Field(ge=1, le=64)]
-    """Attention heads; must divide dim."""
-
-    @model_validator(mode="after")
-    def _whole_heads(self) -> Self:
-        if self.dim % self.heads:
-            raise ValueError(f"dim ({self.dim}) must be a multiple of heads ({self.heads})")
-        return self
-
-
-PATCH_SHAPES = {"paper": ViTShape(depth=12, dim=384, heads=6)}
-"""ViT256-16; the released weights have the paper's shape."""
-
-REGION_SHAPES = {
-    "paper": ViTShape(depth=4, dim=192, heads=3),
-    "released": ViTShape(depth=6, dim=192, heads=6),
-}
-"""ViT4096-256 as the paper describes it, and as its released weights are."""
-
-
-class PatchEncoderConfig(Section):
-    """Stage 1: a patch becomes a vector."""
-
-    encoder: str = "hipt"
-    """`hipt` (ViT256-16), or the name of any timm model, e.g. `vit_large_patch16_224`."""
-    encoder_args: dict[str, bool | int | float | str] = {}  # noqa: RUF012 (pydantic copies it)
-    """Further arguments for timm's `create_model`, e.g. `{init_values: 1.0e-5}` for UNI."""
-    shape: Literal["paper"] | ViTShape = "paper"
-    """`paper` (12 blocks, 384 wide, 6 heads) or own numbers; for `encoder: hipt` alone."""
-    weights: str | None = None
-    """A weights file (safetensors, or a DINO checkpoint), or `pretrain`: made from the slides."""
-    random: Annotated[int, Field(ge=0)] | None = None
-    """Seed for random weights instead of a file: for trials, not for results."""
-    features: Annotated[str, Field(min_length=1)] | None = None
-    """Folder of vectors that TRIDENT or CLAM has made: taken instead of computing any."""
-    max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """More unreadable tissue patches than this share: the slide ends as `damaged`."""
-
-    @model_validator(mode="after")
-    def _own_network(self) -> Self:
-        if self.weights == PRETRAIN and self.encoder != "hipt":
-            raise ValueError(
-                f"weights: pretrain is for encoder: hipt; name a weights file for {self.encoder}"
-            )
-        if self.features is not None and (self.weights is not None or self.random is not None):
-            raise ValueError(
-                "features are taken as they are, no model makes them; leave out weights and random"
-            )
-        return self
-
-    @property
-    def vit_shape(self) -> ViTShape:
-        """The shape with its name resolved."""
-        return PATCH_SHAPES[self.shape] if isinstance(self.shape, str) else self.shape
-
-
-class RegionEncoderConfig(Section):
-    """Stage 2: a region's grid of patch vectors becomes a vector."""
-
-    shape: Literal["released", "paper"] | ViTShape = "released"
-    """`released` (6 blocks, 6 heads), `paper` (4 blocks, 3 heads), or own numbers."""
-    weights: str | None = None
-    """A weights file (safetensors, or a DINO checkpoint), or `pretrain`: made from the slides."""
-    random: Annotated[int, Field(ge=0)] | None = None
-    """Seed for random weights instead of a file: for trials, not for results."""
-
-    @property
-    def vit_shape(self) -> ViTShape:
-        """The shape with its name resolved."""
-        return REGION_SHAPES[self.shape] if isinstance(self.shape, str) else self.shape
-
-
-class EmbedConfig(Section):
-    """Both embedding stages."""
-
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """`auto`: bf16 where the hardware is faster with it, else fp32; what is finished in either is
-    kept. `fp32` or `bf16`: what was made in another is made again."""
-    mixed_precision: Literal["note", "refuse"] = "note"
-    """Slides in fp32 beside slides in bf16: counted in the report, or refused before any task."""
-    patches: PatchEncoderConfig = PatchEncoderConfig()
-    regions: RegionEncoderConfig = RegionEncoderConfig()
-
-
 class ProbeConfig(Section):
     """What frozen features know of labels, by nearest neighbours in other cases."""
 
@@ -326,6 +240,11 @@ class Config(Section):
             made = patches.encoder if patches.features is None else "imported features"
             raise ValueError(
                 f"attend.cells: only encoder: hipt shows its cells, and not {made}; set it to 0"
+            )
+        if self.attend.cells and patches.input_px not in (None, self.tile.patch_px):
+            raise ValueError(
+                "attend.cells: cells are shown of patches in their own size; set it to 0, or leave "
+                "out embed.patches.input_px"
             )
         return self
 

@@ -114,9 +114,25 @@ SENTENCES = {
     "embed: {patches: {shape: {depth: 1, dim: 10, heads: 3}}}": (
         "embed.patches.shape: dim (10) must be a multiple of heads (3)"
     ),
-    "embed: {patches: {encoder_args: {init_values: [1]}}}": (
+    "embed: {patches: {mean: [0.5, 0.5, 0.5]}}": (
+        "embed.patches: mean and std belong together; set both, or neither"
+    ),
+    "embed: {patches: {mean: [123.7, 116.3, 103.5], std: [0.2, 0.2, 0.2]}}": (
+        "embed.patches.mean: must be less than or equal to 1, got 123.7"
+    ),
+    "embed: {patches: {input_px: 100}}": (
+        "embed.patches: input_px (100) must be a whole number of 16 px cells for encoder: hipt"
+    ),
+    "embed: {patches: {weights: pretrain, mean: [0.4, 0.4, 0.4], std: [0.2, 0.2, 0.2]}}": (
+        "embed.patches: weights: pretrain trains with mean and std of 0.5, and embeds with them; "
+        "leave them out"
+    ),
+    "embed: {regions: {random: 1, which: student}}": (
+        "embed.regions: which: 'student' names a network of a weights file; name the file"
+    ),
+    "embed: {patches: {encoder_args: {init_values: {a: 1}}}}": (
         "embed.patches.encoder_args.init_values: must be true or false or a whole number or "
-        "a number or text (in quotes), got [1]"
+        "a number or text (in quotes) or a valid list, got {'a': 1}"
     ),
     "embed: {patches: {encoder_args: {1: 2}}}": (
         "embed.patches.encoder_args.1: must be text (in quotes), got 1"
@@ -165,6 +181,14 @@ def test_shapes():
     assert Config().tile.grid == 16
 
 
+TOGETHER: dict[str, dict[str, Any]] = {
+    "mean": {"std": [0.1, 0.1, 0.1]},
+    "std": {"mean": [0.1, 0.1, 0.1]},
+    "which": {"weights": "w.pth"},
+}
+"""Keys that are refused alone, with those of their section that they need."""
+
+
 def with_another_value(key: Key, value: Any, kind: Any) -> Config:
     """The default config with one key changed."""
     words = [word for option in (kind, *get_args(kind)) for word in get_args(option)]
@@ -175,9 +199,13 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
         words = [[word] for word in words]
     shape = {"depth": 1, "dim": 8, "heads": 2}
     task = {"t": {"kind": "classification", "label": "x"}}
-    for other in [*numbers, *words, shape, task, 1.5, 7, "another", []]:
+    beside = TOGETHER.get(key[-1], {})
+    for other in [*numbers, *words, shape, task, 1.5, 7, 64, "another", [0.4] * 3, []]:
         try:
-            changed = parse(Config, nested(key, other), "x")
+            given = nested(key, other)
+            if beside:
+                given["embed"][key[1]] |= beside
+            changed = parse(Config, given, "x")
         except HiptError:
             continue
         if changed != Config():

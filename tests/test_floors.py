@@ -19,7 +19,7 @@ ON_DISK = {
 """What opens files; the rooms that `io` is divided into lie on its floor."""
 FLOOR = {
     "errors": 0,
-    **dict.fromkeys(("section", "recipe", "task_config", "config", "told"), 1),
+    **dict.fromkeys(("section", "recipe", "task_config", "encoder_config", "config", "told"), 1),
     **dict.fromkeys({*PURE, "nn"}, 2),
     **dict.fromkeys(ON_DISK, 3),
     "steps": 4,

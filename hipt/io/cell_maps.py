@@ -14,11 +14,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from hipt.config import CELL_PX
 from hipt.core.geometry import ReadPlan
 from hipt.io.images import RGB, reduced
 from hipt.io.regions import RegionReader, SlideJob
 from hipt.nn.encoders import PatchEncoder
-from hipt.nn.vit import CELL_PX, ViT
+from hipt.nn.vit import ViT
 
 MINIBATCH = 16
 """Patches per pass."""

@@ -1,15 +1,17 @@
-"""Weights on disk: safetensors, and DINO's own checkpoints; nothing is ever unpickled."""
+"""Weights on disk: safetensors, and what torch saved; nothing is ever unpickled."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import pickle
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,39 +24,86 @@ from hipt.io.digests import refuse_no_weights
 from hipt.io.shards import KEY, whole
 from hipt.nn.encoders import PatchEncoder, build_patch_encoder, build_region_encoder
 from hipt.nn.vit import ViT, initialise
-from hipt.nn.weights import backbone_state, load_strictly
+from hipt.nn.weights import load_strictly
+from hipt.nn.wrappings import Network, counted, flat, network_in, network_like
 
-Which = Literal["teacher", "student"]
+log = logging.getLogger(__name__)
+
+Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
+
+CHOICE = "`hipt weights convert --which`"
+"""How a network of several is chosen where no key of the config does it."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A backbone's tensors and what the file says about them."""
+    """A network's tensors and what the file says about them."""
 
     state: dict[str, Tensor]
     metadata: dict[str, str] = field(default_factory=dict)
-    """Empty for DINO checkpoints; else e.g. mean, std, recipe, corpus."""
+    """Empty for files of torch; else e.g. mean, std, recipe, corpus."""
+    network: Network = field(default_factory=lambda: Network({}))
+    """Where in the file the tensors lie, and what else is there."""
 
 
-def read_weights(path: Path, which: Which = "teacher") -> Weights:
-    """The weights of a safetensors file or of a DINO checkpoint.
+@dataclass(frozen=True)
+class _File:
+    """What a weights file holds."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    """By their keys, with dots between."""
+    metadata: dict[str, str]
+    ours: bool
+    """Whether hipt wrote it: then the file is one network, and its names are its own."""
+
+
+def read_weights(
+    path: Path, which: str | None = None, like: nn.Module | None = None, choose_by: str = CHOICE
+) -> Weights:
+    """The weights of a safetensors file or of a checkpoint, out of whatever wraps them.
 
     Args:
         path: the file.
-        which: the network to take where a checkpoint holds both.
+        which: the network to take where a file holds several; None: a teacher or an average before
+            the rest.
+        like: the network whose tensors are wanted; None: not known yet.
+        choose_by: how a user chooses among several, for the sentence.
 
     Raises:
-        HiptError: if the file is absent, empty, a git-lfs pointer, damaged, or no weights file.
+        HiptError: if the file is absent, empty, a git-lfs pointer, damaged, no weights file, or
+            holds several networks of which none is the one to take.
+    """
+    file = _read(path)
+    try:
+        if file.ours and which is None:
+            network = Network(file.tensors)
+        elif like is None:
+            network = network_in(file.tensors, which, choose_by)
+        else:
+            wanted = {name: tuple(x.shape) for name, x in like.state_dict().items()}
+            network = network_like(file.tensors, wanted, which, choose_by)
+    except ValueError as error:
+        raise HiptError(f"{path}: {error}") from None
+    return Weights(network.state, file.metadata, network)
+
+
+def _read(path: Path) -> _File:
+    """All tensors of a weights file.
+
+    Raises:
+        HiptError: if it is not one.
     """
     refuse_no_weights(path)
+    if path.suffix != ".safetensors":
+        return _File(path, flat(read_torch(path)), {}, ours=False)
     try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                return Weights(backbone_state(state, which), _metadata(file.metadata() or {}))
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+            return _File(path, flat(state), _metadata(metadata), ours=KEY in metadata)
     except (SafetensorError, OSError, RecursionError, TypeError, ValueError) as error:
         raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
-    return Weights(backbone_state(read_torch(path), which))
 
 
 def read_torch(path: Path) -> Mapping[Any, Any]:
@@ -66,18 +115,28 @@ def read_torch(path: Path) -> Mapping[Any, Any]:
     try:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is odd about a file is said below
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
         raise HiptError(
-            f"{path}: holds more than tensors and plain values, and is not read, since such a "
-            f"file can run code ({reason}); save its state dict alone"
+            f"{path}: holds more than tensors and plain values ({_foreign(error)}), and is not "
+            "read, since such a file can run code; where it comes from, save its state dict alone"
         ) from None
     except Exception as error:  # noqa: BLE001 - torch raises many kinds for one damaged file
+        if "TorchScript" in str(error):
+            raise HiptError(
+                f"{path}: is a TorchScript program, which is not run; where it comes from, save "
+                "its state dict"
+            ) from None
         raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
-    if not isinstance(found, Mapping):
-        raise HiptError(f"{path}: holds a {type(found).__name__}, not a table of tensors")
-    return found
+    if not isinstance(content, Mapping):
+        raise HiptError(f"{path}: holds a {type(content).__name__}, not a table of tensors")
+    return content
+
+
+def _foreign(error: BaseException) -> str:
+    """What a file holds that is not read."""
+    name = re.search(r"GLOBAL (\S+)", str(error))
+    return f"an object of {name[1]}" if name else _short(error)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -101,22 +160,56 @@ def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str
         save_file(tensors, part, {KEY: json.dumps(dict(metadata), sort_keys=True)})
 
 
-def load_patch_encoder(cfg: PatchEncoderConfig) -> PatchEncoder:
-    """Stage 1 with its weights and their normalisation.
+def file_normalisation(path: Path) -> Normalisation | None:
+    """The mean and std that a safetensors file carries; None if it carries none.
 
     Raises:
-        HiptError: if the weights are absent or do not fit.
+        HiptError: if they are no three numbers each, or the file is absent or damaged.
+    """
+    refuse_no_weights(path)
+    metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
+    if not {"mean", "std"} <= metadata.keys():
+        return None
+    try:
+        mean, std = (tuple(map(float, json.loads(metadata[key]))) for key in ("mean", "std"))
+        (red, green, blue), (red_std, green_std, blue_std) = mean, std
+    except (RecursionError, TypeError, ValueError) as error:
+        raise HiptError(
+            f"embed.patches.weights: {path}: its mean and std are no three numbers each "
+            f"({_short(error)})"
+        ) from None
+    return (red, green, blue), (red_std, green_std, blue_std)
+
+
+def load_patch_encoder(cfg: PatchEncoderConfig) -> PatchEncoder:
+    """Stage 1 with its weights, and the input of the config, of the weights file or of timm.
+
+    Raises:
+        HiptError: if the weights are absent or do not fit, or the network gives no vector.
     """
     encoder = build_patch_encoder(cfg)
-    metadata = _fill(encoder.model, cfg.weights, cfg.random, "embed.patches")
-    if {"mean", "std"} <= metadata.keys():
-        try:
-            encoder.normalise_by(json.loads(metadata["mean"]), json.loads(metadata["std"]))
-        except (RecursionError, RuntimeError, TypeError, ValueError) as error:
-            raise HiptError(
-                f"embed.patches.weights: {cfg.weights}: its mean and std are no three numbers each "
-                f"({_short(error)})"
-            ) from None
+    if cfg.weights is None:
+        initialise(encoder.model, cfg.random or 0)
+        return encoder.eval()
+    source, choose_by = f"embed.patches.weights: {cfg.weights}", "embed.patches.which"
+    weights = read_weights(Path(cfg.weights), cfg.which, encoder.model, choose_by)
+    if cfg.encoder == "hipt":
+        unused = load_strictly(encoder.model, weights.state, source)
+    else:
+        from hipt.nn.timm_models import architecture_hint, classifier_names  # loads for seconds
+
+        unused = load_strictly(
+            encoder.model,
+            weights.state,
+            source,
+            lambda: classifier_names(cfg.encoder, cfg.encoder_args, weights.state),
+            architecture_hint(encoder.model, weights.state),
+        )
+    _say(source, weights, unused)
+    encoder.weights_part = weights.network.label
+    carried = file_normalisation(Path(cfg.weights))
+    if carried is not None and cfg.mean is None:
+        encoder.normalise_by(*carried)
     return encoder.eval()
 
 
@@ -127,18 +220,20 @@ def load_region_encoder(cfg: RegionEncoderConfig, in_dim: int) -> ViT:
         HiptError: if the weights are absent or do not fit.
     """
     model = build_region_encoder(cfg, in_dim)
-    _fill(model, cfg.weights, cfg.random, "embed.regions")
+    if cfg.weights is None:
+        initialise(model, cfg.random or 0)
+        return model.eval()
+    weights = read_weights(Path(cfg.weights), cfg.which, model, "embed.regions.which")
+    source = f"embed.regions.weights: {cfg.weights}"
+    _say(source, weights, load_strictly(model, weights.state, source))
     return model.eval()
 
 
-def _fill(model: nn.Module, file: str | None, seed: int | None, section: str) -> dict[str, str]:
-    """Load the file's weights, or draw them from the seed; returns the file's metadata."""
-    if file is None:
-        initialise(model, seed or 0)
-        return {}
-    weights = read_weights(Path(file))
-    load_strictly(model, weights.state, f"{section}.weights: {file}")
-    return weights.metadata
+def _say(source: str, weights: Weights, unused: Mapping[str, int]) -> None:
+    """A line of the log: what was taken out of a weights file, and what was not."""
+    without = [f"{root} ({counted(count)})" for root, count in unused.items()]
+    more = f"; not needed: {', '.join(without)}" if without else ""
+    log.info("%s: took %s%s", source, weights.network.text, more)
 
 
 def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -50,7 +50,8 @@ class PatchEmbedder:
     def software(self) -> dict[str, str]:
         """What made the vectors."""
         versions = {"torch": torch.__version__, "device": self.device.type}
-        return versions | {"precision": self.precision}
+        part = self.encoder.weights_part
+        return versions | {"precision": self.precision} | ({"network": part} if part else {})
 
     def in_precision(self, precision: Precision) -> PatchEmbedder:
         """The same encoder, computing in another precision."""

@@ -66,7 +66,7 @@ class Stage:
         model = self.make(drop_path)
         initialise(model, self.dino.seed)
         if self.cfg.init is not None:
-            state = read_weights(Path(self.cfg.init)).state
+            state = read_weights(Path(self.cfg.init), like=model).state
             load_strictly(model, state, f"{self.section}.init: {self.cfg.init}")
         return model
 

@@ -49,6 +49,8 @@ class PatchEncoder(nn.Module):
         """
         super().__init__()
         self.model, self.dim, self.input_px = model, dim, input_px
+        self.weights_part = ""
+        """Where in its file the network's weights lie; empty where the file is nothing else."""
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
@@ -79,19 +81,27 @@ class PatchEncoder(nn.Module):
 def build_patch_encoder(cfg: PatchEncoderConfig) -> PatchEncoder:
     """The network that the config names, without its weights.
 
+    Its input is what the config says, else timm's; weights may carry another normalisation.
+
     Raises:
-        HiptError: if timm has no such model, or refuses its arguments.
+        HiptError: if timm has no such model, refuses its arguments, or it gives no vector.
     """
     if cfg.encoder == "hipt":
         model = vit256(cfg.vit_shape)
-        return PatchEncoder(model, model.dim, None, HIPT_MEAN, HIPT_STD)
-    from hipt.nn.timm_models import timm_model  # loads for seconds
+        mean, std = cfg.mean or HIPT_MEAN, cfg.std or HIPT_STD
+        return PatchEncoder(model, model.dim, cfg.input_px, mean, std)
+    from hipt.nn.timm_models import timm_model, vector_width  # loads for seconds
 
     try:
-        found = timm_model(cfg.encoder, cfg.encoder_args)
+        made = timm_model(cfg.encoder, cfg.encoder_args)
+        side = cfg.input_px or made.input_px
+        try:
+            dim = vector_width(made.network, side)
+        except ValueError as error:
+            raise ValueError(f"embed.patches.encoder: {cfg.encoder}: {error}") from None
     except ValueError as error:
         raise HiptError(str(error)) from None
-    return PatchEncoder(found.network, found.dim, found.input_px, found.mean, found.std)
+    return PatchEncoder(made.network, dim, side, cfg.mean or made.mean, cfg.std or made.std)
 
 
 def build_region_encoder(cfg: RegionEncoderConfig, in_dim: int) -> ViT:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import timm
+import torch
 from timm.data.config import resolve_model_data_config
-from torch import nn
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from hipt.nn.timm_arguments import create_model_arguments, image_side
 
 
 @dataclass(frozen=True)
@@ -17,32 +22,142 @@ class TimmModel:
     """A network without its weights, and what it takes."""
 
     network: nn.Module
-    dim: int
-    """Width of its vectors."""
     input_px: int
+    """Side of its pictures."""
+    px_from: str
+    """What says so."""
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    tag: str
+    """The set of weights that timm's mean and std belong to: `vit_large_patch16_224.mae`."""
 
 
-def timm_model(name: str, arguments: Mapping[str, Any]) -> TimmModel:
+def timm_model(name: str, arguments: Mapping[str, Any], device: str = "cpu") -> TimmModel:
     """A network by its name.
+
+    Args:
+        name: timm's name, `hf-hub:` or `local-dir:`.
+        arguments: the config's `encoder_args`.
+        device: `meta` for a network without memory, of which only size and config are asked.
 
     Raises:
         ValueError: if timm has no such model, or refuses its arguments; says what to change.
     """
     try:
-        network: Any = timm.create_model(name, num_classes=0, **{"pretrained": False, **arguments})
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        made, asked_px = create_model_arguments(arguments), image_side(arguments)
+    except ValueError as error:
+        raise ValueError(f"embed.patches.encoder_args.{error}") from None
+    try:
+        with torch.device(device):
+            network: Any = timm.create_model(name, **made)
+    except Exception as error:  # noqa: BLE001 - what timm raises depends on the network
         raise ValueError(_refused(name, error)) from None
     data: dict[str, Any] = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
-    side, mean, std = data["input_size"][-1], tuple(data["mean"]), tuple(data["std"])
-    return TimmModel(network, network.num_features, side, mean, std)
+    own_px = _only_side(network)
+    px, px_from = data["input_size"][-1], "timm's config"
+    if asked_px is not None:
+        px, px_from = asked_px, "encoder_args.img_size"
+    elif own_px is not None:
+        px = own_px
+    config = network.pretrained_cfg
+    tag = ".".join(filter(None, (config.get("architecture"), config.get("tag"))))
+    return TimmModel(network, px, px_from, tuple(data["mean"]), tuple(data["std"]), tag)
+
+
+def vector_width(network: nn.Module, input_px: int) -> int:
+    """The width of a network's vectors: of a pass in which shapes alone are computed.
+
+    Raises:
+        ValueError: if it takes no such picture, or gives anything but one vector for it.
+    """
+    network.eval()
+    tensors = dict(chain(network.named_parameters(), network.named_buffers()))
+    shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
+    picture = torch.zeros(1, 3, input_px, input_px)
+    try:
+        with torch.no_grad():
+            try:
+                found = functional_call(network, shapes, (picture.to("meta"),))
+            except Exception:  # noqa: BLE001 - not every network computes without numbers
+                found = network(picture)
+    except Exception as error:  # noqa: BLE001 - networks refuse a size by errors of many kinds
+        raise ValueError(
+            f"it takes no pictures of {input_px} px ({_first_line(error)}); set input_px, or in "
+            "encoder_args img_size: SIDE or dynamic_img_size: true"
+        ) from None
+    if not isinstance(found, Tensor):
+        raise ValueError(f"it gives {type(found).__name__} and no vector")
+    if found.ndim != 2 or len(found) != 1:
+        shape = " x ".join(map(str, found.shape[1:]))
+        raise ValueError(
+            f"it gives {shape} numbers for a patch, where one vector is wanted; leave "
+            "global_pool out of encoder_args, or set it to token or avg"
+        )
+    return found.shape[1]
+
+
+def classifier_names(name: str, arguments: Mapping[str, Any], state: Mapping[str, Any]) -> set[str]:
+    """Tensors of a file that belong to a network's classifier, by timm's own knowledge.
+
+    They are what the network has with classes and lacks without, and whatever else lies under the
+    names that timm's config calls the classifier.
+
+    Args:
+        name: timm's name.
+        arguments: the config's `encoder_args`.
+        state: the file's tensors.
+    """
+    made = create_model_arguments(arguments)
+    network = timm_model(name, arguments, device="meta").network
+    try:
+        with torch.device("meta"):
+            with_classes = timm.create_model(name, **(made | {"num_classes": 2})).state_dict()
+    except Exception:  # noqa: BLE001 - then timm's config alone says it
+        with_classes = {}
+    named = network.pretrained_cfg.get("classifier") or ()  # type: ignore[union-attr, operator]
+    named = (named,) if isinstance(named, str) else tuple(named)
+    own = network.state_dict()
+    return {
+        tensor
+        for tensor in state
+        if tensor not in own
+        and (tensor in with_classes or tensor.startswith(tuple(f"{n}." for n in named)))
+    }
+
+
+def architecture_hint(network: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """What to change where a file's tensors do not fit a network of timm."""
+    tokens: Any = state.get("pos_embed")
+    own: Any = getattr(network, "pos_embed", None)
+    embed: Any = getattr(network, "patch_embed", None)
+    grid, cell = getattr(embed, "grid_size", None), getattr(embed, "patch_size", None)
+    if tokens is not None and own is not None and grid and cell and tokens.ndim == own.ndim == 3:
+        prefix = own.shape[1] - grid[0] * grid[1]
+        side = max(tokens.shape[1] - prefix, 0) ** 0.5
+        same_grid, same_width = (tokens.shape[d] == own.shape[d] for d in (1, 2))
+        if same_width and not same_grid and side == int(side):
+            return f"for its positions set encoder_args: {{img_size: {int(side) * cell[0]}}}"
+    return "set encoder and encoder_args as the weights' model card does"
+
+
+def _only_side(network: nn.Module) -> int | None:
+    """The one side that a network takes; None if it takes others too."""
+    embed: Any = getattr(network, "patch_embed", None)
+    size = getattr(embed, "img_size", None)
+    if not getattr(embed, "strict_img_size", False) or not isinstance(size, tuple | list):
+        return None
+    return int(size[-1])
 
 
 def _refused(name: str, error: Exception) -> str:
     """Why timm did not build a model."""
-    if timm.is_model(name.split(".")[0]):
-        return f"embed.patches: timm refuses {name}: {error}; see encoder_args"
+    if ":" in name or "/" in name or timm.is_model(name.split(".")[0]):
+        return f"embed.patches: timm refuses {name}: {_first_line(error)}; see encoder_args"
     near = difflib.get_close_matches(name, ["hipt", *timm.list_models()], n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models()"
     return f"embed.patches.encoder: timm has no model '{name}'; {hint}"
+
+
+def _first_line(error: BaseException) -> str:
+    """The first line of an error's text."""
+    return (str(error).splitlines() or [type(error).__name__])[0].removesuffix(".")

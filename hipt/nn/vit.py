@@ -12,11 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hipt.config import ViTShape
+from hipt.config import CELL_PX, ViTShape
 from hipt.nn.block import NORM, Block
-
-CELL_PX = 16
-"""Side of a token of ViT256-16, pixels."""
 
 POSITIONS = 14
 """Side of the grid that position embeddings live on: 224 px in 16 px cells."""

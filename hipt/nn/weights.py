@@ -1,85 +1,108 @@
-"""Weights under published names into our networks, refusing whatever does not fit."""
+"""Tensors under published names into our networks, refusing whatever does not fit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeGuard
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from hipt.errors import HiptError
+from hipt.nn.wrappings import TRAINING_ONLY
 
-_PREFIXES = ("module.", "backbone.")
 _LISTED = 6
+_COUNTER = ".num_batches_tracked"
+"""Batch norms count their steps; old files lack it, and no vector depends on it."""
+
+Names = Callable[[], Collection[str]]
 
 
-def backbone_state(
-    checkpoint: Mapping[str, Any], which: Literal["teacher", "student"] = "teacher"
-) -> dict[str, Tensor]:
-    """The backbone's tensors of a DINO checkpoint, or of a plain state dict.
-
-    `module.` and `backbone.` are dropped from the names, and so are the projection head's tensors.
-
-    Args:
-        checkpoint: what the file holds.
-        which: the network to take where the file holds both.
-    """
-    state = checkpoint.get(which, checkpoint)
-    entries = state.items() if isinstance(state, Mapping) else ()
-    named = {_bare(name): x for name, x in entries if isinstance(name, str) and _is_plain(x)}
-    return {name: value for name, value in named.items() if not name.startswith("head.")}
-
-
-def _is_plain(value: object) -> TypeGuard[Tensor]:
-    """Whether something is a tensor of real numbers with memory of its own."""
-    return (
-        isinstance(value, Tensor)
-        and value.layout is torch.strided
-        and value.device.type == "cpu"
-        and not (value.is_complex() or value.is_quantized)
-    )
-
-
-def load_strictly(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+def load_strictly(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    source: str,
+    classifier: Names = frozenset,
+    hint: str = "",
+) -> dict[str, int]:
     """Load every tensor, or say which are missing, left over or misshapen.
+
+    What a classifier or training needs beside the network is not left over: tensors of
+    `classifier`; heads, where the network has nothing under that name; constants that the network
+    computes itself.
 
     Args:
         model: what to fill.
         state: tensors by name.
         source: where they come from, for the sentence.
+        classifier: names of the network's classifier, asked for only where tensors are left over.
+        hint: what to change in the config; empty: what is known of our own networks.
+
+    Returns:
+        What was not needed: how many tensors, by the first component of their names.
 
     Raises:
         HiptError: if one tensor does not fit.
     """
     wanted = model.state_dict()
-    missing = [name for name in wanted if name not in state]
-    extra = [name for name in state if name not in wanted]
+    missing = [name for name in wanted if name not in state and not name.endswith(_COUNTER)]
+    spare = [name for name in state if name not in wanted]
+    spare = [name for name in spare if not _computed(model, name, state[name])]
+    roots = {name.partition(".")[0] for name in wanted}
+    extra = [name for name in spare if not _of_training(name, roots)]
+    if extra:
+        unused = classifier()
+        extra = [name for name in extra if name not in unused]
     misshapen = [
         f"{name} {_shape(state[name])} where {_shape(value)} is wanted"
         for name, value in wanted.items()
         if name in state and state[name].shape != value.shape
     ]
     problems = [("missing", missing), ("left over", extra), ("misshapen", misshapen)]
-    said = [f"{len(names)} {kind} ({_some(names)})" for kind, names in problems if names]
-    if said:
+    parts = [f"{len(names)} {kind} ({_some(names)})" for kind, names in problems if names]
+    if parts:
         raise HiptError(
             f"{source}: the weights are of another architecture than the config says: tensors "
-            f"{'; '.join(said)}; {_hint(state)}"
+            f"{'; '.join(parts)}; {hint or _hint(state)}"
         )
-    model.load_state_dict(dict(state))
+    model.load_state_dict({name: state.get(name, own) for name, own in wanted.items()})
+    return dict(Counter(name.partition(".")[0] for name in spare))
+
+
+def _of_training(name: str, roots: Collection[str]) -> bool:
+    """Whether a tensor is a training's, and no part of a network that has no such module."""
+    root = name.partition(".")[0]
+    return root not in roots and TRAINING_ONLY.fullmatch(root) is not None
+
+
+def _computed(model: nn.Module, name: str, value: Tensor) -> bool:
+    """Whether a tensor is a constant that the network computes by itself, the same one."""
+    path, _, last = name.rpartition(".")
+    try:
+        own = getattr(model.get_submodule(path), last, None)
+    except AttributeError:
+        return False
+    if not isinstance(own, Tensor) or isinstance(own, nn.Parameter) or own.shape != value.shape:
+        return False
+    return torch.allclose(own.double(), value.double(), rtol=1e-3, atol=1e-6)
+
+
+def blocks_and_width(state: Mapping[str, Tensor]) -> tuple[int, int] | None:
+    """Depth and width of a vision transformer of this family; None if it is none."""
+    depth = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
+    norm = state.get("norm.weight")
+    return (depth, len(norm)) if depth and norm is not None and norm.ndim == 1 else None
 
 
 def _hint(state: Mapping[str, Tensor]) -> str:
     """What the file seems to hold, and where to say so."""
-    depth = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
-    norm = state.get("norm.weight")
-    if not depth or norm is None or norm.ndim != 1:
+    size = blocks_and_width(state)
+    if size is None:
         return (
             "it holds no vision transformer of this family; for others set encoder: to timm's name"
         )
     kind = "a grid of features (ViT4096-256)" if "phi.0.weight" in state else "pixels (ViT256-16)"
-    return f"the file holds {depth} blocks, {len(norm)} wide, for {kind}; set shape: accordingly"
+    return f"the file holds {size[0]} blocks, {size[1]} wide, for {kind}; set shape: accordingly"
 
 
 def _some(names: list[str]) -> str:
@@ -91,10 +114,3 @@ def _some(names: list[str]) -> str:
 def _shape(value: Tensor) -> str:
     """A tensor's shape as text."""
     return "x".join(map(str, value.shape)) or "scalar"
-
-
-def _bare(name: str) -> str:
-    """A tensor's name without the prefixes that wrappers leave."""
-    while name.startswith(_PREFIXES):
-        name = name.split(".", 1)[1]
-    return name

@@ -18,7 +18,9 @@ from hipt.cohort.folder import departed
 from hipt.cohort.masks import missing_masks
 from hipt.cohort.unknown import unknown_cells
 from hipt.config import Config, PatchEncoderConfig, RegionEncoderConfig
+from hipt.embedding.encoder_input import encoder_input
 from hipt.embedding.machine import Granted, unset_variables, usable_cores
+from hipt.embedding.trial import input_text, notes, tried
 from hipt.io.batches import read_ledger
 from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
 from hipt.io.corpus_choice import chosen
@@ -164,8 +166,25 @@ def load_weights(config: Config) -> PatchEncoder | None:
         models["regions"] = load_region_encoder(regions, width)
     for stage, model in models.items():
         parameters = sum(p.numel() for p in model.parameters())
-        say("weights", f"embed.{stage}: {named[stage]}, {parameters:,} parameters")
+        part = getattr(model, "weights_part", "")
+        taken = f", taken from {part}" if part else ""
+        say("weights", f"embed.{stage}: {named[stage]}{taken}, {parameters:,} parameters")
+    if encoder is not None:
+        _say_input(patches, encoder, config.tile.patch_px)
     return encoder
+
+
+def _say_input(cfg: PatchEncoderConfig, encoder: PatchEncoder, patch_px: int) -> None:
+    """What stage 1 takes and gives, and what to know of it.
+
+    Raises:
+        HiptError: if it gives no vector of numbers.
+    """
+    given = encoder_input(cfg)
+    say("input", f"embed.patches: {input_text(given, patch_px)}")
+    for note in notes(cfg, given, patch_px):
+        say("", f"NOTE: {note}")
+    say("vectors", f"embed.patches: {tried(encoder, patch_px)}")
 
 
 def _named(section: str, cfg: PatchEncoderConfig | RegionEncoderConfig) -> str:

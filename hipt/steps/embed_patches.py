@@ -14,9 +14,11 @@ import pyarrow as pa
 import torch
 
 from hipt.config import Reader
+from hipt.embedding.encoder_input import encoder_input
 from hipt.embedding.finite import MOST_FLOAT16, Broken
 from hipt.embedding.machine import ONE_GPU, Granted
 from hipt.embedding.precisions import accepted
+from hipt.embedding.timm_revision import config_digest
 from hipt.errors import SlideError
 from hipt.io.checkpoints import load_patch_encoder
 from hipt.io.devices import compute_device, device_name
@@ -178,12 +180,14 @@ def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[
 def _settings(cfg: EmbedPatchesSettings) -> dict[str, Row]:
     """What decides the vectors beside weights and manifest, by the precision of the computation.
 
+    Of what the network takes the values count, whoever says them: config, weights file or timm.
     Nothing does, where they are imported.
     """
     if cfg.patches.features is not None:
         return {IMPORTED: {}}
-    left_out = {"weights", "random", "max_unreadable", "features"}
+    left_out = {"weights", "random", "max_unreadable", "features", "input_px", "mean", "std"}
     common = cfg.patches.model_dump(exclude=left_out)
+    common |= encoder_input(cfg.patches).identity | config_digest(cfg.patches)
     return {precision: common | {"precision": precision} for precision in accepted(cfg.precision)}
 
 

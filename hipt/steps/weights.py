@@ -22,6 +22,7 @@ def show(path: Path) -> str:
     facts = {
         "file": str(path),
         "sha256": weights_sha256(path),
+        "taken": weights.network.text,
         "network": _network(weights),
         "tensors": f"{len(weights.state)}",
         "parameters": f"{parameters:,}",
@@ -31,13 +32,13 @@ def show(path: Path) -> str:
     return "\n".join(f"{name:{width}}{value}" for name, value in facts.items())
 
 
-def convert(source: Path, target: Path, which: str) -> None:
+def convert(source: Path, target: Path, which: str | None) -> None:
     """Write weights as safetensors, or as a DINO checkpoint, by the target's suffix.
 
     Raises:
         HiptError: if the target is neither.
     """
-    weights = read_weights(source, "student" if which == "student" else "teacher")
+    weights = read_weights(source, which)
     if target.suffix == ".safetensors":
         write_weights(target, weights.state, {"source": source.name, **weights.metadata})
     elif target.suffix in (".pth", ".pt"):
@@ -67,7 +68,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     converter = commands.add_parser("convert")
     converter.add_argument("source", type=Path)
     converter.add_argument("target", type=Path, help=".safetensors, or .pth")
-    converter.add_argument("--which", choices=["teacher", "student"], default="teacher")
+    converter.add_argument(
+        "--which", help="the network of several, as `show` names them, e.g. student"
+    )
     args = parser.parse_args(argv)
     if args.command == "show":
         sys.stdout.write(show(args.file) + "\n")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from hipt.config import PatchEncoderConfig, RegionEncoderConfig, ViTShape
 from hipt.errors import HiptError
@@ -105,6 +107,96 @@ def test_wrong_width_names_both_shapes(released: Path):
     cfg = PatchEncoderConfig(shape=ViTShape(depth=2, dim=48, heads=3), weights=str(released))
     with pytest.raises(HiptError, match="cls_token 1x1x24 where 1x1x48 is wanted"):
         load_patch_encoder(cfg)
+
+
+def own_trainings() -> dict[str, dict[str, object]]:
+    """The network of seed 2 as programs save it; that of seed 1 beside it is another."""
+    one, two = backbone(1), backbone(2)
+
+    def under(prefix: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {prefix + name: value for name, value in state.items()}
+
+    heads = {"dino_head.mlp.0.weight": torch.ones(3), "ibot_head.mlp.0.weight": torch.ones(3)}
+    chunked = {re.sub(r"blocks\.(\d)", r"blocks.\1.\1", name): two[name] for name in two}
+    return {
+        "lightning.ckpt": {"state_dict": under("model.", two), "hyper_parameters": {"lr": 0.1}},
+        "ddp.pth": {"model": under("module.", two)},
+        "compiled.pth": under("_orig_mod.", two),
+        "encoder.pth": under("encoder.", two),
+        "half.pth": {name: value.half() for name, value in two.items()},
+        "ema.pth": {"model": one, "model_ema": two},
+        "dinov2.pth": {"teacher": under("backbone.", two) | heads | {"mask_token": heads}},
+        "chunked.pth": {"teacher": under("backbone.", chunked) | heads},
+        "fsdp.pth": {
+            "model": under("teacher.backbone.", two)
+            | under("student.backbone.", one)
+            | under("teacher.", heads)
+        },
+        "solo.ckpt": {
+            "state_dict": under("momentum_backbone.", two)
+            | under("backbone.", one)
+            | {"classifier.weight": torch.ones(3)}
+        },
+        "prefixed.safetensors": under("teacher.backbone.", two),
+    }
+
+
+@pytest.mark.parametrize("name", own_trainings())
+def test_own_trainings_load_as_the_same_network(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    path, content = tmp_path / name, own_trainings()[name]
+    if path.suffix == ".safetensors":
+        save_file(content, path)
+    else:
+        torch.save(content, path)
+    with caplog.at_level("INFO"):
+        encoder = load_patch_encoder(PatchEncoderConfig(shape=SHAPE, weights=str(path)))
+    right = backbone(2)
+    for key, tensor in encoder.model.state_dict().items():
+        wanted = right[key].half().float() if name == "half.pth" else right[key]
+        assert torch.equal(tensor, wanted)
+    assert f"embed.patches.weights: {path}: took " in caplog.text
+
+
+def test_the_wrapping_that_was_taken_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    path = tmp_path / "fsdp.pth"
+    torch.save(own_trainings()["fsdp.pth"], path)
+    cfg = PatchEncoderConfig(shape=SHAPE, weights=str(path))
+    with caplog.at_level("INFO"):
+        assert load_patch_encoder(cfg).weights_part == "model.teacher.backbone"
+    assert (
+        "took model.teacher.backbone (30 tensors); left aside: model.student.backbone "
+        "(30 tensors), model.teacher.dino_head (1 tensor), model.teacher.ibot_head (1 tensor)"
+    ) in caplog.text
+    student = load_patch_encoder(cfg.model_copy(update={"which": "student"}))
+    assert torch.equal(student.model.state_dict()["norm.weight"], backbone(1)["norm.weight"])
+    assert torch.equal(student.model.state_dict()["pos_embed"], backbone(1)["pos_embed"])
+
+
+def test_several_networks_of_a_file_are_asked_for(tmp_path: Path):
+    path = tmp_path / "two.pth"
+    torch.save({"model": backbone(1), "net": backbone(2)}, path)
+    cfg = PatchEncoderConfig(shape=SHAPE, weights=str(path))
+    with pytest.raises(HiptError) as error:
+        load_patch_encoder(cfg)
+    assert str(error.value) == (
+        f"{path}: holds 2 networks that may be meant (model, net); choose one by "
+        "embed.patches.which"
+    )
+    chosen = load_patch_encoder(cfg.model_copy(update={"which": "net"}))
+    assert torch.equal(chosen.model.state_dict()["pos_embed"], backbone(2)["pos_embed"])
+
+
+def test_a_whole_network_is_never_opened(tmp_path: Path):
+    path = tmp_path / "pickled.pth"
+    torch.save(vit256(SHAPE), path)
+    with pytest.raises(HiptError) as error:
+        read_weights(path)
+    assert str(error.value) == (
+        f"{path}: holds more than tensors and plain values (an object of hipt.nn.vit.ViT), and is "
+        "not read, since such a file can run code; where it comes from, save its state dict alone"
+    )
 
 
 class Evil:

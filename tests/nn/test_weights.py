@@ -9,18 +9,34 @@ from torch import nn
 from hipt.config import ViTShape
 from hipt.errors import HiptError
 from hipt.nn.vit import vit256, vit4096
-from hipt.nn.weights import backbone_state, load_strictly
+from hipt.nn.weights import load_strictly
 
 SHAPE = ViTShape(depth=2, dim=24, heads=3)
 
 
-def test_prefixes_head_and_what_is_no_tensor_are_dropped():
-    one, two = torch.zeros(1), torch.ones(1)
-    teacher = {"module.backbone.norm.weight": one, "module.head.mlp.0.weight": two, "epoch": 3}
-    checkpoint = {"teacher": teacher, "student": {"backbone.norm.weight": two}}
-    assert backbone_state(checkpoint) == {"norm.weight": one}
-    assert backbone_state(checkpoint, "student") == {"norm.weight": two}
-    assert backbone_state({"norm.weight": one}) == {"norm.weight": one}
+def test_heads_of_training_are_not_left_over_and_other_modules_are():
+    state = vit256(SHAPE).state_dict()
+    heads = {"head.mlp.0.weight": torch.ones(2), "mask_token": torch.ones(2)}
+    assert load_strictly(vit256(SHAPE), state | heads, "w.pth") == {"head": 1, "mask_token": 1}
+    for more in ("reg_token", "fc_norm.weight", "blocks.0.ls1.gamma"):
+        with pytest.raises(HiptError, match=f"1 left over \\({more}\\)"):
+            load_strictly(vit256(SHAPE), state | {more: torch.ones(2)}, "w.pth")
+
+
+def test_half_precision_is_taken_within_its_rounding():
+    state = vit256(SHAPE).state_dict()
+    target = vit256(SHAPE)
+    load_strictly(target, {name: x.half() for name, x in state.items()}, "w.pth")
+    for name, tensor in target.state_dict().items():
+        assert tensor.dtype == torch.float32
+        torch.testing.assert_close(tensor, state[name], rtol=1e-3, atol=1e-6)
+
+
+def test_old_files_without_counters_of_batch_norms_are_whole():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    state = network.state_dict()
+    del state["1.num_batches_tracked"]
+    load_strictly(network, state, "w.pth")
 
 
 def test_what_fits_is_loaded():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 
 from hipt.config import ViTShape
 from hipt.errors import HiptError
@@ -147,6 +148,53 @@ def test_weights_alone(cohort: Path, capsys: pytest.CaptureFixture[str]):
     said = capsys.readouterr().out
     assert "w.safetensors (sha256 " in said
     assert "headers" not in said
+
+
+def test_what_stage_1_takes_and_gives_is_printed(cohort: Path, capsys: pytest.CaptureFixture[str]):
+    check.main([*config(cohort), "--weights"])
+    said = capsys.readouterr().out
+    assert (
+        "input     embed.patches: 64 px patches as they are; mean 0.5 0.5 0.5, std 0.5 0.5 0.5 "
+        "(HIPT's own)" in said
+    )
+    assert "vectors   embed.patches: 16 numbers for a painted patch, all finite: " in said
+
+
+def test_normalisation_by_timm_default_and_enlarged_patches_are_noted(
+    cohort: Path, capsys: pytest.CaptureFixture[str]
+):
+    network = timm.create_model("test_resnet")
+    write_weights(cohort / "w.safetensors", network.state_dict(), {})
+    named = {"encoder": "test_resnet", "weights": str(cohort / "w.safetensors")}
+    check.main([*config(cohort, **named), "--weights"])
+    said = capsys.readouterr().out
+    assert "patches of 160 px from 64 px (timm's config); mean 0.5 0.5 0.5, std 0.5" in said
+    assert "NOTE: mean and std are timm's test_resnet.r160_in1k, timm's default for" in said
+    assert "NOTE: patches are enlarged from 64 to 160 px" in said
+    assert "96 numbers for a painted patch, all finite: " in said
+
+
+@pytest.mark.parametrize(
+    ("patches", "sentence"),
+    [
+        ({"encoder_args": {"global_pool": ""}}, "gives 101 x 64 numbers for a patch, where one"),
+        ({"encoder_args": {"act_layer": "os.system"}}, "act_layer: knows no layer 'os.system'"),
+        ({"encoder_args": {"img_size": [96, 160]}}, "img_size: patches are squares"),
+    ],
+)
+def test_what_no_run_would_end_with_is_refused_before_it(
+    cohort: Path, patches: dict[str, object], sentence: str
+):
+    with pytest.raises(HiptError, match=sentence):
+        check.main([*config(cohort, encoder="test_vit", random=0, **patches), "--weights"])
+
+
+def test_weights_that_give_no_numbers_are_refused(cohort: Path):
+    state = vit256(ViTShape(**SHAPE)).state_dict()
+    state["norm.bias"] = state["norm.bias"] * float("nan")
+    write_weights(cohort / "w.safetensors", state, {})
+    with pytest.raises(HiptError, match=r"16 of the 16 numbers .* are not finite; the weights are"):
+        check.main([*config(cohort, weights=str(cohort / "w.safetensors")), "--weights"])
 
 
 def test_weights_of_another_architecture(cohort: Path):

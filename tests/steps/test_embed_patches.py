@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
+from timm.models import get_pretrained_cfg
 
 from hipt.config import Config, PatchEncoderConfig
 from hipt.io.checkpoints import load_patch_encoder
@@ -162,3 +165,40 @@ def test_the_reader_is_that_of_the_config_file(chain: Chain):
     assert chain.call("embed_patches")["a"]["reader"] == "openslide"  # kept, as it was made
     chain.call("embed_regions")
     assert chain.table()["a"]["reader"] == "openslide"
+
+
+def test_what_the_network_takes_is_identity_whoever_says_it(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+):
+    """An upgrade of timm that changes mean and std makes all vectors again, and no other does."""
+    write_slide(chain.folder / "a.svs", tissue_picture(512, 384))
+    chain.sheet("slide_id,path\na,a.svs\n")
+    patches = chain.values["embed"]["patches"]
+    patches |= {"encoder": "test_resnet", "encoder_args": {}, "input_px": 64}
+    first = chain.upto("embed_patches")["a"]
+    settings = read_provenance(chain.results.shard("embed_patches", "a")).settings
+    assert settings["mean"] == settings["std"] == [0.5, 0.5, 0.5]
+    assert settings["input_px"] == 64
+    patches |= {"mean": [0.5] * 3, "std": [0.5] * 3}  # the same, by keys
+    assert chain.call("embed_patches")["a"]["fingerprint"] == first["fingerprint"]
+    del patches["mean"], patches["std"]
+    own = get_pretrained_cfg("test_resnet.r160_in1k", allow_unregistered=False)
+    changed = dataclasses.replace(own, mean=(0.4, 0.4, 0.4))
+    monkeypatch.setattr("timm.models._builder.get_pretrained_cfg", lambda _: changed)
+    assert chain.call("embed_patches")["a"]["fingerprint"] != first["fingerprint"]
+    settings = read_provenance(chain.results.shard("embed_patches", "a")).settings
+    assert settings["mean"] == [0.4, 0.4, 0.4]
+
+
+def test_the_network_of_a_file_is_in_the_provenance(chain: Chain):
+    write_slide(chain.folder / "a.svs", tissue_picture(512, 384))
+    chain.sheet("slide_id,path\na,a.svs\n")
+    patches = chain.values["embed"]["patches"]
+    encoder = load_patch_encoder(PatchEncoderConfig.model_validate({"shape": SHAPE, "random": 1}))
+    state = {f"backbone.{name}": x for name, x in encoder.model.state_dict().items()}
+    torch.save({"teacher": state}, chain.folder / "w.pth")
+    del patches["random"]
+    patches["weights"] = str(chain.folder / "w.pth")
+    chain.upto("embed_patches")
+    made = read_provenance(chain.results.shard("embed_patches", "a"))
+    assert made.software["network"] == "teacher.backbone"

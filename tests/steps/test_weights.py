@@ -48,6 +48,23 @@ def test_convert_there_and_back(file: Path, tmp_path: Path):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+def test_show_and_convert_name_the_network_of_several(tmp_path: Path):
+    states = []
+    for seed in (1, 2):
+        model = vit256(SHAPE)
+        initialise(model, seed)
+        states.append({f"backbone.{name}": x for name, x in model.state_dict().items()})
+    source, target = tmp_path / "dino.pth", tmp_path / "student.safetensors"
+    torch.save({"teacher": states[0], "student": states[1]}, source)
+    assert (
+        "taken       teacher.backbone (30 tensors); left aside: student.backbone (30 tensors)"
+        in weights.show(source)
+    )
+    weights.main(["convert", str(source), str(target), "--which", "student"])
+    taken = read_weights(target).state
+    assert torch.equal(taken["pos_embed"], states[1]["backbone.pos_embed"])
+
+
 def test_convert_to_something_else(file: Path, tmp_path: Path):
     with pytest.raises(HiptError, match=r"name it \.safetensors"):
         weights.main(["convert", str(file), str(tmp_path / "x.bin")])

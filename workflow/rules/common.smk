@@ -15,6 +15,7 @@ from hipt import task_config as hipt_tasks
 from hipt import told as hipt_told
 from hipt.cohort.folder import departed
 from hipt.cohort.masks import missing_masks
+from hipt.embedding.timm_revision import timm_revision
 from hipt.errors import HiptError
 from hipt.io.batches import read_ledger, updated, write_ledger
 from hipt.io.corpus_choice import chosen
@@ -123,7 +124,8 @@ def remember():
 
 def look():
     """Load the weights before hours are spent on slides; where jobs have the Python of this run."""
-    named = [CONFIG.embed.patches.weights, CONFIG.embed.regions.weights]
+    patches, regions = CONFIG.embed.patches, CONFIG.embed.regions
+    named = [patches.weights, regions.weights, patches.encoder != "hipt"]
     if not any(named) or workflow.deployment_settings.deployment_method:
         return
     command = [sys.executable, "-m", "hipt", "check", "--weights"]
@@ -162,8 +164,10 @@ def mapped_of(wildcards):
 
 
 def revision(step):
-    """What else reruns a later step: its version, and the content of its weights."""
-    return {"version": VERSION[step], "weights": WEIGHTS.get(step)}
+    """What else reruns a later step: its version, the content of its weights, and of stage 1 the
+    version of timm where its config says what the network takes."""
+    software = timm_revision(CONFIG.embed.patches) if step == "embed_patches" else {}
+    return {"version": VERSION[step], "weights": WEIGHTS.get(step)} | software
 
 
 def revision_of_grid(wildcards):
