@@ -18,6 +18,7 @@ import shapely.affinity
 import shapely.geometry
 
 from hipt import __version__
+from hipt.exchange.trident_scale import magnifications
 from hipt.geometry.frame import shift
 from hipt.io.export_files import ROOT, write_h5, write_pt
 from hipt.io.export_slide import (
@@ -74,11 +75,12 @@ def _write_trident(tree: Path, slide: ExportedSlide, scale: Scale) -> Written:
 
 def _trident_coords(slide: ExportedSlide, scale: Scale) -> dict[str, Any]:
     """The attributes that TRIDENT gives to coordinates."""
+    level0, target = magnifications(slide.read_px, scale.patch_px, scale.mpp)
     return {
         "patch_size": scale.patch_px,
         "patch_size_level0": slide.read_px,
-        "level0_magnification": max(1, round(10 / slide.mpp)),
-        "target_magnification": max(1, round(10 / scale.mpp)),
+        "level0_magnification": level0,
+        "target_magnification": target,
         "overlap": 0,
         "level0_width": slide.width_px,
         "level0_height": slide.height_px,

@@ -21,6 +21,7 @@ from hipt.config import Config, PatchEncoderConfig, RegionEncoderConfig
 from hipt.embedding.encoder_input import encoder_input
 from hipt.embedding.machine import Granted, unset_variables, usable_cores
 from hipt.embedding.trial import input_text, notes, tried
+from hipt.exchange.clam_ids import misread_ids, warning_of
 from hipt.io.batches import read_ledger
 from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
 from hipt.io.corpus_choice import chosen
@@ -96,6 +97,8 @@ def run(config: Config, threads: int) -> None:
         say("", remark)
     say("", f"{len(done):,} have embeddings already; `snakemake -n` says which jobs will run")
     look_at_labels(config, rows)
+    if "clam" in config.export.formats and (warning := warning_of(misread_ids(rows))):
+        say("export", f"clam: {warning}")
     found = list(headers(rows, config))
     _say_headers(found)
     encoder = load_weights(config)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hipt.cohort.failures import OneSlide, refuse_many
 from hipt.errors import HiptError
+from hipt.exchange.clam_ids import misread_ids, warning_of
 from hipt.io.export_formats import FORMATS
 from hipt.io.export_lists import write_lists
 from hipt.io.export_slide import ExportedSlide, Scale, encoder_name
@@ -63,8 +64,13 @@ def run(slides: Path, out: Path, name: str, cfg: ExportSettings) -> None:
     exported = {line["slide_id"] for line in lines if line["status"] == "ok"}
     gone = tree.remove_others(exported)
     sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from, cfg.missing)
-    write_lists(name, tree.root, [row for row in sheet if row.slide_id in exported])
-    write_rows(out, lines, EXPORT)
+    listed_rows = [row for row in sheet if row.slide_id in exported]
+    write_lists(name, tree.root, listed_rows)
+    notes = misread_ids(listed_rows) if name == "clam" else {}
+    if notes:
+        log.warning("%s: %s", name, warning_of(notes))
+    noted = [line | {"note": notes.get(line["slide_id"], "")} for line in lines]
+    write_rows(out, noted, EXPORT)
     listed = {line["slide_id"] for line in lines}
     left = Counter(row["status"] for row in rows if row["slide_id"] not in listed)
     left["failed"] += len(lines) - len(exported)

@@ -144,6 +144,7 @@ EXPORT = schema_of(
     slide_id=TEXT,
     status=TEXT,
     reason=TEXT,
+    note=TEXT,
     files=pa.list_(TEXT),
     patches=INT,
     regions=INT,

@@ -60,6 +60,18 @@ def test_every_header_is_counted_and_troubled_ones_are_named(
     assert "1 x 0.25 um/px, read at 0.5 um/px" in said
 
 
+def test_ids_that_clam_would_misread_are_said_where_it_gets_them(
+    cohort: Path, capsys: pytest.CaptureFixture[str]
+):
+    (cohort / "slides.csv").write_text("slide_id,path\n0012,a.svs\nb,b.svs\n")
+    arguments = config(cohort)
+    check.main(arguments)
+    assert "dataset.csv" not in capsys.readouterr().out
+    values = json.loads(arguments[1]) | {"export": {"formats": ["clam"]}}
+    check.main(["--cfg", json.dumps(values), "--threads", "2"])
+    assert "export    clam: dataset.csv: ids of 1 slides (0012) are" in capsys.readouterr().out
+
+
 def test_patches_are_those_of_the_tissue(cohort: Path, capsys: pytest.CaptureFixture[str]):
     (cohort / "slides.csv").write_text("slide_id,path\na,a.svs\n")
     check.main(config(cohort))

@@ -261,3 +261,47 @@ def test_a_slide_that_cannot_be_exported_costs_itself_alone(
     _, rows = exported(cohort, "trident")
     assert rows["b"]["status"] == "ok"
     assert not trace.exists()
+
+
+SIDES = {
+    0.1: {0.2271: 256, 0.263: 256, 0.3611: 177, 0.5044: 128},
+    0.01: {0.2271: 282, 0.263: 243, 0.3611: 177, 0.5044: 128},
+}
+"""Side of a patch, level-0 pixels, on slides of real scanners' um/px, by how exact it has to be."""
+
+
+@pytest.mark.parametrize("tolerance", SIDES)
+def test_trident_computes_the_side_that_was_read(chain: Chain, tolerance: float):
+    sides = SIDES[tolerance]
+    for mpp in sides:
+        write_slide(chain.folder / f"{mpp}.svs", tissue_picture(1024, 768), mpp=mpp, factors=(1,))
+    chain.sheet("slide_id,path\n" + "".join(f"s{mpp},{mpp}.svs\n" for mpp in sides))
+    chain.values["tile"] = {"region_px": 256, "patch_px": 128}
+    chain.values["slides"]["mpp_tolerance"] = tolerance
+    chain.upto("embed_regions")
+    chain.table()
+    tree, _ = exported(chain, "trident")
+    for mpp, side in sides.items():
+        assert read_table(chain.results.shard("tile", f"s{mpp}"))["read_px"][0].as_py() == side
+        for file in ("patches/s{}_patches.h5", "features_hipt/s{}.h5"):
+            with h5py.File(tree / "20x_128px_0px_overlap" / file.format(mpp)) as f:
+                attrs = dict(f["coords"].attrs)
+            assert attrs["patch_size_level0"] == side
+            patch, level0, target = (
+                attrs[name]
+                for name in ("patch_size", "level0_magnification", "target_magnification")
+            )
+            assert int(patch * level0 / target) == side
+
+
+def test_ids_of_digits_alone_are_a_warning_and_a_note(
+    cohort: Chain, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level("WARNING"):
+        _, rows = exported(cohort, "clam")
+    assert "clam: dataset.csv: ids of 1 slides (0012) are digits alone" in caplog.text
+    assert rows["0012"]["note"] == ("by pandas, and so by CLAM, its slide_id '0012' is read as 12")
+    assert rows["b"]["note"] == ""
+    caplog.clear()
+    assert {row["note"] for row in exported(cohort, "hipt")[1].values()} == {""}
+    assert "digits" not in caplog.text
