@@ -34,6 +34,17 @@ class ForeignPatches:
     """Side of a patch, level-0 pixels."""
 
 
+@dataclass(frozen=True)
+class ForeignHeader:
+    """What the header of a file of features promises."""
+
+    patches: int
+    dim: int
+    """Numbers of a vector."""
+    side_px: int
+    """Side of a patch, level-0 pixels."""
+
+
 def features_identity(files: FeatureFiles, slide_id: str) -> str:
     """A digest of a slide's files that need no full read.
 
@@ -56,18 +67,54 @@ def read_patches(files: FeatureFiles, slide_id: str) -> ForeignPatches:
     """
     path = files.features(slide_id)
     with _opened(path) as file:
-        coords, side = _coords(path, file), _side(path, dict(file["coords"].attrs))
-    beside = files.patches(slide_id)
-    if side is None and beside.exists():
-        with _opened(beside) as file:
-            side = _side(beside, dict(_dataset(beside, file, "coords").attrs))
-    if side is None:
-        raise _unusable(
-            path,
-            f"does not say how large a patch is: neither the attribute patch_size_level0 of its "
-            f"coords nor {beside} is there; put CLAM's folder patches beside h5_files",
+        coords, attributes = _coords(path, file), dict(file["coords"].attrs)
+    return ForeignPatches(coords, _side_of(files, slide_id, attributes))
+
+
+def read_header(files: FeatureFiles, slide_id: str) -> ForeignHeader:
+    """What a slide's file promises, without its values.
+
+    Raises:
+        SlideError: `missing` or `unreadable`, as reading the values would.
+    """
+    path = files.features(slide_id)
+    with _opened(path) as file:
+        coords, features = (_dataset(path, file, name) for name in ("coords", "features"))
+        count, attributes = _count(path, _shape(coords)), dict(coords.attrs)
+        dim = _width(path, _shape(features), count)
+    return ForeignHeader(count, dim, _side_of(files, slide_id, attributes))
+
+
+def refuse_another_size(side_px: int, slide_mpp: float, patch_um: float, tolerance: float) -> None:
+    """Refuse imported patches of another size than the wanted one.
+
+    Args:
+        side_px: side of a patch, level-0 pixels.
+        slide_mpp: level-0 resolution of the slide, um/px.
+        patch_um: the wanted side.
+        tolerance: how far the side may be from it, as a share.
+
+    Raises:
+        SlideError: `unreadable`, with both sizes.
+    """
+    side_um = side_px * slide_mpp
+    if abs(side_um / patch_um - 1) > tolerance:
+        raise SlideError(
+            "unreadable",
+            f"its imported features: a patch has a side of {side_px} px, {side_um:g} um; "
+            f"wanted are {patch_um:g} um (tile.patch_px at mpp; slides.mpp_tolerance is "
+            f"{tolerance:.0%}); make them again from patches of that side",
         )
-    return ForeignPatches(coords, side)
+
+
+def refuse_no_patch(patches: int) -> None:
+    """Refuse features of nothing.
+
+    Raises:
+        SlideError: `no_tissue`.
+    """
+    if not patches:
+        raise SlideError("no_tissue", "its imported features hold no patch")
 
 
 def read_features(files: FeatureFiles, slide_id: str) -> npt.NDArray[np.float16]:
@@ -80,8 +127,7 @@ def read_features(files: FeatureFiles, slide_id: str) -> npt.NDArray[np.float16]
     with _opened(path) as file:
         count = len(_coords(path, file))
         features = _rows(_dataset(path, file, "features")[()])
-    if features.ndim != 2 or len(features) != count or not features.shape[1]:
-        raise _unusable(path, f"has features of shape {features.shape} for {count} coords")
+    _width(path, features.shape, count)
     with np.errstate(over="ignore"):
         vectors = features.astype(np.float16)
     broken = Broken()
@@ -136,8 +182,7 @@ def _dataset(path: Path, file: Any, name: str) -> Any:  # noqa: ANN401
 def _coords(path: Path, file: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401
     """(N, 2) corners of a file's patches."""
     found = _rows(_dataset(path, file, "coords")[()])
-    if found.ndim != 2 or found.shape[1] != 2 or found.dtype.kind not in "iuf":
-        raise _unusable(path, f"has coords of shape {found.shape}, wanted are (N, 2) numbers")
+    _count(path, found.shape)
     if not np.array_equal(found, np.round(found)):
         raise _unusable(path, "has coords that are not whole level-0 pixels")
     if (np.abs(found.astype(np.float64)) > _FARTHEST_PX).any():
@@ -145,9 +190,45 @@ def _coords(path: Path, file: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401
     return found.astype(np.int64)
 
 
+def _count(path: Path, shape: tuple[int, ...]) -> int:
+    """How many patches coordinates of a shape are of."""
+    if len(shape) != 2 or shape[1] != 2:
+        raise _unusable(path, f"has coords of shape {shape}, wanted are (N, 2) numbers")
+    return shape[0]
+
+
+def _width(path: Path, shape: tuple[int, ...], count: int) -> int:
+    """How many numbers a vector of features of a shape has."""
+    if len(shape) != 2 or shape[0] != count or not shape[1]:
+        raise _unusable(path, f"has features of shape {shape} for {count} coords")
+    return shape[1]
+
+
+def _shape(data: Any) -> tuple[int, ...]:  # noqa: ANN401
+    """A dataset's shape without an empty first axis, which some tools write."""
+    shape = tuple(int(side) for side in data.shape)
+    return shape[1:] if len(shape) == 3 and shape[0] == 1 else shape
+
+
 def _rows(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The values without an empty first axis, which some tools write."""
     return values[0] if values.ndim == 3 and len(values) == 1 else values
+
+
+def _side_of(files: FeatureFiles, slide_id: str, attributes: dict[str, Any]) -> int:
+    """The side of a slide's patches, level-0 pixels, from the file or the one beside it."""
+    path, beside = files.features(slide_id), files.patches(slide_id)
+    side = _side(path, attributes)
+    if side is None and beside.exists():
+        with _opened(beside) as file:
+            side = _side(beside, dict(_dataset(beside, file, "coords").attrs))
+    if side is None:
+        raise _unusable(
+            path,
+            f"does not say how large a patch is: neither the attribute patch_size_level0 of its "
+            f"coords nor {beside} is there; put CLAM's folder patches beside h5_files",
+        )
+    return side
 
 
 def _side(path: Path, attributes: dict[str, Any]) -> int | None:

@@ -7,21 +7,26 @@ import itertools
 import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from hipt.cohort.failures import in_one_line
 from hipt.cohort.folder import departed
 from hipt.cohort.masks import missing_masks
 from hipt.cohort.unknown import unknown_cells
 from hipt.config import Config, PatchEncoderConfig, RegionEncoderConfig
+from hipt.core.grid import Grid
 from hipt.embedding.encoder_input import encoder_input
 from hipt.embedding.machine import Granted, unset_variables, usable_cores
 from hipt.embedding.trial import input_text, notes, tried
+from hipt.errors import SlideError
 from hipt.exchange.clam_ids import misread_ids, warning_of
+from hipt.exchange.feature_survey import survey_features
 from hipt.io.batches import read_ledger
 from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
 from hipt.io.corpus_choice import chosen
@@ -102,7 +107,10 @@ def run(config: Config, threads: int) -> None:
     found = list(headers(rows, config))
     _say_headers(found)
     encoder = load_weights(config)
-    fine = [h for h in found if h.status == "ok" and h.row.slide_id not in done]
+    fine = [h for h in found if h.status == "ok"]
+    if encoder is None:
+        fine = _say_features(fine, [row.slide_id for row in rows], config)
+    fine = [h for h in fine if h.row.slide_id not in done]
     if encoder is None:
         say("to do", f"{len(fine):,} x slide; patches are imported, none is computed")
         return
@@ -112,8 +120,11 @@ def run(config: Config, threads: int) -> None:
     cores = f", {threads} threads" if device.type == "cpu" else ""
     name = f"{device_name(device)}{cores}, {embedder.precision}"
     say("device", f"{name}: {rate_text(rate)} patches/s")
-    if fine:
-        _say_costs(fine, _sample(fine, config, threads), rate, encoder.dim, config)
+    sample = _sample(fine, config, threads) if fine else None
+    if sample is not None:
+        _say_costs(fine, sample, rate, encoder.dim, config)
+    elif fine:
+        say("to do", f"{len(fine):,} x slide; none of those that were tried can be read")
 
 
 def look_at_labels(config: Config, rows: Sequence[SlideRow]) -> None:
@@ -207,8 +218,17 @@ def _done(rows: Sequence[SlideRow], results: Results) -> set[str]:
 
 def _say_headers(found: Sequence[Header]) -> None:
     """Counts per status with the first slides of each, and per resolution."""
-    for status, count in Counter(h.status for h in found).most_common():
-        say("headers" if status == "ok" else "", f"{count:,} {status}")
+    _say_statuses("headers", found)
+    plans = Counter((f"{h.mpp:.3g}", f"{h.plan.read_mpp:.3g}") for h in found if h.plan)
+    for (native, read), count in plans.most_common():
+        say("mpp", f"{count:,} x {native} um/px, read at {read} um/px")
+
+
+def _say_statuses(label: str, found: Sequence[Header]) -> None:
+    """Counts per status, those in order first, with the first slides of each."""
+    counts = Counter(h.status for h in found)
+    for status, count in sorted(counts.items(), key=lambda pair: (pair[0] != "ok", -pair[1])):
+        say(label if status == "ok" or "ok" not in counts else "", f"{count:,} {status}")
         said: dict[str, list[str]] = defaultdict(list)
         for header in found:
             if header.status == status and header.reason:
@@ -218,15 +238,40 @@ def _say_headers(found: Sequence[Header]) -> None:
             say("", f"  {', '.join(slides[:LISTED])}{more}: {reason}")
         if len(said) > LISTED:
             say("", f"  and {len(said) - LISTED:,} other reasons")
-    plans = Counter((f"{h.mpp:.3g}", f"{h.plan.read_mpp:.3g}") for h in found if h.plan)
-    for (native, read), count in plans.most_common():
-        say("mpp", f"{count:,} x {native} um/px, read at {read} um/px")
 
 
-def _sample(fine: Sequence[Header], config: Config, threads: int) -> Sample:
-    """Seek tissue and read a region on a few slides, small and large ones."""
-    chosen = spread(fine, SAMPLED)
-    start, grids = time.monotonic(), [grid_of(header, config) for header in chosen]
+def _say_features(fine: Sequence[Header], known: Sequence[str], config: Config) -> list[Header]:
+    """What the files of imported features promise; the slides whose features fit.
+
+    Args:
+        fine: slides whose own headers are in order.
+        known: the slide_ids of the whole sheet.
+        config: the whole config.
+    """
+    survey = survey_features(fine, known, config)
+    fit = [slide for slide in survey.slides if slide.status == "ok"]
+    head = f"{len(fit):,} of {len(fine):,} slides have a file that fits"
+    say("features", f"{head}, {survey.patches:,} patches")
+    _say_statuses("", [slide for slide in survey.slides if slide.status != "ok"])
+    if len(survey.widths) > 1:
+        widths = ", ".join(f"{n:,} x {dim}" for dim, n in survey.widths.most_common())
+        say("", f"vectors of several widths: {widths}; features of one encoder are needed")
+    if survey.strangers:
+        some = ", ".join(survey.strangers[:LISTED])
+        more = ", ..." if len(survey.strangers) > LISTED else ""
+        say("", f"files of no slide of the sheet: {len(survey.strangers):,} ({some}{more})")
+    return fit
+
+
+def _sample(fine: Sequence[Header], config: Config, threads: int) -> Sample | None:
+    """Seek tissue and read a region on a few slides, small and large ones; None if none allows."""
+    start, chosen, grids = time.monotonic(), list[Header](), list[Grid]()
+    for header in spread(fine, SAMPLED):
+        with _troubled(header.row.slide_id):
+            grids.append(grid_of(header, config))
+            chosen.append(header)
+    if not chosen:
+        return None
     segment_s = (time.monotonic() - start) / len(chosen)
     patches = sum(len(grid.columns["patch"]) for grid in grids)
     read, reading_s, direct = 0, 1e-9, 0
@@ -234,13 +279,25 @@ def _sample(fine: Sequence[Header], config: Config, threads: int) -> Sample:
     jobs = (job_of(header, grid, config, 1) for header, grid in zip(chosen, grids, strict=True))
     with RegionReader(threads, opener=opener) as reader:
         start = time.monotonic()
-        for _, regions in reader.stream(jobs):
-            for region in regions:
-                read += len(region.readable)
-                direct += region.reader == "direct"
+        for job, regions in reader.stream(jobs):
+            with _troubled(job.slide_id):
+                for region in regions:
+                    read += len(region.readable)
+                    direct += region.reader == "direct"
         reading_s += time.monotonic() - start
     area_mm2 = sum(header.area_mm2 for header in chosen)
     return Sample(patches / area_mm2, segment_s, read / reading_s, direct)
+
+
+@contextmanager
+def _troubled(slide_id: str) -> Iterator[None]:
+    """A slide at trial: what ends it is said, as the run will say it, and ends nothing else."""
+    try:
+        yield
+    except SlideError as error:
+        say("trial", f"{slide_id}: {error.status}: {error.reason}")
+    except Exception as error:  # noqa: BLE001 (no slide ends the check)
+        say("trial", f"{slide_id}: failed: {in_one_line(error)}")
 
 
 def _say_costs(

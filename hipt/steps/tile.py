@@ -11,7 +11,12 @@ from hipt.core.grid import Grid, TissueMask, region_grid
 from hipt.core.imported_grid import ImportedGrid, imported_grid
 from hipt.errors import SlideError
 from hipt.io.feature_files import FeatureFiles
-from hipt.io.foreign_features import features_identity, read_patches
+from hipt.io.foreign_features import (
+    features_identity,
+    read_patches,
+    refuse_another_size,
+    refuse_no_patch,
+)
 from hipt.io.headers import slide_plan
 from hipt.io.images import draw_grid, read_mask, read_rgb, write_jpeg
 from hipt.io.indices import BatchRun, Row, kept_facts, read_index
@@ -95,15 +100,8 @@ def _imported(
     """
     patches = read_patches(files, row["slide_id"])
     side, mpp = patches.side_px, patches.side_px * row["mpp"] / cfg.tile.patch_px
-    if abs(mpp / cfg.mpp - 1) > cfg.mpp_tolerance:
-        raise SlideError(
-            "unreadable",
-            f"its imported features: a patch has a side of {side} px, {side * row['mpp']:g} um; "
-            f"wanted are {cfg.tile.patch_px * cfg.mpp:g} um (tile.patch_px at mpp; "
-            f"slides.mpp_tolerance is {cfg.mpp_tolerance:.0%})",
-        )
-    if not len(patches.coords):
-        raise SlideError("no_tissue", "its imported features hold no patch")
+    refuse_another_size(side, row["mpp"], cfg.tile.patch_px * cfg.mpp, cfg.mpp_tolerance)
+    refuse_no_patch(len(patches.coords))
     level_px = round(side / plan.downsample)
     fitting = replace(plan, patch_level_px=level_px, patch_read_px=side, read_mpp=mpp)
     return fitting, imported_grid(patches.coords, side, tuple(row["bounds"]), cfg.tile)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import timm
 
-from hipt.config import ViTShape
+from hipt.config import Config, ViTShape
+from hipt.core.grid import Grid
 from hipt.errors import HiptError
+from hipt.io import survey
 from hipt.io.checkpoints import write_weights
+from hipt.io.sheets import SlideRow
+from hipt.io.slides import SlideInfo
+from hipt.io.survey import Header, grid_of
 from hipt.nn.vit import vit256
 from hipt.steps import check
 from tests.slidemaker import tissue_picture, write_slide
@@ -249,3 +255,40 @@ def test_what_a_folder_holds_and_what_is_left_out(
     assert "left out 1 .isyntax: of a format that OpenSlide does not open" in said
     assert "1 slides of earlier runs are not in the folder any more" in said
     assert "b: " + str(folder / "b.svs") + ": no such file (a link to" in said
+
+
+def test_a_slide_that_fails_ends_no_check(
+    cohort: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def broken(header: Header, config: Config) -> Grid:
+        if header.row.slide_id == "a":
+            raise ZeroDivisionError("nobody foresaw this")
+        return grid_of(header, config)
+
+    monkeypatch.setattr(check, "grid_of", broken)
+    check.main(config(cohort))
+    said = capsys.readouterr().out
+    assert "trial     a: failed: ZeroDivisionError: nobody foresaw this\n" in said
+    assert "to do     2 x slide, about " in said
+    (cohort / "slides.csv").write_text("slide_id,path\na,a.svs\n")
+    check.main(config(cohort))
+    said = capsys.readouterr().out
+    assert "to do     1 x slide; none of those that were tried can be read" in said
+
+
+def test_a_header_that_fails_is_a_line(
+    cohort: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    (cohort / "slides.csv").write_text("slide_id,path\na,a.svs\nb,b.svs\n")
+    mpp = survey.slide_mpp
+
+    def broken(info: SlideInfo, row: SlideRow, default: float | None) -> Any:
+        if row.slide_id == "b":
+            raise KeyError("openslide.odd")
+        return mpp(info, row, default)
+
+    monkeypatch.setattr(survey, "slide_mpp", broken)
+    check.main(config(cohort))
+    said = capsys.readouterr().out
+    assert "          1 failed\n            b: KeyError: 'openslide.odd'\n" in said
+    assert "to do     1 x slide, about " in said
