@@ -27,9 +27,8 @@ BLOCK_PX = 1024
 
 def decoded_s(slide: Slide, reduction: float) -> float:
     """Seconds to read every pixel of the level that the thumbnail is made from."""
-    fitting = [i for i, d in enumerate(slide.info.downsamples) if i == 0 or d <= reduction]
-    level = max(fitting)
-    downsample = slide.info.downsamples[level]
+    level = slide.coarsest(reduction)
+    downsample = slide.factor(level)
     width, height = (round(s / downsample) for s in (slide.info.width_px, slide.info.height_px))
     start = time.monotonic()
     for y in range(0, height, BLOCK_PX):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,6 +70,26 @@ def write_slide(
                     compression="jpeg",
                     metadata=None,
                 )
+    return path
+
+
+def write_levels(path: Path, levels: Sequence[np.ndarray], mpp: float = 0.5, **tags: Any) -> Path:
+    """Write pictures as they are: the slide, and what is flagged as made smaller; nothing is lost.
+
+    `tags` goes to tifffile.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = {"tile": (256, 256), "photometric": "rgb", "compression": "deflate"} | tags
+    with tifffile.TiffWriter(path) as tif:
+        for number, level in enumerate(levels):
+            tif.write(
+                level,
+                metadata=None,
+                subfiletype=int(number > 0),
+                resolution=(1e4 / mpp,) * 2,
+                resolutionunit="CENTIMETER",
+                **options,
+            )
     return path
 
 

@@ -11,6 +11,9 @@ MppSource = Literal["sheet", "header", "tiff", "default"]
 _CONTRADICTION = 0.10
 _ANISOTROPY = 0.01
 _NOMINAL = 0.005
+_WHOLE = 1e-8
+_MOST_MEAN = 4
+"""Pixels of a finer level per pixel, along a side, that are averaged rather than interpolated."""
 
 
 class TooCoarseError(ValueError):
@@ -86,19 +89,39 @@ def nominal(downsample: float) -> int | float:
     return whole if abs(downsample - whole) <= _NOMINAL * whole else downsample
 
 
+def is_whole(downsample: float) -> bool:
+    """Whether a level's pixels begin on whole pixels of level 0, over the whole of any slide.
+
+    OpenSlide counts a level's factor from rounded sides: of most slides of odd size it is 2.0003 or
+    so, and whatever begins on no pixel of the level is interpolated.
+    """
+    return abs(downsample - round(downsample)) <= _WHOLE * downsample
+
+
+def on_level(value: float, downsample: float) -> int:
+    """The last pixel of a level that begins at or before a place; both in level-0 pixels."""
+    return round(int(value / downsample) * downsample)
+
+
 def plan_read(
-    mpp: float, downsamples: Sequence[float], target_mpp: float, tolerance: float, patch_px: int
+    mpp: float,
+    downsamples: Sequence[float | None],
+    target_mpp: float,
+    tolerance: float,
+    patch_px: int,
 ) -> ReadPlan:
     """How to read patches at a resolution that the slide need not have.
 
-    The coarsest level that is still finer than or equal to the target, within the tolerance; from
-    it a whole-number area mean where that comes within the tolerance, else an area mean of the
-    exact factor. The patch's side is rounded once, in pixels of the level, and a region is whole
-    patches of that: its parts fall on whole pixels always. Nothing is ever enlarged.
+    The coarsest level that is still finer than or equal to the target, within the tolerance, and
+    whose factor is whole, so that nothing is interpolated; from it a whole-number area mean where
+    that comes within the tolerance, else an area mean of the exact factor. A level whose factor is
+    not whole is read where the mean would be of more than 4 x 4 pixels. The patch's side is rounded
+    once, in pixels of the level, and a region is whole patches of that: its parts fall on whole
+    pixels always. Nothing is ever enlarged.
 
     Args:
         mpp: level-0 resolution, um/px.
-        downsamples: level-0 pixels per pixel of each level.
+        downsamples: level-0 pixels per pixel of each level; None: it is none.
         target_mpp: wanted resolution, um/px.
         tolerance: how far off it may be, as a share.
         patch_px: side of a patch at the wanted resolution.
@@ -109,15 +132,19 @@ def plan_read(
     """
     if mpp <= 0 or target_mpp <= 0:
         raise ValueError(f"resolutions must be above 0, got {mpp:g} and {target_mpp:g} um/px")
-    factors = [nominal(d) for d in downsamples]
+    factors = {i: nominal(d) for i, d in enumerate(downsamples) if d is not None}
     limit = target_mpp * (1 + tolerance)
-    fitting = [i for i, factor in enumerate(factors) if mpp * factor <= limit]
+    fitting = [i for i, factor in factors.items() if mpp * factor <= limit]
     if not fitting:
         raise TooCoarseError(
-            f"the finest level has {mpp * min(factors):g} um/px, wanted are {target_mpp:g} "
-            f"(tolerance {tolerance:.0%}); pixels are never enlarged"
+            f"the finest level has {mpp * min(factors.values()):g} um/px, wanted are "
+            f"{target_mpp:g} (tolerance {tolerance:.0%}); pixels are never enlarged"
         )
-    level = max(fitting, key=lambda i: factors[i])
+    level = max(fitting, key=factors.__getitem__)
+    whole = [i for i in fitting if is_whole(downsamples[i] or 0)]
+    sharp = max(whole, key=factors.__getitem__, default=level)
+    if factors[level] <= _MOST_MEAN * factors[sharp]:
+        level = sharp
     level_mpp = mpp * factors[level]
     reduction = max(1, round(target_mpp / level_mpp))
     if abs(level_mpp * reduction / target_mpp - 1) <= tolerance:

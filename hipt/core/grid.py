@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.config import TileConfig
-from hipt.core.geometry import ReadPlan
+from hipt.core.geometry import ReadPlan, on_level
 
 Box = tuple[float, float, float, float]
 """x, y, width, height in level-0 pixels."""
@@ -111,9 +111,12 @@ def _clipped(box: Box, slide: Box) -> Box:
 
 
 def _corners(box: Box, plan: ReadPlan, cfg: TileConfig) -> npt.NDArray[np.int64]:
-    """(R, 2) top-left corners x, y of the regions that cover a box, row by row."""
+    """(R, 2) top-left corners x, y of the regions that cover a box, row by row.
+
+    They begin on a pixel of the level that is read; and so do all patches, which are whole pixels.
+    """
     side = plan.patch_read_px * cfg.grid
-    x0, y0 = int(box[0]), int(box[1])
+    x0, y0 = (on_level(value, plan.downsample) for value in box[:2])
     xs = np.arange(x0, max(box[0] + box[2], x0 + 1), side, dtype=np.int64)
     ys = np.arange(y0, max(box[1] + box[3], y0 + 1), side, dtype=np.int64)
     grid_y, grid_x = np.meshgrid(ys, xs, indexing="ij")

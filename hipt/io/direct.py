@@ -205,7 +205,7 @@ class DirectSlide(Slide):
 
     def _corner(self, level: int, x: int, y: int) -> tuple[int, int] | None:
         """A place in pixels of a level; None if it lies between two."""
-        factor = self.info.downsamples[level]
+        factor = self.factor(level)
         left, top = x / factor, y / factor
         # what begins before the slide begins on a whole pixel: so does OpenSlide
         if any(v > 0 and not v.is_integer() for v in (left, top)):
@@ -248,8 +248,8 @@ class DirectSlide(Slide):
         if isinstance(self._tiff, NotTiledError):
             raise self._tiff
         found = [self._tiff.level(*self.level_px(i)) for i in range(level + 1)]
-        if not self.info.downsamples[level].is_integer():
-            factor = f"{self.info.downsamples[level]:.6g}"
+        if not self.factor(level).is_integer():
+            factor = f"{self.factor(level):.6g}"
             raise NotTiledError(f"its factor is {factor}, so that patches begin between pixels")
         if level and self.info.vendor == "aperio" and not all(one.counts.all() for one in found):
             raise NotTiledError("tiles are missing, which OpenSlide fills from finer levels")
@@ -261,7 +261,7 @@ class DirectSlide(Slide):
         Raises:
             NotTiledError: if a tile that OpenSlide reads cannot be decoded, or none can be read.
         """
-        factor, compared = int(self.info.downsamples[level]), 0
+        factor, compared = int(self.factor(level)), 0
         size = min(found.tile_width_px, _COMPARED_PX), min(found.tile_height_px, _COMPARED_PX)
         for left, top in _places(found, size):
             corner = left * factor, top * factor

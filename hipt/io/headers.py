@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from hipt.core.geometry import Mpp, ReadPlan, TooCoarseError, plan_read, resolve_mpp
+from hipt.core.geometry import (
+    Mpp,
+    MppSource,
+    ReadPlan,
+    TooCoarseError,
+    plan_read,
+    resolve_mpp,
+)
 from hipt.errors import SlideError
+from hipt.geometry.objective import limits, times_apart, usual_mpp
 from hipt.io.indices import Row
 from hipt.io.sheets import SlideRow
 from hipt.io.slides import SlideInfo
 
-LEAST_MPP, MOST_MPP = 0.01, 100.0
-"""Micrometres per pixel of any slide: light resolves 0.2, and thumbnails have 50."""
+LEAST_MPP, MOST_MPP = 0.05, 30.0
+"""Micrometres per pixel of any slide: light resolves 0.2, and overviews have 30 at most."""
+
+SOURCES: dict[MppSource, str] = {
+    "sheet": "the sheet's column mpp",
+    "header": "its header",
+    "tiff": "its TIFF resolution tags",
+    "default": "slides.default_mpp",
+}
+"""Where a resolution was taken from, in words."""
+
+_MENDED = "give the true one in the sheet's column mpp"
 
 
 def slide_mpp(info: SlideInfo, row: SlideRow, default_mpp: float | None) -> Mpp:
@@ -23,26 +42,55 @@ def slide_mpp(info: SlideInfo, row: SlideRow, default_mpp: float | None) -> Mpp:
         default_mpp: what to take where neither says anything, um/px.
 
     Raises:
-        SlideError: `no_mpp`, if nothing says it, or it cannot be true.
+        SlideError: `no_mpp`, if nothing says it, or it cannot be true. What the sheet says is
+            taken even where the objective contradicts it, with a note.
     """
     mpp = resolve_mpp(row.mpp, info.mpp, info.mpp_source, default_mpp)
+    usual = usual_mpp(info.objective) if info.objective is not None else 0.0
+    hint = f" (its objective of {info.objective:g}x means about {usual:.2g})" if usual else ""
     if mpp is None:
         raise SlideError(
             "no_mpp",
-            "its header does not say how many um a pixel has; fill in the sheet's column mpp, or "
-            "set slides.default_mpp",
+            f"its header does not say how many um a pixel has{hint}; fill in the sheet's column "
+            "mpp, or set slides.default_mpp",
         )
-    if not LEAST_MPP <= mpp.value <= MOST_MPP:
+    source = SOURCES[mpp.source]
+    if not LEAST_MPP * (1 + 1e-9) < mpp.value <= MOST_MPP * (1 + 1e-9):
         raise SlideError(
             "no_mpp",
-            f"a pixel of {mpp.value:g} um (from: {mpp.source}) is none of a microscope, whose have "
-            f"{LEAST_MPP:g} to {MOST_MPP:g}; correct it in the sheet's column mpp",
+            f"a pixel of {mpp.value:g} um, from {source}, is none of a microscope, whose have more "
+            f"than {LEAST_MPP:g} and at most {MOST_MPP:g}{hint}; {_MENDED}",
         )
-    return mpp
+    times = times_apart(mpp.value, info.objective)
+    remarkable, most = limits(mpp.value, info.objective, info.vendor)
+    if times < remarkable:
+        return mpp
+    contradiction = (
+        f"{mpp.value:g} um/px, from {source}, and its objective of {info.objective:g}x, which "
+        f"means about {usual:.2g}, are {times:.3g} times apart"
+    )
+    if times > most and mpp.source != "sheet":
+        raise SlideError("no_mpp", f"{contradiction}; {_MENDED}")
+    return replace(mpp, note=joined(mpp.note, contradiction))
+
+
+def header_note(info: SlideInfo, mpp: Mpp | None = None) -> str:
+    """What somebody should know about a slide, as far as its header tells."""
+    pixels = "" if info.pixels is None else info.pixels.note()
+    return joined(mpp.note if mpp else "", info.note, pixels)
+
+
+def joined(*notes: str) -> str:
+    """Notes on a slide, one after the other."""
+    return "; ".join(filter(None, notes))
 
 
 def slide_plan(
-    mpp: float, downsamples: Sequence[float], target_mpp: float, tolerance: float, patch_px: int
+    mpp: Mpp,
+    downsamples: Sequence[float | None],
+    target_mpp: float,
+    tolerance: float,
+    patch_px: int,
 ) -> ReadPlan:
     """How a slide's patches are read; arguments as of `plan_read`.
 
@@ -50,9 +98,13 @@ def slide_plan(
         SlideError: `too_coarse`, if they would have to be enlarged.
     """
     try:
-        return plan_read(mpp, downsamples, target_mpp, tolerance, patch_px)
+        return plan_read(mpp.value, downsamples, target_mpp, tolerance, patch_px)
     except TooCoarseError as error:
-        raise SlideError("too_coarse", str(error)) from None
+        source = SOURCES[mpp.source]
+        raise SlideError(
+            "too_coarse",
+            f"{error}; the slide's {mpp.value:g} is from {source}: if it is wrong, {_MENDED}",
+        ) from None
 
 
 def read_plan(facts: Row, patch_px: int) -> ReadPlan:

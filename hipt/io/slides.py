@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,9 @@ from PIL import Image
 
 from hipt.errors import SlideError
 from hipt.io.images import reduced
-from hipt.io.tiled_tiff import largest_tile_bytes
+from hipt.io.tiled_tiff import TiffClaims, tiff_claims
+from hipt.slides.levels import are_levels, left_out, misleading
+from hipt.slides.pixel_kind import PixelKind, refuse_unread
 
 RGB = npt.NDArray[np.uint8]  # [h, w, 3]
 Patches = npt.NDArray[np.uint8]  # [rows, columns, px, px, 3]
@@ -48,9 +50,14 @@ class SlideInfo:
     """`tiff`: from the resolution tags of a generic TIFF."""
     width_px: int
     height_px: int
-    downsamples: tuple[float, ...]
+    downsamples: tuple[float | None, ...]
+    """Of each of OpenSlide's levels; None for a picture that is no level, and is never read."""
     bounds: tuple[int, int, int, int]
     """x, y, width, height of the part that was scanned, level-0 pixels."""
+    pixels: PixelKind | None = None
+    """What a pixel of level 0 is; None where it is not known (no TIFF)."""
+    note: str = ""
+    """What somebody should know about the levels."""
 
 
 def open_slide(path: Path, kind: Callable[[Path], Slide] | None = None) -> Slide:
@@ -83,18 +90,23 @@ class Slide:
         self.path = path
         self._lock = threading.Lock()
         self._handle = _handle(path)
+        self.most_opaque: int | None = None
+        """The highest alpha of all pixels that were read, 0 to 255; None: none could be read."""
+        claims = tiff_claims(path)
         try:
-            self.info = _info(self._handle)
+            self.info = _info(self._handle, claims)
             huge = _largest_tile_px(self._handle)
         except openslide.OpenSlideError as error:
             raise SlideError("unreadable", f"{path}: OpenSlide says: {error}") from None
         # OpenSlide would end the whole process where memory ends
         if huge > _MOST_TILE_PX:
             raise SlideError("unreadable", f"{path}: its header says that a tile has {huge:,} px")
-        if (claimed := largest_tile_bytes(path)) > _MOST_TILE_BYTES:
+        if claims.tile_bytes > _MOST_TILE_BYTES:
             raise SlideError(
-                "unreadable", f"{path}: its header says that a tile has {claimed:,} bytes"
+                "unreadable", f"{path}: its header says that a tile has {claims.tile_bytes:,} bytes"
             )
+        _refuse_other_first(path, self.info, claims)
+        refuse_unread(path, self.info.pixels)
 
     def __enter__(self) -> Self:
         return self
@@ -116,6 +128,22 @@ class Slide:
         width, height = self._handle.level_dimensions[level]
         return width, height
 
+    def factor(self, level: int) -> float:
+        """Level-0 pixels per pixel of a level, as OpenSlide counts them.
+
+        Raises:
+            ValueError: if the picture is no level.
+        """
+        downsample = self.info.downsamples[level]
+        if downsample is None:
+            raise ValueError(f"{self.path}: picture {level} is no level of the slide")
+        return downsample
+
+    def coarsest(self, most: float) -> int:
+        """The coarsest level with at most so many level-0 pixels per pixel, else level 0."""
+        fitting = (i for i, d in enumerate(self.info.downsamples) if d is not None and d <= most)
+        return max(fitting, default=0)
+
     def reader_of(self, level: int, x: int, y: int) -> ReaderName:  # noqa: ARG002
         """Who reads the rectangles of a level that begin there, level-0 pixels."""
         return "openslide"
@@ -136,16 +164,17 @@ class Slide:
         Raises:
             UnreadableTileError: if the rectangle holds a damaged tile. The slide can be read on.
         """
-        place = (x, y), level, (width_px, height_px)
+        factor = self.factor(level)
+        place = (on_pixel(x, factor), on_pixel(y, factor)), level, (width_px, height_px)
         handle = self._handle
         try:
-            return _on_white(handle.read_region(*place))
+            return self._on_white(handle.read_region(*place))
         except openslide.OpenSlideError:
             # A handle stays in error after a damaged tile, for every thread: which rectangle holds
             # the tile is told by a handle that nobody else reads from.
             fresh = _handle(self.path)
         try:
-            pixels = _on_white(fresh.read_region(*place))
+            pixels = self._on_white(fresh.read_region(*place))
         except openslide.OpenSlideError as error:
             self._replace(handle, _handle(self.path))
             raise UnreadableTileError(f"{self.path}: {error}") from None
@@ -187,11 +216,12 @@ class Slide:
             SlideError: `unreadable`, if the header claims a size of which no slide is.
         """
         most = reduction * _THUMBNAIL_TOLERANCE
-        level = max(i for i, d in enumerate(self.info.downsamples) if i == 0 or d <= most)
-        factor = max(1, min(_BAND_PX, int(most / self.info.downsamples[level])))
-        scale = self.info.downsamples[level] * factor
+        level = self.coarsest(most)
+        downsample = self.factor(level)
+        factor = max(1, min(_BAND_PX, int(most / downsample)))
+        scale = downsample * factor
         width, height = (
-            -(-int(np.ceil(side / self.info.downsamples[level])) // factor)
+            -(-int(np.ceil(side / downsample)) // factor)
             for side in (self.info.width_px, self.info.height_px)
         )
         if width * height > _MOST_THUMBNAIL_PX:
@@ -213,7 +243,7 @@ class Slide:
     def _fill(self, out: RGB, corner: tuple[int, int], level: int, factor: int) -> None:
         """Fill a part of a thumbnail; where it meets a damaged tile, in ever smaller pieces."""
         rows, columns = out.shape[:2]
-        scale = self.info.downsamples[level] * factor
+        scale = self.factor(level) * factor
         x, y = (round(value * scale) for value in corner)
         try:
             pixels = self.read(level, x, y, columns * factor, rows * factor)
@@ -226,6 +256,17 @@ class Slide:
                 self._fill(part, (left, top), level, factor)
         else:
             out[:] = pixels if factor == 1 else reduced(pixels, columns, rows)
+
+    def _on_white(self, image: Image.Image) -> RGB:
+        """RGBA blended on white; without a copy of the blend where nothing is transparent."""
+        alpha = image.getchannel("A")
+        least, most = cast(tuple[int, int], alpha.getextrema())
+        self.most_opaque = max(most, self.most_opaque or 0)
+        if least == 255:
+            return np.asarray(image.convert("RGB"))
+        white = Image.new("RGB", image.size, (255, 255, 255))
+        white.paste(image, mask=alpha)
+        return np.asarray(white)
 
     def _replace(self, broken: openslide.OpenSlide, fresh: openslide.OpenSlide) -> None:
         """A fresh handle for all threads, unless another thread has brought one already."""
@@ -267,12 +308,24 @@ def _handle(path: Path) -> openslide.OpenSlide:
     try:
         return openslide.OpenSlide(path)
     except openslide.OpenSlideUnsupportedFormatError:
-        raise SlideError("unreadable", f"{path}: is not a slide that OpenSlide can read") from None
+        reason = misleading(tiff_claims(path).sizes) or "is not a slide that OpenSlide can read"
+        raise SlideError("unreadable", f"{path}: {reason}") from None
     except (openslide.OpenSlideError, OSError) as error:
         raise SlideError("unreadable", f"{path}: OpenSlide says: {error}") from None
 
 
-def _info(handle: openslide.OpenSlide) -> SlideInfo:
+def on_pixel(value: int, factor: float) -> int:
+    """A place in level-0 pixels, at the nearest pixel of a level whose factor is not whole.
+
+    OpenSlide interpolates between pixels; what is left of that here is at most half a level-0
+    pixel. Places of whole factors are left as they are: they can be, and are, put on whole pixels.
+    """
+    if factor.is_integer() or value <= 0:
+        return value
+    return round(round(value / factor) * factor)
+
+
+def _info(handle: openslide.OpenSlide, claims: TiffClaims) -> SlideInfo:
     """The header."""
     properties = handle.properties
     vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "")
@@ -283,6 +336,9 @@ def _info(handle: openslide.OpenSlide) -> SlideInfo:
         for name in ("x", "y", "width", "height")
     ]
     left, top = int(bounds[0] or 0), int(bounds[1] or 0)
+    sizes = [(int(w), int(h)) for w, h in handle.level_dimensions]
+    verdicts = are_levels(sizes)
+    factors = zip(handle.level_downsamples, verdicts, strict=True)
     return SlideInfo(
         vendor=vendor,
         objective=_number(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)),
@@ -290,9 +346,20 @@ def _info(handle: openslide.OpenSlide) -> SlideInfo:
         mpp_source="tiff" if vendor == "generic-tiff" else "header",
         width_px=width,
         height_px=height,
-        downsamples=tuple(float(d) for d in handle.level_downsamples),
+        downsamples=tuple(float(factor) if level else None for factor, level in factors),
         bounds=(left, top, int(bounds[2] or width - left), int(bounds[3] or height - top)),
+        pixels=claims.pixels((width, height)),
+        note=left_out(sizes, verdicts),
     )
+
+
+def _refuse_other_first(path: Path, info: SlideInfo, claims: TiffClaims) -> None:
+    """Refuse a TIFF whose widest picture is not the slide: OpenSlide takes it for level 0."""
+    widest, first = (info.width_px, info.height_px), claims.sizes[:1]
+    if info.vendor != "generic-tiff" or first in ([], [widest]):
+        return
+    if not are_levels([widest, *first])[-1]:
+        raise SlideError("unreadable", f"{path}: {misleading(claims.sizes)}")
 
 
 def _largest_tile_px(handle: openslide.OpenSlide) -> int:
@@ -318,13 +385,3 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if value is not None and 0 < value < float("inf") else None
-
-
-def _on_white(image: Image.Image) -> RGB:
-    """RGBA blended on white; without a copy of the blend where nothing is transparent."""
-    alpha = image.getchannel("A")
-    if alpha.getextrema()[0] == 255:
-        return np.asarray(image.convert("RGB"))
-    white = Image.new("RGB", image.size, (255, 255, 255))
-    white.paste(image, mask=alpha)
-    return np.asarray(white)

@@ -22,13 +22,13 @@ def square(slide: Slide, x: int, y: int, side_read_px: int, side_px: int) -> RGB
         side_read_px: side in level-0 pixels.
         side_px: side of what comes out.
     """
-    factors = slide.info.downsamples
-    level = max(i for i, d in enumerate(factors) if i == 0 or d * side_px <= side_read_px)
+    level = slide.coarsest(side_read_px / side_px)
+    factor = slide.factor(level)
     parts = 1
-    while side_read_px / factors[level] / parts > READ_PX and side_px % (2 * parts) == 0:
+    while side_read_px / factor / parts > READ_PX and side_px % (2 * parts) == 0:
         parts *= 2
     step, out = side_px // parts, np.full((side_px, side_px, 3), 255, np.uint8)
-    part_px = max(1, round(side_read_px / factors[level] / parts))
+    part_px = max(1, round(side_read_px / factor / parts))
     for r, c in np.ndindex(parts, parts):
         left, top = x + c * side_read_px // parts, y + r * side_read_px // parts
         try:

@@ -14,7 +14,7 @@ from hipt.core.geometry import ReadPlan
 from hipt.core.grid import Grid, TissueMask, region_grid
 from hipt.core.tissue import find_tissue
 from hipt.errors import SlideError, Status
-from hipt.io.headers import slide_mpp, slide_plan
+from hipt.io.headers import header_note, slide_mpp, slide_plan
 from hipt.io.progress import Progress
 from hipt.io.regions import SlideJob
 from hipt.io.sheets import SlideRow
@@ -87,10 +87,10 @@ def _header(row: SlideRow, config: Config) -> Header:
             info = slide.info
         mpp = slide_mpp(info, row, config.slides.default_mpp)
         tolerance, patch_px = config.slides.mpp_tolerance, config.tile.patch_px
-        plan = slide_plan(mpp.value, info.downsamples, config.mpp, tolerance, patch_px)
+        plan = slide_plan(mpp, info.downsamples, config.mpp, tolerance, patch_px)
     except SlideError as error:
         return Header(row, error.status, error.reason)
     except Exception as error:  # noqa: BLE001 (no slide ends the survey)
         return Header(row, "failed", in_one_line(error))
     area_mm2 = info.bounds[2] * info.bounds[3] * mpp.value**2 / 1e6
-    return Header(row, "ok", mpp.note, mpp.value, area_mm2, plan)
+    return Header(row, "ok", header_note(info, mpp), mpp.value, area_mm2, plan)

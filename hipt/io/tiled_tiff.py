@@ -19,6 +19,9 @@ import numpy.typing as npt
 import simplejpeg
 import tifffile
 
+from hipt.slides.levels import Size
+from hipt.slides.pixel_kind import PixelKind
+
 RGB = npt.NDArray[np.uint8]  # [h, w, 3]
 
 _JPEG, _JPEG_2000_RGB = 7, 33005
@@ -138,13 +141,44 @@ class TiledTiff:
         level.decode(self.data(level, index), out)
 
 
-def largest_tile_bytes(path: Path) -> int:
-    """Bytes of the largest tile that a TIFF's header claims; 0 if it is none that can be read."""
+@dataclass(frozen=True)
+class TiffClaims:
+    """What a TIFF's header claims, whether it is true or not."""
+
+    tile_bytes: int = 0
+    """Bytes of the largest tile."""
+    pictures: tuple[tuple[Size, PixelKind], ...] = ()
+    """Size and pixels of the tiled pictures, in the file's order."""
+
+    @property
+    def sizes(self) -> list[Size]:
+        """Width and height of the tiled pictures, in the file's order."""
+        return [size for size, _ in self.pictures]
+
+    def pixels(self, size: Size) -> PixelKind | None:
+        """What a pixel of the first tiled picture of a size is; None if there is none."""
+        return next((kind for known, kind in self.pictures if known == size), None)
+
+
+def tiff_claims(path: Path) -> TiffClaims:
+    """What a file's header claims; nothing of what is no TIFF, or cannot be read."""
     try:
         with tifffile.TiffFile(path) as file:
-            return max(int(max(page.databytecounts, default=0)) for page in _tiled(file))
+            tiled = _tiled(file)
+            most = max(int(max(page.databytecounts, default=0)) for page in tiled)
+            return TiffClaims(most, _pictures(tiled))
     except _BROKEN:
-        return 0
+        return TiffClaims()
+
+
+def _pictures(tiled: list[tifffile.TiffPage]) -> tuple[tuple[Size, PixelKind], ...]:
+    """Size and pixels of pictures; none where a damaged header says nonsense of one."""
+    try:
+        return tuple(
+            ((int(page.imagewidth), int(page.imagelength)), PixelKind.of(page)) for page in tiled
+        )
+    except _BROKEN:
+        return ()
 
 
 def _tiled(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:

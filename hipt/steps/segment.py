@@ -13,7 +13,7 @@ from hipt.errors import HiptError, SlideError
 from hipt.geometry.frame import Frame
 from hipt.io.annotations import OutsideMask, read_outside_mask, write_contours
 from hipt.io.batches import in_batch, read_ledger
-from hipt.io.headers import slide_mpp
+from hipt.io.headers import header_note, joined, slide_mpp
 from hipt.io.images import draw_contours, shrunk, write_jpeg, write_mask
 from hipt.io.indices import BatchRun, Row, kept_facts
 from hipt.io.results import Results
@@ -21,6 +21,7 @@ from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import KEY, Provenance, fingerprint
 from hipt.io.sheets import SlideRow, read_sheet
 from hipt.io.slides import Slide, SlideInfo, identity, open_slide
+from hipt.slides.pixel_kind import nothing_found, picture_note
 from hipt.steps import VERSION
 from hipt.told import SegmentSettings
 
@@ -50,7 +51,7 @@ def run(out: Path, cfg: SegmentSettings) -> None:
                     facts |= _header(slide.info)
                     facts |= _segment(slide, row, results, cfg)
                 if not facts["tissue_mm2"]:
-                    raise SlideError("no_tissue", facts["reason"] or "no tissue was found on it")
+                    raise SlideError("no_tissue", facts["reason"] or nothing_found(facts["note"]))
 
 
 def _segment(slide: Slide, row: SlideRow, results: Results, cfg: SegmentSettings) -> Row:
@@ -65,8 +66,9 @@ def _segment(slide: Slide, row: SlideRow, results: Results, cfg: SegmentSettings
     said = {"mpp": mpp.value, "mpp_source": mpp.source}
     kept = kept_facts(shard, mark, [outline, overview])
     if kept is not None:
-        return kept | said | {"note": _note(mpp.note, kept)}
+        return kept | said | {"note": _note(header_note(slide.info, mpp), kept)}
     thumbnail, scale = slide.thumbnail(max(1.0, cfg.segment.mask_mpp / mpp.value))
+    seen = picture_note(thumbnail, slide.info.pixels, slide.most_opaque, row.mask is not None)
     outside = _outside_mask(thumbnail, scale, slide.info, row, cfg)
     if outside is None:
         tissue = find_tissue(thumbnail, mpp.value * scale, cfg.segment)
@@ -75,7 +77,7 @@ def _segment(slide: Slide, row: SlideRow, results: Results, cfg: SegmentSettings
     mask = tissue.mask
     facts: Row = {
         "reason": outside.reason if outside else "",
-        "note": outside.note if outside else "",
+        "note": joined(seen, outside.note if outside else ""),
         "fingerprint": mark,
         "mask_source": "file" if row.mask else "found",
         "mask_mpp": mpp.value * scale,
@@ -88,24 +90,24 @@ def _segment(slide: Slide, row: SlideRow, results: Results, cfg: SegmentSettings
     write_contours(outline, shapes, scale, slide.info.bounds)
     provenance = Provenance(STEP, VERSION[STEP], mark, settings, inputs, facts)
     write_mask(shard, mask, {KEY: provenance.to_json()})
-    return facts | said | {"note": _note(mpp.note, facts)}
+    return facts | said | {"note": _note(header_note(slide.info, mpp), facts)}
 
 
-def _note(of_mpp: str, facts: Row) -> str:
-    """Remarks on a slide: its resolution, its mask, and stain that may have been taken as ink."""
-    notes = [of_mpp, facts["note"]]
-    ink = facts["ink_fraction"]
+def _note(of_header: str, facts: Row) -> str:
+    """Remarks on a slide: its header, picture, mask, and stain that may have been taken as ink."""
+    ink, taken = facts["ink_fraction"], ""
     if ink > NOTED_INK:
-        notes.append(
+        taken = (
             f"{ink:.0%} of what is stained was taken as pen marks and left out; if it is stain, "
             "name a mask in the sheet or set segment.ink_od to 9"
         )
-    return "; ".join(note for note in notes if note)
+    return joined(of_header, facts["note"], taken)
 
 
 def _header(info: SlideInfo) -> Row:
     """What the index says of a slide's header."""
     return {
+        "note": header_note(info),
         "vendor": info.vendor,
         "objective": info.objective,
         "width_px": info.width_px,

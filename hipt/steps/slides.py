@@ -138,7 +138,7 @@ def _finished(slides: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
     return slides.join(deleted, on="slide_id", how="left", maintain_order="left").with_columns(
         verdict("status"),
         verdict("reason"),
-        levels=pl.col("downsamples").list.len(),
+        levels=pl.col("downsamples").list.drop_nulls().list.len(),
         note=pl.concat_str(
             "unknown",
             pl.when(pl.col("note") != "").then("note"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hipt.core.geometry import ReadPlan
+from hipt.core.geometry import Mpp, ReadPlan
 from hipt.core.grid import Grid, TissueMask, region_grid
 from hipt.core.imported_grid import ImportedGrid, imported_grid
 from hipt.errors import SlideError
@@ -56,7 +56,8 @@ def _tile(row: Row, results: Results, cfg: TileSettings) -> Row:
     kept = kept_facts(shard, mark, [overview])
     if kept is not None:
         return kept
-    plan = slide_plan(row["mpp"], row["downsamples"], cfg.mpp, cfg.mpp_tolerance, cfg.tile.patch_px)
+    mpp = Mpp(row["mpp"], row["mpp_source"])
+    plan = slide_plan(mpp, row["downsamples"], cfg.mpp, cfg.mpp_tolerance, cfg.tile.patch_px)
     if cfg.features is None:
         grid, remark = _found(row, plan, results, cfg), ""
     else:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hipt.core.geometry import (
     TooCoarseError,
+    is_whole,
     nominal,
     patches_per_block,
     plan_read,
@@ -24,7 +25,11 @@ from hipt.core.geometry import (
         (0.526036, (1, 2), 0, 256, 256, 0.526036),  # slightly coarser: as it is
         (0.263018, (1, 4.0007), 0, 512, 512, 0.526036),  # 2 x 2 is within 10 %
         (0.3611, (1, 4), 0, 354, 354, 0.3611 * 354 / 256),  # between: exact area means
-        (0.1214, (1, 2, 4.001), 2, 256, 1024, 0.4856),
+        (0.1214, (1, 2, 4.001), 1, 512, 1024, 0.4856),  # 4.001: a level that is interpolated
+        (0.1214, (1, 2, 4), 2, 256, 1024, 0.4856),
+        (0.25, (1, 2.0003), 0, 512, 512, 0.5),
+        (0.25, (1, None, 2), 2, 256, 512, 0.5),  # an overview, which is no level
+        (0.025, (1, 4.0007, 16.01), 2, 320, 5120, 0.5),  # a mean of 20 x 20 would take too long
         (0.2271, (1,), 0, 512, 512, 0.4542),
     ],
 )
@@ -64,8 +69,18 @@ def test_nothing_is_enlarged_and_what_comes_out_is_near(mpp, steps, target, tole
     assert plan.reduction >= 1
     rounding = 0.5 / plan.patch_level_px
     assert abs(plan.read_mpp / target - 1) <= max(tolerance, rounding) + 1e-9
-    coarser = [d for d in map(nominal, downsamples) if d > plan.downsample]
-    assert all(mpp * d > target * (1 + tolerance) for d in coarser)
+    coarser = [d for d in downsamples if nominal(d) > plan.downsample]
+    fitting = [d for d in coarser if mpp * nominal(d) <= target * (1 + tolerance)]
+    assert not [d for d in fitting if is_whole(d)]
+    assert max(map(nominal, fitting), default=0) <= 4 * plan.downsample
+
+
+def test_a_factor_is_whole_where_pixels_of_the_level_stay_on_those_of_the_slide():
+    assert is_whole(2.0)
+    assert is_whole(2.0000000001)  # as of um/px that were divided
+    assert not is_whole(2.0003)
+    assert not is_whole(2.00001)  # half a pixel off after 50,000
+    assert not is_whole(2.5)
 
 
 def test_nearly_whole_downsamples_count_as_whole():

@@ -104,3 +104,35 @@ def test_share_of_a_patch_inside_the_slide():
     half = region_grid(TissueMask(mask, 16, 16), (0, 0, 288, 320), PLAN, CFG).columns
     at = (half["x"] == 256) & (half["y"] == 0)
     assert half["inside"][at] == pytest.approx(0.5)
+
+
+@given(
+    mask=masks,
+    scale=st.floats(31.9, 32.1),
+    downsamples=st.sampled_from([(1, 2), (1, 4), (1, 2.0003), (1, 2, 4.0007), (1, None, 2, 4)]),
+    target=st.sampled_from([0.5, 1.0]),
+    anchor=st.sampled_from(["tissue", "slide"]),
+    left=st.integers(0, 50),
+)
+@settings(deadline=None, derandomize=True, max_examples=200)
+def test_every_patch_begins_on_a_pixel_of_the_level_that_is_read(
+    mask, scale, downsamples, target, anchor, left
+):
+    """Where it does not, OpenSlide interpolates, and each slide is blurred in another way."""
+    plan = plan_read(0.25, downsamples, target, 0.1, 64)
+    cfg = CFG.model_copy(update={"anchor": anchor})
+    slide = (left, left // 2, 31 * scale, 23 * scale)
+    columns = region_grid(TissueMask(mask, scale, scale), slide, plan, cfg).columns
+    factor = downsamples[plan.level]
+    assert plan.downsample == factor  # a whole one
+    for name in ("x", "y", "region_x", "region_y"):
+        assert (columns[name] % factor == 0).all()
+    assert (columns["read_px"] == plan.patch_level_px * factor).all()
+
+
+def test_the_anchor_is_at_most_a_pixel_of_the_level_before_the_tissue():
+    mask = np.zeros((100, 100), bool)
+    mask[10:60, 20:90] = True
+    plan = plan_read(0.25, (1, 4), 1.0, 0.1, 64)
+    columns = region_grid(TissueMask(mask, 32.05, 32.05), (0, 0, 3205, 3205), plan, CFG).columns
+    assert (columns["x"].min(), columns["y"].min()) == (640, 320)  # of 641 and 320.5

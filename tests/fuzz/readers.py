@@ -248,7 +248,7 @@ def slide(path: Path) -> object:
         pixels = found.info.width_px * found.info.height_px
         if pixels < 1 << 28 or pixels > 1 << 40:  # between them, reading just takes its time
             found.thumbnail(max(1.0, 8 / mpp.value))
-        plan = slide_plan(mpp.value, found.info.downsamples, 0.5, 0.1, 64)
+        plan = slide_plan(mpp, found.info.downsamples, 0.5, 0.1, 64)
         with contextlib.suppress(UnreadableTileError):
             found.read(plan.level, 0, 0, 64, 64)
         return plan

@@ -12,7 +12,7 @@ import pytest
 
 from hipt.errors import SlideError
 from hipt.io.slides import UnreadableTileError, identity, open_slide
-from tests.slidemaker import damage_tile, tissue_picture, write_slide
+from tests.slidemaker import damage_tile, tissue_picture, write_levels, write_slide
 
 
 def test_header_of_an_aperio_slide(tiny_slide: Path):
@@ -54,6 +54,21 @@ def test_pixels_are_those_of_the_picture_and_white_outside(tiny_slide: Path):
     assert (before[:50] == 255).all()
     assert (before[:, :50] == 255).all()
     assert (before[50:, 50:] < 250).all()
+
+
+def test_of_a_factor_that_is_not_whole_the_nearest_pixel_is_read(tmp_path: Path):
+    """OpenSlide would interpolate, and blur by another share at every place."""
+    level = np.zeros((81, 106, 3), np.uint8)
+    level[:, ::2] = 240  # columns: whatever is interpolated is grey
+    path = write_levels(tmp_path / "a.tif", [tissue_picture(1700, 1300), level])
+    with open_slide(path) as slide:
+        factor = slide.factor(1)
+        assert factor == pytest.approx(16.04, abs=0.01)
+        for column in (10, 37, 80):
+            for off in (-7, -3, 0, 4, 7):
+                found = slide.read(1, round(column * factor) + off, 0, 20, 20)
+                expected = level[:20, column : column + 20].astype(int)
+                assert np.abs(found - expected).max() <= 240 * 0.6 / factor  # half a level-0 pixel
 
 
 def test_a_damaged_tile_is_found_and_the_rest_can_be_read(tiny_slide: Path, tmp_path: Path):

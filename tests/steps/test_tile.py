@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from hipt.io.images import read_rgb
 from hipt.io.provenances import read_provenance
+from hipt.io.slides import open_slide
 from hipt.io.tables import read_table
 from hipt.store.schemas import MANIFEST
-from tests.slidemaker import tissue_picture, write_slide
+from tests.slidemaker import tissue_picture, write_levels, write_slide
 from tests.steps.conftest import Chain
 
 
@@ -56,6 +58,7 @@ def test_too_coarse_is_a_row(chain: Chain):
     row = chain.upto("tile")["a"]
     assert row["status"] == "too_coarse"
     assert "2 um/px" in row["reason"]
+    assert "from its header: if it is wrong, give the true one in the sheet" in row["reason"]
 
 
 def test_the_overview_shows_the_regions(chain: Chain):
@@ -77,3 +80,36 @@ def test_what_is_damaged_is_made_again(chain: Chain, touched: str):
     shard.write_bytes(content[: len(content) // 2])
     chain.upto("tile")
     assert shard.read_bytes() == content
+
+
+@pytest.mark.parametrize("size", [(2050, 1538), (2051, 1537)])
+@pytest.mark.parametrize("kind", ["aperio", "generic"])
+def test_wherever_the_tissue_begins_its_patches_are_read_directly(chain: Chain, size, kind):
+    """Masks lie on levels of other factors: 16.02 here. Of (2051, 1537), that of 2 is 2.001."""
+    write_slide(chain.folder / "a.tif", tissue_picture(*size), 0.25, (1, 2, 16), kind)
+    chain.sheet("slide_id,path\na,a.tif\n")
+    row = chain.upto("tile")["a"]
+    assert chain.call("embed_patches", "--reader", "auto")["a"]["reader"] == "direct"
+    assert (row["read_level"], row["downsample"]) == ((1, 2) if size == (2050, 1538) else (0, 1))
+    table = read_table(chain.results.shard("tile", "a"), MANIFEST)
+    for name in ("region_x", "region_y", "x", "y", "read_px"):
+        assert not (table[name].to_numpy() % row["downsample"]).any()
+
+
+def test_openslide_interpolates_no_patch(chain: Chain):
+    """What it reads is the level to the last bit, where nothing is lost in coding."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(-30, 30, (1538, 2050, 1))
+    picture = np.clip(tissue_picture(2050, 1538) + noise, 0, 255).astype(np.uint8)
+    half = cv2.resize(picture, (1025, 769), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(picture, (128, 96), interpolation=cv2.INTER_AREA)
+    write_levels(chain.folder / "a.tif", [picture, half, small], mpp=0.25)
+    chain.sheet("slide_id,path\na,a.tif\n")
+    row = chain.upto("tile")["a"]
+    table = read_table(chain.results.shard("tile", "a"), MANIFEST)
+    x, y, inside = (table[name].to_numpy() for name in ("x", "y", "inside"))
+    assert (row["status"], row["read_level"]) == ("ok", 1)
+    with open_slide(chain.folder / "a.tif") as slide:
+        for left, top in zip(x[inside == 1].tolist(), y[inside == 1].tolist(), strict=True):
+            expected = half[top // 2 : top // 2 + 64, left // 2 : left // 2 + 64]
+            np.testing.assert_array_equal(slide.read(1, left, top, 64, 64), expected)
