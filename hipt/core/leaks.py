@@ -6,8 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
+Kind = Literal["case", "content", "corpus", "corpus_case", "site"]
+
 SIDES = ("train", "val", "test")
 """The parts of a fold, in the order in which a leak names them."""
+
+_CORPUS = ("corpus", "test")
 
 
 class Item(NamedTuple):
@@ -17,29 +21,37 @@ class Item(NamedTuple):
     case: str
     site: str = ""
     """Empty where it is not known."""
+    same: str = ""
+    """What the slides are called together that have the same content; empty for one of its own."""
+    content: str = ""
+    """Digest of the slide's file; empty where it is not known."""
 
 
 class Leak(NamedTuple):
     """Something that lies on two sides of a fold."""
 
     fold: int
-    kind: Literal["case", "corpus", "site"]
+    kind: Kind
     value: str
-    """The case, the site, or the slide that was in the corpus."""
+    """The case, the site, the slides with the same content, or the slide that was in the corpus."""
     sides: tuple[str, ...]
-    """The sides on which it lies; a slide of the corpus: `corpus`, `test`."""
+    """The sides on which it lies; what is of the corpus: `corpus`, `test`."""
     n_slides: int
-    """Its slides on these sides."""
+    """Its slides on these sides; of `corpus_case` those in the corpus that are not tested."""
 
 
 def leaks(
-    folds: Mapping[int, Mapping[str, Iterable[Item]]], corpus: Collection[str] = ()
+    folds: Mapping[int, Mapping[str, Iterable[Item]]], corpus: Collection[Item] = ()
 ) -> list[Leak]:
-    """Cases and sites on two sides of a fold, and tested slides that pretraining has seen.
+    """What lies on two sides of a fold, and what pretraining has seen of what is tested.
+
+    The kinds: a `case`; a `site`; slides with the same `content` under several names; a tested
+    slide that is in the `corpus`, under its own name or another; a tested case of which another
+    slide is in it, `corpus_case`.
 
     Args:
         folds: by fold, the items of `train`, `val` and `test`; a side may be absent.
-        corpus: slide ids that the features' models were pretrained on.
+        corpus: slides that the features' models were pretrained on.
 
     Returns:
         Rows in order of fold, kind and value; none where nothing leaks.
@@ -47,7 +59,6 @@ def leaks(
     Raises:
         ValueError: if a side has another name.
     """
-    seen = frozenset(corpus)
     found: list[Leak] = []
     for fold, given in folds.items():
         if unknown := set(given) - set(SIDES):
@@ -55,14 +66,31 @@ def leaks(
         sides = {side: set(given.get(side, ())) for side in SIDES}
         found += _torn(fold, "case", sides, lambda item: item.case)
         found += _torn(fold, "site", sides, lambda item: item.site)
-        tested = {item.slide for item in sides["test"]}
-        found += [Leak(fold, "corpus", slide, ("corpus", "test"), 1) for slide in tested & seen]
+        found += _torn(fold, "content", sides, lambda item: item.same)
+        found += _seen(fold, sides["test"], corpus)
     return sorted(found)
+
+
+def _seen(fold: int, tested: Collection[Item], corpus: Collection[Item]) -> Iterator[Leak]:
+    """Tested slides in the corpus; and tested cases of which other slides are in it."""
+    names = {item.slide for item in tested}
+    contents = {item.content for item in tested} - {""}
+    known, digests = {item.slide for item in corpus}, {item.content for item in corpus} - {""}
+    for item in tested:
+        if item.slide in known or item.content in digests:
+            yield Leak(fold, "corpus", item.slide, _CORPUS, 1)
+    others: dict[str, set[str]] = defaultdict(set)
+    for item in corpus:
+        if item.slide not in names and item.content not in contents:
+            others[item.case].add(item.slide)
+    for case in {item.case for item in tested} - {""}:
+        if others.get(case):
+            yield Leak(fold, "corpus_case", case, _CORPUS, len(others[case]))
 
 
 def _torn(
     fold: int,
-    kind: Literal["case", "site"],
+    kind: Kind,
     sides: Mapping[str, set[Item]],
     value: Callable[[Item], str],
 ) -> Iterator[Leak]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from hipt.cohort.same_content import file_of
 from hipt.config import TileConfig
 from hipt.core.geometry import ReadPlan
 from hipt.errors import HiptError
@@ -114,7 +115,7 @@ def read_corpus(
         manifest = read_table(results.shard("tile", row.slide_id), MANIFEST)
         corners, masks = _blocks(manifest, tile.grid, min_tissue)
         patches = int(_patches(masks).sum())
-        member = Member(row.slide_id, facts["fingerprint"], facts["regions"], patches)
+        member = _member(row, facts, patches)
         if patches:
             plan = read_plan(facts, tile.patch_px)
             slides.append(CorpusSlide(member, row.path, plan, corners, masks))
@@ -143,12 +144,21 @@ def read_grid_corpus(rows: Sequence[SlideRow], corpus: str, results: Results) ->
                 f"{first.slide_id} {facts['dim']}; embed all slides with the same encoder"
             )
     return GridCorpus(
-        tuple(
-            Member(row.slide_id, known["fingerprint"], known["regions"], known["patches"])
-            for row, known in found
-        ),
+        tuple(_member(row, known, known["patches"]) for row, known in found),
         tuple(results.shard("embed_patches", row.slide_id) for row, _ in found),
         facts["dim"],
+    )
+
+
+def _member(row: SlideRow, facts: Row, patches: int) -> Member:
+    """A slide's line of the corpus list."""
+    return Member(
+        row.slide_id,
+        facts["fingerprint"],
+        facts["regions"],
+        patches,
+        case_id=row.case_id,
+        content=file_of(facts["content"] or ""),
     )
 
 
@@ -165,7 +175,12 @@ def _in_order(
         )
     index: dict[str, Row] = {}
     for batch in sorted({batch_of[row.slide_id] for row in rows}):
-        index |= {facts["slide_id"]: facts for facts in read_index(results.index(step, batch))}
+        content = {
+            facts["slide_id"]: facts["content"]
+            for facts in read_index(results.index("segment", batch))
+        }
+        for facts in read_index(results.index(step, batch)):
+            index[facts["slide_id"]] = facts | {"content": content.get(facts["slide_id"])}
     for row in sorted(rows, key=lambda row: row.slide_id):
         if row.slide_id not in index:
             path = results.index(step, batch_of[row.slide_id])

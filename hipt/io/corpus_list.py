@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from hipt.io.shards import fingerprint, whole
 State = Mapping[str, str | int]
 """Where a data source stands; fit for JSON."""
 
-HEADER = ("slide_id", "fingerprint", "regions", "patches")
+OLD_HEADER = ("slide_id", "fingerprint", "regions", "patches")
+"""What decides the weights; lists of earlier versions have no more."""
+
+HEADER = (*OLD_HEADER, "case_id", "content")
 
 
 @dataclass(frozen=True)
@@ -28,17 +32,23 @@ class Member:
     regions: int
     patches: int
     """Those that are drawn."""
+    case_id: str = ""
+    """Empty in lists of earlier versions."""
+    content: str = ""
+    """Digest of the slide's file: what tells it under another name."""
 
 
 def corpus_digest(members: Sequence[Member]) -> str:
-    """sha256 of the corpus list."""
-    return hashlib.sha256(_list(members).encode()).hexdigest()
+    """sha256 of what decides the weights: the list without cases and contents."""
+    lines = ((m.slide_id, m.fingerprint, m.regions, m.patches) for m in members)
+    return hashlib.sha256(_csv([OLD_HEADER, *lines]).encode()).hexdigest()
 
 
 def write_corpus_list(path: Path, members: Sequence[Member]) -> None:
     """Write which slides a model has seen (`.corpus.csv`), whole or not at all."""
     with whole(path) as part:
-        part.write_bytes(_list(members).encode())
+        lines = (dataclasses.astuple(member) for member in members)
+        part.write_bytes(_csv([HEADER, *lines]).encode())
 
 
 def read_corpus_list(path: Path) -> tuple[Member, ...]:
@@ -50,8 +60,8 @@ def read_corpus_list(path: Path) -> tuple[Member, ...]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header, *lines = csv.reader(file)
-        if tuple(header) == HEADER:
-            return tuple(Member(a, b, int(c), int(d)) for a, b, c, d in lines)
+        if tuple(header) in (HEADER, OLD_HEADER) and {len(header)} >= set(map(len, lines)):
+            return tuple(Member(a, b, int(c), int(d), *rest) for a, b, c, d, *rest in lines)
     except FileNotFoundError:
         raise HiptError(
             f"{path}: not there; it is written beside the model it belongs to"
@@ -82,9 +92,8 @@ def order_name(members: Sequence[Member], **facts: int) -> str:
     return fingerprint(corpus=corpus_digest(members), **facts)
 
 
-def _list(members: Sequence[Member]) -> str:
-    """The corpus list as text."""
+def _csv(lines: Iterable[Sequence[object]]) -> str:
+    """Lines as text."""
     text = io.StringIO(newline="")
-    lines = ((m.slide_id, m.fingerprint, m.regions, m.patches) for m in members)
-    csv.writer(text, lineterminator="\n").writerows([HEADER, *lines])
+    csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue()

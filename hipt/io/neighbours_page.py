@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hipt.cohort.same_content import groups_of
 from hipt.config import TileConfig
 from hipt.core.neighbours import evenly, nearest_elsewhere, queries
 from hipt.errors import HiptError, SlideError
@@ -66,10 +67,10 @@ class _Items:
     """(N, D)"""
 
     @property
-    def case(self) -> Ints:
-        """(N,) number of each item's case."""
-        _, case = np.unique([row["case_id"] for row in self.slides], return_inverse=True)
-        return np.asarray(case[self.slide], np.int64)
+    def group(self) -> Ints:
+        """(N,) number of each item's case; cases that hold the same slide are one group."""
+        _, group = np.unique(groups_of(self.slides), return_inverse=True)
+        return np.asarray(group[self.slide], np.int64)
 
 
 def neighbours(
@@ -90,10 +91,10 @@ def neighbours(
     made = [s for s in slides if results.shard("embed_patches", s["slide_id"]).name in there]
     sampled = _opened([made[i] for i in evenly(len(made), MOST_SLIDES)])
     for level in LEVELS:
-        if len({row["case_id"] for row in sampled}) < 2:
+        if len(set(groups_of(sampled))) < 2:
             return
         items = _items(sampled, results, level)
-        if len(np.unique(items.case)) > 1:
+        if len(np.unique(items.group)) > 1:
             yield {
                 "level": level.name,
                 "side_px": level.side_px,
@@ -169,7 +170,7 @@ def _regions(path: Path, most: int) -> Found:
 def _pictured(items: _Items, level: Level, tile: TileConfig) -> list[list[dict[str, Any]]]:
     """Rows of pictures: a query, then its neighbours."""
     asked = queries(items.slide, level.queries)
-    found = nearest_elsewhere(asked, items.vectors, items.case, NEAREST)
+    found = nearest_elsewhere(asked, items.vectors, items.group, NEAREST)
     rows = [[(int(q), None), *near] for q, near in zip(asked, found, strict=True)]
     pictures = _pictures(items, {item for row in rows for item, _ in row}, level, tile)
     return [

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hipt.cohort.same_content import groups_of
 from hipt.config import Extent
 from hipt.core.knn import drawn_evenly
 from hipt.core.label_map import UNLABELLED, Counts, class_counts, main_classes, segregation
@@ -53,6 +54,12 @@ class Items:
         """(N,) number of each item's case."""
         _, case = np.unique([row["case_id"] for row in self.slides], return_inverse=True)
         return np.asarray(case[self.slide], np.int64)
+
+    @property
+    def group(self) -> Ints:
+        """(N,) number of each item's case; cases that hold the same slide are one group."""
+        _, group = np.unique(groups_of(self.slides), return_inverse=True)
+        return np.asarray(group[self.slide], np.int64)
 
     def by_slide(self) -> Iterator[tuple[Row, list[int]]]:
         """Each slide that has items, with their places."""

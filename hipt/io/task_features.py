@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -46,6 +46,9 @@ class Features(Protocol):
     def source(self, slide_id: str) -> str:
         """A name of the slide's content: another content, another name."""
 
+    def contents(self) -> Mapping[str, str]:
+        """By slide, what is equal where two slides show the same; empty where it is not known."""
+
     def regions(self, slide_id: str) -> SlideRegions:
         """A slide's regions."""
 
@@ -59,8 +62,9 @@ class OwnFeatures:
         Raises:
             HiptError: if it is absent, damaged, or of another version.
         """
-        table = read_table(slides, SLIDES).select(["slide_id", "status", "regions"]).to_pylist()
+        table = read_table(slides, SLIDES).select(["slide_id", "status", "content"]).to_pylist()
         self._results = Results(slides.parent)
+        self._contents = {row["slide_id"]: row["content"] or "" for row in table}
         self._slides = sorted(row["slide_id"] for row in table if row["status"] == "ok")
 
     def slides(self) -> Sequence[str]:
@@ -70,6 +74,10 @@ class OwnFeatures:
     def source(self, slide_id: str) -> str:
         """The fingerprint of the slide's file."""
         return read_provenance(self._results.shard("embed_regions", slide_id)).fingerprint
+
+    def contents(self) -> Mapping[str, str]:
+        """The marks of all slides in the slide table; see `hipt.cohort.same_content`."""
+        return self._contents
 
     def regions(self, slide_id: str) -> SlideRegions:
         """A slide's regions, in the order of its file."""
@@ -98,6 +106,10 @@ class RecentFeatures:
     def source(self, slide_id: str) -> str:
         """A name of the slide's content."""
         return self._features.source(slide_id)
+
+    def contents(self) -> Mapping[str, str]:
+        """By slide, what is equal where two slides show the same."""
+        return self._features.contents()
 
     def regions(self, slide_id: str) -> SlideRegions:
         """A slide's regions; nobody may change them."""
@@ -134,6 +146,10 @@ class FileFeatures:
     def source(self, slide_id: str) -> str:
         """sha256 of the slide's vectors."""
         return hashlib.sha256(self.regions(slide_id).vectors.tobytes()).hexdigest()
+
+    def contents(self) -> Mapping[str, str]:
+        """The digests of the vectors: equal ones come from equal pixels."""
+        return {slide_id: self.source(slide_id) for slide_id in self._rows}
 
     def regions(self, slide_id: str) -> SlideRegions:
         """A slide's regions, in the order of the file."""

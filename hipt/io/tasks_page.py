@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,14 @@ from hipt.config import Config
 from hipt.core.evaluation import METRICS, Classified, Ints
 from hipt.errors import HiptError
 from hipt.io.class_figures import Shown, class_figures
+from hipt.io.models import resolved
 from hipt.io.predictions import Predictions, read_predictions
 from hipt.io.results import Results
 from hipt.io.survival_figures import survival_figure
 from hipt.io.tables import read_table
 from hipt.io.task_errors import with_pictures, with_slides, worst_errors
 from hipt.io.task_tables import DIFFERENCES, FOLDS, LABELS, LEAKS, SCORES
+from hipt.pretraining.lineage import seen_by
 from hipt.stats.fold_error import corrected_error, share_tested
 from hipt.task_config import LINEAR, NEIGHBOURS, TaskConfig
 from hipt.tasks.labels.facts import Fact, sentences
@@ -61,7 +64,7 @@ def tasks(config: Config, results: Results) -> Iterator[dict[str, Any]]:
     """
     for name, task in config.tasks.items():
         if results.task(name, "scores.parquet").exists():
-            yield _task(name, task, results)
+            yield {**_task(name, task, results), "unknown": _unknown(config, task)}
 
 
 def _task(name: str, task: TaskConfig, results: Results) -> dict[str, Any]:
@@ -108,6 +111,15 @@ def _labels(name: str, task: TaskConfig, results: Results) -> Iterator[str]:
     if path.exists():  # not beside folds of an earlier version
         rows = read_table(path, LABELS).to_pylist()
         yield from sentences([Fact(**row) for row in rows], task.columns)
+
+
+def _unknown(config: Config, task: TaskConfig) -> list[str]:
+    """Weights behind a task's features of which nobody can say what they were trained on."""
+    if task.features is not None:
+        return []
+    used = resolved(config).embed
+    weights = [path for path in (used.patches.weights, used.regions.weights) if path is not None]
+    return [Path(path).name for path in seen_by(weights).unknown]
 
 
 def _neighbours(name: str, results: Results) -> Iterator[pl.DataFrame]:

@@ -1,0 +1,1 @@
+"""What models are trained on without labels, and where their training stands."""

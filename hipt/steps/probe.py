@@ -126,10 +126,11 @@ def _of_regions(
 def _look_at(items: Items, what: str) -> None:
     """Refuse what nothing can be learned from; say what there is."""
     kinds, counts = np.unique(items.label, return_counts=True)
-    cases = len(np.unique(items.case))
-    if len(kinds) < 2 or cases < 2:
+    cases, groups = (len(np.unique(of_item)) for of_item in (items.case, items.group))
+    if len(kinds) < 2 or groups < 2:
         raise HiptError(
             f"{what} are of {len(kinds)} classes and {cases} cases; label at least two of each"
+            + (", that do not share a slide" if groups < cases else "")
         )
     for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
         of_it = len(np.unique(items.case[items.label == kind]))
@@ -139,11 +140,14 @@ def _look_at(items: Items, what: str) -> None:
 def _scored(
     level: str, task: str, items: Items, features: Mapping[str, Floats], k: int
 ) -> Iterator[Row]:
-    """A line per kind of features: neighbours in the item's own case never vote."""
-    cases, classes = items.case, len(np.unique(items.label))
+    """A line per kind of features: neighbours in the item's own case never vote.
+
+    Nor do those of a case that holds the same slide under another name.
+    """
+    groups, classes = items.group, len(np.unique(items.label))
     for name, values in features.items():
         keys = standardised(values)
-        found = knn_predict(keys, keys, items.label, k, exclude=(cases, cases))
+        found = knn_predict(keys, keys, items.label, k, exclude=(groups, groups))
         score = balanced_accuracy(items.label, found)
         log.info("%s, %s, %s: %.3f (chance %.3f)", level, task, name, score, 1 / classes)
         yield {
@@ -154,7 +158,7 @@ def _scored(
             "chance": 1 / classes,
             "items": len(found),
             "classes": classes,
-            "cases": len(np.unique(cases)),
+            "cases": len(np.unique(items.case)),
         }
 
 

@@ -86,7 +86,7 @@ ONE_PRECISION = (
 SHOWN = ("slide_id", "status", "regions", "tissue_mm2")
 """What is said of a slide below its picture."""
 
-LOOKED_AT = ("slide_id", "case_id", "path", "mpp", "read_mpp")
+LOOKED_AT = ("slide_id", "case_id", "content", "path", "mpp", "read_mpp")
 """What has to be known of a slide to show parts of it: of every slide, so nothing else."""
 
 COLUMNS = (

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hipt.cohort.same_content import content_mark
 from hipt.core.tissue import Tissue, contours, find_tissue, tissue_mm2
 from hipt.errors import HiptError, SlideError
 from hipt.geometry.frame import Frame
@@ -49,21 +50,25 @@ def run(out: Path, cfg: SegmentSettings) -> None:
                     raise SlideError("excluded", "the sheet excludes it")
                 with open_slide(row.path) as slide:
                     facts |= _header(slide.info)
-                    facts |= _segment(slide, row, results, cfg)
+                    facts["content"] = identity(row.path)
+                    facts |= _segment(slide, row, facts["content"], results, cfg)
                 if not facts["tissue_mm2"]:
                     raise SlideError("no_tissue", facts["reason"] or nothing_found(facts["note"]))
 
 
-def _segment(slide: Slide, row: SlideRow, results: Results, cfg: SegmentSettings) -> Row:
+def _segment(
+    slide: Slide, row: SlideRow, content: str, results: Results, cfg: SegmentSettings
+) -> Row:
     """A slide's facts: its files are kept if they are the right ones, else made."""
     mpp = slide_mpp(slide.info, row, cfg.default_mpp)
     settings = cfg.segment.model_dump()
-    inputs = {"slide": identity(row.path), "mpp": repr(mpp.value)}
+    inputs = {"slide": content, "mpp": repr(mpp.value)}
     inputs["mask"] = _mask_identity(row.mask, cfg) if row.mask else ""
     mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
     shard, outline = results.shard(STEP, row.slide_id), results.contours(row.slide_id)
     overview = results.overview(STEP, row.slide_id)
-    said = {"mpp": mpp.value, "mpp_source": mpp.source}
+    said: Row = {"mpp": mpp.value, "mpp_source": mpp.source}
+    said["content"] = content_mark(content, inputs["mask"].partition(" ")[0])
     kept = kept_facts(shard, mark, [outline, overview])
     if kept is not None:
         return kept | said | {"note": _note(header_note(slide.info, mpp), kept)}

@@ -11,6 +11,7 @@ from typing import Literal
 import polars as pl
 import pyarrow as pa
 
+from hipt.cohort.same_content import notes
 from hipt.cohort.unknown import unknown_cells, unknown_note
 from hipt.embedding.precisions import COLUMNS, counted, in_words, refusal
 from hipt.errors import HiptError
@@ -39,7 +40,7 @@ def run(out: Path, cfg: SlidesSettings) -> None:
     slides = _placed(sheet, read_ledger(results.batches).batch_of, results)
     for step in CHAIN:
         slides = _joined(slides, step, results)
-    table = _finished(slides, _deleted(slides, results))
+    table = _finished(_compared(slides), _deleted(slides, results))
     _compare_precisions(table, cfg.mixed_precision)
     write_table(out, table.select(SLIDES.names).to_arrow(), SLIDES)
     log.info("%d slides, %d in order", len(table), (table["status"] == "ok").sum())
@@ -109,6 +110,18 @@ def _compare_precisions(table: pl.DataFrame, mixed: Literal["note", "refuse"]) -
         log.warning("%s: %s (embed.mixed_precision is 'note')", what, in_words(counts))
 
 
+def _compared(slides: pl.DataFrame) -> pl.DataFrame:
+    """The slides with a note on those that show the same pixels as others."""
+    ids, content = slides["slide_id"].to_list(), slides["content"].fill_null("").to_list()
+    cases = dict(zip(ids, slides["case_id"].to_list(), strict=True))
+    said = notes(dict(zip(ids, content, strict=True)), cases)
+    if said:
+        log.warning("%d slides share their content with others; see the column note", len(said))
+    return slides.with_columns(
+        pl.Series("shared", [said.get(slide) for slide in ids], pl.String, strict=True)
+    )
+
+
 def _deleted(slides: pl.DataFrame, results: Results) -> pl.DataFrame:
     """Notes on files that an index vouches for and that are not there, by slide."""
     notes: dict[str, list[str]] = defaultdict(list)
@@ -144,6 +157,7 @@ def _finished(slides: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
             pl.when(pl.col("note") != "").then("note"),
             # what tile says of a slide in order: how many imported patches do not fit
             pl.when(tile_remark).then("tile reason"),
+            "shared",
             "deleted",
             separator="; ",
             ignore_nulls=True,

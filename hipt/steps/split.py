@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.leaks import Item, Leak, leaks
+from hipt.core.leaks import Item, Kind, Leak, leaks
 from hipt.core.splits import grouped_folds, site_folds, validation_part
 from hipt.errors import HiptError
-from hipt.io.corpus_list import read_corpus_list
 from hipt.io.settings import read_task_settings, step_parser
-from hipt.io.sheets import read_sheet
+from hipt.io.sheets import SlideRow, read_sheet
 from hipt.io.tables import write_rows
 from hipt.io.task_features import features_of
 from hipt.io.task_labels import Labelled, TaskLabels, task_labels
 from hipt.io.task_members import read_members, write_members
 from hipt.io.task_tables import FOLDS, LABELS, LEAKS
 from hipt.io.task_units import TEST, TRAIN, VALIDATION
+from hipt.pretraining.lineage import seen_by
 from hipt.task_config import TaskConfig
 from hipt.tasks.folds.listed import PART_OF, listed_folds, refuse_empty
 from hipt.tasks.folds.strata import columns_of
 from hipt.tasks.labels.facts import sentences
+from hipt.tasks.same_slides import SameSlides, corpus_items
 from hipt.told import SplitSettings
 
 log = logging.getLogger(__name__)
 
 STEP = "split"
+
+KEPT: Mapping[str, Collection[Kind]] = {
+    "grouped": ("case", "content"),
+    "site": ("case", "content", "site"),
+    "files": (),
+}
+"""What no fold tears apart, by how the folds are made."""
 
 Texts = npt.NDArray[np.str_]  # (N,)
 Ints = npt.NDArray[np.int64]
@@ -46,12 +55,14 @@ def run(slides: Path, out: Path, leaks_out: Path, cfg: SplitSettings) -> None:
     features = features_of(task.features, slides)
     found = task_labels(cfg.name, task, sheet, features.slides(), cfg.case_from, cfg.missing)
     _log(cfg.name, task, found)
+    same = SameSlides.among(found.slides, features.contents())
+    for remark in same.remarks(found.slides):
+        log.warning("task %s: %s", cfg.name, remark)
     if task.split == "files":
-        parts = _from_files(task, found.slides)
+        parts = _from_files(task, found.slides, same)
     else:
-        parts = _own(cfg.name, task, found.slides, out.with_name("members.csv"))
-    corpus = _corpus(cfg.weights) if task.features is None else set()
-    audit = _audit(found.slides, parts, corpus)
+        parts = _own(cfg.name, task, found.slides, same, out.with_name("members.csv"))
+    audit = _audit(same.items(found.slides), parts, _corpus(cfg, sheet, same.contents))
     _look_at(cfg.name, task, audit)
     rows = [
         {
@@ -87,10 +98,16 @@ def _unit(task: TaskConfig, one: Labelled) -> str:
     return one.case_id if task.by == "case" else one.slide_id
 
 
-def _own(name: str, task: TaskConfig, slides: Sequence[Labelled], ledger: Path) -> Ints:
-    """(N, folds) parts of a split by case, or by case and site; old cases stay where they were."""
-    cases, strata, sites = columns_of(task, slides)
-    known = read_members(ledger, task.folds)
+def _own(
+    name: str, task: TaskConfig, slides: Sequence[Labelled], same: SameSlides, ledger: Path
+) -> Ints:
+    """(N, folds) parts of a split by case, or by case and site; old cases stay where they were.
+
+    Cases that hold the same slide are dealt as one.
+    """
+    cases, strata, sites = columns_of(task, same.keyed(slides))
+    members = read_members(ledger, task.folds)
+    known = same.known(members, ledger)
     try:
         if task.split == "site":
             dealt = site_folds(cases, strata, sites, task.folds, task.seed, known)
@@ -103,8 +120,9 @@ def _own(name: str, task: TaskConfig, slides: Sequence[Labelled], ledger: Path) 
             [_parts(task, cases, strata, kept, fold == k, k) for k in range(task.folds)], axis=1
         )
     except ValueError as error:
-        raise HiptError(f"tasks.{name}: {error}") from None
-    write_members(ledger, known | dict(zip(cases.tolist(), fold.tolist(), strict=True)))
+        raise HiptError(f"tasks.{name}: {error}{same.hint()}") from None
+    own = [one.case_id for one in slides]
+    write_members(ledger, members | dict(zip(own, fold.tolist(), strict=True)))
     return parts
 
 
@@ -121,14 +139,14 @@ def _parts(
     return np.where(test, TEST, np.where(chosen, VALIDATION, TRAIN))
 
 
-def _from_files(task: TaskConfig, slides: Sequence[Labelled]) -> Ints:
+def _from_files(task: TaskConfig, slides: Sequence[Labelled], same: SameSlides) -> Ints:
     """(N, folds) parts as foreign files say; those without validation take it from training."""
     assert task.split_files is not None
     listed = listed_folds(task.split_files, slides)
     if listed.unknown:
         named = ", ".join(listed.unknown[:10])
         log.info("listed without features or label, left out: %d (%s)", len(listed.unknown), named)
-    cases, strata, _ = columns_of(task, slides)
+    cases, strata, _ = columns_of(task, same.keyed(slides))
     for fold, parts in listed.parts.items():
         if not (parts == VALIDATION).any():
             rows = np.flatnonzero(parts == TRAIN)
@@ -138,18 +156,23 @@ def _from_files(task: TaskConfig, slides: Sequence[Labelled]) -> Ints:
     return np.stack(list(listed.parts.values()), axis=1)
 
 
-def _corpus(weights: Sequence[str]) -> set[str]:
+def _corpus(
+    cfg: SplitSettings, sheet: Sequence[SlideRow], contents: Mapping[str, str]
+) -> list[Item]:
     """The slides that the features' models were pretrained on, as far as that is known."""
-    lists = [Path(path).with_suffix(".corpus.csv") for path in weights]
-    return {m.slide_id for path in lists if path.exists() for m in read_corpus_list(path)}
+    if cfg.task.features is not None:
+        return []
+    seen = seen_by(cfg.weights)
+    for path in seen.unknown:
+        log.info("what %s was trained on is not known: no list of slides lies beside it", path)
+    return corpus_items(seen, sheet, contents, cfg.case_from)
 
 
-def _audit(slides: Sequence[Labelled], parts: Ints, corpus: set[str]) -> list[Leak]:
+def _audit(items: Sequence[Item], parts: Ints, corpus: Sequence[Item]) -> list[Leak]:
     """What lies on two sides of a fold."""
-    items = [Item(one.slide_id, one.case_id, one.site) for one in slides]
     folds = {
         k: {
-            side: [items[i] for i in np.flatnonzero(parts[:, k] == part)]
+            side: [items[i] for i in np.flatnonzero(parts[:, k] == part).tolist()]
             for side, part in PART_OF.items()
         }
         for k in range(parts.shape[1])
@@ -159,11 +182,10 @@ def _audit(slides: Sequence[Labelled], parts: Ints, corpus: set[str]) -> list[Le
 
 def _look_at(name: str, task: TaskConfig, audit: Sequence[Leak]) -> None:
     """Say what leaks; refuse a split of our own that tears apart what it must not."""
-    for kind in ("case", "site", "corpus"):
+    for kind in get_args(Kind):
         of_it = [leak for leak in audit if leak.kind == kind]
         log.info("leaks by %s: %d", kind, len(of_it))
-    kept = {"grouped": {"case"}, "site": {"case", "site"}, "files": set[str]()}[task.split]
-    torn = [leak for leak in audit if leak.kind in kept and "test" in leak.sides]
+    torn = [leak for leak in audit if leak.kind in KEPT[task.split] and "test" in leak.sides]
     if torn:
         leak = torn[0]
         raise HiptError(

@@ -39,6 +39,7 @@ MANIFEST = schema_of(
 INDICES = {
     "segment": _index(
         note=TEXT,
+        content=TEXT,
         vendor=TEXT,
         objective=REAL,
         mpp=REAL,
@@ -77,6 +78,7 @@ SLIDES = pa.schema(
     [
         *(pa.field(c, TEXT, nullable=False) for c in ("slide_id", "case_id", "site", "path")),
         *(pa.field(c, TEXT, nullable=False) for c in ("batch", "status", "reason", "note")),
+        pa.field("content", TEXT),
         pa.field("vendor", TEXT),
         pa.field("objective", REAL),
         pa.field("mpp", REAL),

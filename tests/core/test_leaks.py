@@ -22,7 +22,7 @@ def test_a_clean_fold_has_no_rows():
         "val": items("b1/s"),
         "test": items("c1/w", "d1", "e1"),
     }
-    assert leaks({0: fold}, corpus={"a1", "b1"}) == []
+    assert leaks({0: fold}, corpus=items("a1", "b1")) == []
 
 
 def test_cases_and_sites_on_two_sides_are_counted_in_slides():
@@ -51,10 +51,38 @@ def test_a_slide_on_two_sides_is_one_slide():
 
 def test_pretraining_matters_for_what_is_tested():
     folds = {0: {"train": items("a1"), "val": items("b1"), "test": items("d1", "c1")}}
-    assert leaks(folds, corpus=("a1", "b1", "c1", "d1", "x")) == [
+    assert leaks(folds, corpus=items("a1", "b1", "c1", "d1", "x")) == [
         Leak(0, "corpus", "c1", ("corpus", "test"), 1),
         Leak(0, "corpus", "d1", ("corpus", "test"), 1),
     ]
+
+
+def test_another_slide_of_a_tested_case_in_the_corpus():
+    folds = {0: {"train": items("a1"), "test": items("c1", "c2", "d1")}}
+    assert leaks(folds, corpus=items("a9", "c1", "c3", "c4", "d7")) == [
+        Leak(0, "corpus", "c1", ("corpus", "test"), 1),
+        Leak(0, "corpus_case", "c", ("corpus", "test"), 2),
+        Leak(0, "corpus_case", "d", ("corpus", "test"), 1),
+    ]
+
+
+def test_a_tested_slide_in_the_corpus_under_another_name():
+    tested = [Item("a1", "a", content="7f"), Item("b1", "b", content="8e"), Item("c1", "c")]
+    corpus = [
+        Item("other", "z", content="7f"),
+        Item("x", "y"),
+        Item("same case", "a", content="7f"),
+    ]
+    assert leaks({0: {"test": tested}}, corpus) == [
+        Leak(0, "corpus", "a1", ("corpus", "test"), 1),
+    ]
+
+
+def test_slides_with_the_same_content_under_several_names():
+    copies = [Item(f"s{n}", f"c{n}", same="s1, s2") for n in (1, 2)]
+    apart = {"train": [copies[0], *items("x1")], "test": [copies[1], *items("y1")]}
+    assert leaks({0: apart}) == [Leak(0, "content", "s1, s2", ("train", "test"), 2)]
+    assert leaks({0: {"train": copies, "test": items("x1", "y1")}}) == []
 
 
 def test_what_is_not_known_does_not_leak():

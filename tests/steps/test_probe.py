@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,20 @@ def test_a_case_teaches_itself_nothing(chain: Chain):
     """One dark case alone: no other case shows its kind, so that it is never found."""
     painted(chain, "abc")
     assert all(line["balanced_accuracy"] <= 0.5 for line in probed(chain, column="kind"))
+
+
+def test_a_copy_under_another_case_teaches_nothing(chain: Chain):
+    """The only dark slide again as a copy of another case: it is not its own neighbour."""
+    painted(chain, "abc")
+    shutil.copy(chain.folder / "c.svs", chain.folder / "copy.svs")
+    text = (chain.folder / "slides.csv").read_text()
+    chain.results.batches.unlink()
+    chain.sheet(text + "copy,copy.svs,case copy,dark,same\n")
+    chain.upto("embed_regions")
+    chain.table()
+    lines = probed(chain, column="kind")
+    assert all(line["balanced_accuracy"] <= 0.5 for line in lines)
+    assert {line["cases"] for line in lines} == {4}
 
 
 def test_what_cannot_be_asked_is_one_sentence(chain: Chain):

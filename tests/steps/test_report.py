@@ -193,7 +193,9 @@ def test_of_every_slide_only_what_is_needed_is_held_beside_the_table(
     monkeypatch.setattr(report, "attention", kept)
     page(tmp_path, [row(i) for i in range(5)])
     assert len(held) == 5
-    assert {tuple(one) for one in held} == {("slide_id", "case_id", "path", "mpp", "read_mpp")}
+    assert {tuple(one) for one in held} == {
+        ("slide_id", "case_id", "content", "path", "mpp", "read_mpp")
+    }
 
 
 def test_costs_are_those_of_the_benchmarks(tmp_path: Path):
