@@ -17,7 +17,7 @@ import shapely.geometry
 
 from hipt.errors import HiptError
 from hipt.geometry.frame import Frame, IntBox, shift
-from hipt.io.images import CONTOUR_COLOUR, read_mask
+from hipt.io.images import CONTOUR_COLOUR, read_mask_picture
 from hipt.io.qupath import write_features
 
 Mask = npt.NDArray[np.bool_]  # [h, w]
@@ -126,7 +126,7 @@ def _elsewhere(tissue: shapely.Geometry, frame: Frame) -> str:
 
 def _from_picture(path: Path, shape: tuple[int, int], scale: float, frame: Frame) -> OutsideMask:
     """A mask from a picture of the slide, or of its scanned part."""
-    picture = read_mask(path)
+    picture, graded = read_mask_picture(path)
     height, width = picture.shape
     if misfit := frame.misfit(width, height):
         raise HiptError(f"{path}: {misfit}")
@@ -143,6 +143,11 @@ def _from_picture(path: Path, shape: tuple[int, int], scale: float, frame: Frame
         reason = "marks nothing of what was scanned, or less than a pixel of the mask"
         return OutsideMask(mask, f"its mask {path.name} {reason} ({scale:.3g} px wide)")
     notes = [_beyond(path, 1 - mask.sum() / whole.sum())]
+    if graded:
+        notes.append(
+            f"its mask {path.name} holds many numbers, of which all but 0 count as tissue; of "
+            "probabilities, save what is above your threshold"
+        )
     if frame.ambiguous(width, height):
         shown = {"slide": "the whole slide", "scan": "what was scanned of the slide"}
         notes.append(

@@ -6,7 +6,7 @@ import io
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -43,6 +43,10 @@ _BROKEN = (OSError, SyntaxError, ArithmeticError, AttributeError, EOFError, Look
            MemoryError, RuntimeError, TypeError, ValueError, struct.error)  # fmt: skip
 """What PIL raises while it reads a damaged picture."""
 
+_LOOKED_AT, _MANY_NUMBERS, _MANY_PIXELS = 100_000, 17, 0.2
+"""Pixels among which numbers are counted; from how many numbers, and from which share of pixels
+below the largest of them, a mask is graded."""
+
 _WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 _PHOTOMETRIC, _DESCRIPTION = 262, 270  # TIFF's tags
 
@@ -60,8 +64,37 @@ def write_mask(path: Path, mask: Mask, text: Mapping[str, str]) -> None:
         Image.fromarray(mask).convert("1").save(part, pnginfo=chunks, optimize=True)
 
 
+class MaskPicture(NamedTuple):
+    """A mask, and what its picture looks like."""
+
+    mask: Mask
+    graded: bool
+    """Whether it holds many numbers, like probabilities, and not one or a few classes."""
+
+
 def read_mask(path: Path) -> Mask:
     """A mask, True where the picture shows something: neither black, nor 0, nor transparent.
+
+    Raises:
+        HiptError: if the file is absent or damaged, or its pixels cannot be understood.
+    """
+    return something(_mask_values(path))
+
+
+def read_mask_picture(path: Path) -> MaskPicture:
+    """As `read_mask`, for a mask that somebody else made."""
+    values = _mask_values(path)
+    mask = something(values)
+    marked = values[mask]
+    some = marked[:: max(1, len(marked) // _LOOKED_AT)]
+    graded = len(some) > 0 and len(np.unique(some)) >= _MANY_NUMBERS
+    # edges that were blurred hold many numbers too, but on few pixels
+    graded = graded and float(np.mean(some < some.max())) > _MANY_PIXELS
+    return MaskPicture(mask, graded)
+
+
+def _mask_values(path: Path) -> npt.NDArray[Any]:
+    """[h, w] a picture's numbers; of one with colours or transparency, whether it shows something.
 
     Raises:
         HiptError: if the file is absent or damaged, or its pixels cannot be understood.
@@ -72,14 +105,12 @@ def read_mask(path: Path) -> Mask:
     image = _opened(path)
     if image.mode == "LAB":
         raise HiptError(f"{path}: holds CIELAB colours, in which black is not 0; save it in grey")
-    if image.mode[0] in "IF":
-        return something(np.asarray(image))
     if image.mode == "1":
         return np.asarray(np.asarray(image) ^ _inverted(image))
+    if image.mode[0] in "IF" or (image.mode == "L" and "transparency" not in image.info):
+        return np.asarray(image)
     if image.mode in ("RGB", "RGBA", "LA") and (deep := _deep_png(path)) is not None:
         return deep
-    if image.mode == "L" and "transparency" not in image.info:
-        return np.asarray(image) > 0
     if "transparency" in image.info or image.mode in _WITH_ALPHA:
         colours = np.asarray(image.convert("RGBA"))
         return np.asarray(colours[..., :3].any(axis=2) & (colours[..., 3] > 0))

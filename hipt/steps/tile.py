@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from hipt.core.geometry import Mpp, ReadPlan
 from hipt.core.grid import Grid, TissueMask, region_grid
 from hipt.core.imported_grid import ImportedGrid, imported_grid
@@ -103,9 +106,27 @@ def _imported(
     side, mpp = patches.side_px, patches.side_px * row["mpp"] / cfg.tile.patch_px
     refuse_another_size(side, row["mpp"], cfg.tile.patch_px * cfg.mpp, cfg.mpp_tolerance)
     refuse_no_patch(len(patches.coords))
+    _refuse_elsewhere(patches.coords, side, row)
     level_px = round(side / plan.downsample)
     fitting = replace(plan, patch_level_px=level_px, patch_read_px=side, read_mpp=mpp)
     return fitting, imported_grid(patches.coords, side, tuple(row["bounds"]), cfg.tile)
+
+
+def _refuse_elsewhere(coords: npt.NDArray[np.int64], side: int, row: Row) -> None:
+    """Refuse patches of which none lies on the slide: they are of another one.
+
+    Raises:
+        SlideError: `unreadable`, with both places.
+    """
+    size = np.array([row["width_px"], row["height_px"]])
+    if ((coords + side > 0) & (coords < size)).all(1).any():
+        return
+    (left, top), (right, bottom) = coords.min(0).tolist(), coords.max(0).tolist()
+    raise SlideError(
+        "unreadable",
+        f"its imported features lie outside of the slide: their patches begin at x {left:,} to "
+        f"{right:,} and y {top:,} to {bottom:,}, the slide has {size[0]:,} x {size[1]:,} px",
+    )
 
 
 def _facts(grid: Grid, plan: ReadPlan, cfg: TileSettings) -> Row:

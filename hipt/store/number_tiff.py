@@ -29,8 +29,8 @@ _SHOWN: Mapping[str, int] = {"uint8": 255, "uint16": 1, "int16": 1, "uint32": 1,
 """Kinds of numbers that PIL gives as they are, and in how many channels at most."""
 
 
-def stored_numbers(path: Path, most_bytes: int) -> npt.NDArray[np.bool_] | None:
-    """[h, w] where a TIFF stores something: no channel of it 0, or transparent.
+def stored_numbers(path: Path, most_bytes: int) -> npt.NDArray[Any] | None:
+    """[h, w] a TIFF's numbers; of several channels, whether they show something.
 
     Args:
         path: the file.
@@ -81,10 +81,10 @@ def _as_shown(page: tifffile.TiffPage) -> bool:
     return int(page.samplesperpixel) <= _SHOWN.get(str(page.dtype), 0)
 
 
-def _marked(page: tifffile.TiffPage, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """[h, w] where any colour is something, and alpha too."""
+def _marked(page: tifffile.TiffPage, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """[h, w] the numbers; of several channels, where any colour is something, and alpha too."""
     if values.ndim == 2:
-        return something(values)
+        return values
     if values.ndim != 3:
         raise ValueError("a stack of pictures")
     channels = np.moveaxis(values, 0, -1) if page.planarconfig == 2 else values

@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from hipt.errors import HiptError
-from hipt.io.images import read_labels, read_mask
+from hipt.io.images import read_labels, read_mask, read_mask_picture
 
 MASK = np.zeros((12, 16), bool)
 MASK[:6, :8] = True  # a quarter
@@ -136,3 +136,18 @@ def test_a_label_map_has_classes_up_to_255(tmp_path: Path, value: int):
     Image.fromarray(MASK.astype(np.uint16) * np.uint16(value)).save(tmp_path / "m.png")
     with pytest.raises(HiptError, match=rf"m\.png: is no label map: it holds {value}, classes"):
         read_labels(tmp_path / "m.png")
+
+
+def test_probabilities_are_told_from_classes_and_from_blurred_edges(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    kinds = {
+        "probabilities": rng.random((60, 80)),
+        "classes": rng.integers(0, 9, (60, 80)).astype(np.uint8),
+        "mask": cv2.blur(np.kron(MASK, np.ones((9, 9))).astype(np.uint8) * 255, (5, 5)),
+        "nothing": np.zeros((60, 80)),
+        "grey": (255 * rng.random((60, 80))).astype(np.uint8),
+    }
+    for name, values in kinds.items():
+        tifffile.imwrite(tmp_path / f"{name}.tif", values)
+    graded = {name for name in kinds if read_mask_picture(tmp_path / f"{name}.tif").graded}
+    assert graded == {"probabilities", "grey"}

@@ -141,6 +141,16 @@ def test_other_ends_of_slides(made: Chain, tmp_path: Path):
     assert chain.upto("tile")["b"]["status"] == "no_tissue"
 
 
+def test_features_of_another_slide_are_refused(made: Chain, tmp_path: Path):
+    chain = importing(made, tmp_path)
+    with h5py.File(given_file(chain, "b"), "a") as file:
+        file["coords"][:] += 20_000
+    rows = chain.upto("tile")
+    assert {s: rows[s]["status"] for s in SLIDES} == {"0012": "ok", "b": "unreadable"}
+    assert "its imported features lie outside of the slide: their" in rows["b"]["reason"]
+    assert rows["b"]["reason"].endswith("the slide has 1,536 x 1,152 px")
+
+
 def test_a_file_that_breaks_between_steps_costs_its_slide(made: Chain, tmp_path: Path):
     chain = importing(made, tmp_path)
     chain.upto("tile")
@@ -150,7 +160,7 @@ def test_a_file_that_breaks_between_steps_costs_its_slide(made: Chain, tmp_path:
 
 
 def test_features_and_weights_contradict_each_other():
-    with pytest.raises(ValueError, match="leave out weights and random"):
+    with pytest.raises(ValueError, match="leave out weights, random"):
         Config.model_validate({"embed": {"patches": {"features": "f", "random": 1}}})
 
 

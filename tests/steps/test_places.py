@@ -277,3 +277,13 @@ def test_pictures_of_another_shape_or_with_nothing_in_them_are_named(chain: Chai
         "no_tissue",
         "its mask black.png is empty: every pixel of it is black, 0 or transparent",
     )
+
+
+def test_a_map_of_probabilities_is_noted(chain: Chain):
+    write_slide(chain.folder / "a.svs", tissue_picture(2048, 1536))
+    tifffile.imwrite(chain.folder / "p.tif", np.random.default_rng(0).random((96, 128)))
+    chain.sheet("slide_id,path,mask\na,a.svs,p.tif\n")
+    assert chain.call("segment")["a"]["note"] == (
+        "its mask p.tif holds many numbers, of which all but 0 count as tissue; of probabilities, "
+        "save what is above your threshold"
+    )
