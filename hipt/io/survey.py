@@ -19,6 +19,7 @@ from hipt.io.progress import Progress
 from hipt.io.regions import SlideJob
 from hipt.io.sheets import SlideRow
 from hipt.io.slides import open_slide
+from hipt.slides.pixel_kind import nothing_found, picture_note
 
 HEADERS_AT_ONCE = 8
 """Files opened side by side: on network disks, waiting is all that opening is."""
@@ -57,13 +58,17 @@ def grid_of(header: Header, config: Config) -> Grid:
     """The regions of a slide.
 
     Raises:
-        SlideError: if it cannot be read.
+        SlideError: if it cannot be read, or its picture is none in which tissue can be found.
     """
     assert header.plan is not None
+    masked = header.row.mask is not None
     with open_slide(header.row.path) as slide:
         thumbnail, scale = slide.thumbnail(max(1.0, config.segment.mask_mpp / header.mpp))
         bounds = slide.info.bounds
+        note = picture_note(thumbnail, slide.info.pixels, slide.most_opaque, masked)
     mask = find_tissue(thumbnail, header.mpp * scale, config.segment).mask
+    if note and not masked and not mask.any():
+        raise SlideError("no_tissue", nothing_found(note))
     return region_grid(TissueMask(mask, scale, scale), bounds, header.plan, config.tile)
 
 

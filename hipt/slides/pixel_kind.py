@@ -114,6 +114,7 @@ def picture_note(
         raise SlideError("unreadable", "none of its pixels can be read: all tiles are damaged")
     if most_opaque < 255:
         raise SlideError("unreadable", _transparent(most_opaque, kind))
+    picture = _inside(picture)
     brightest = int(picture.max())
     if kind is not None and kind.bits > 8 and brightest < _BRIGHT:
         used = kind.bits - 8 + max(1, brightest - 1).bit_length()  # libtiff rounds
@@ -157,6 +158,11 @@ def _transparent(most_opaque: int, kind: PixelKind | None) -> str:
             f"at most {most_opaque} of 255: all of it is transparent; save it as RGB without alpha"
         )
     return f"all of it is transparent (alpha at most {most_opaque} of 255): nothing was scanned"
+
+
+def _inside(picture: RGB) -> RGB:
+    """A thumbnail without its last row and column, which may reach beyond the slide into white."""
+    return picture[: max(1, picture.shape[0] - 1), : max(1, picture.shape[1] - 1)]
 
 
 def _dark(picture: RGB) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from hipt.config import Config
+from hipt.errors import SlideError
 from hipt.io.sheets import SlideRow, read_sheet
 from hipt.io.survey import Header, grid_of, headers, job_of, spread
-from tests.slidemaker import tissue_picture, write_slide
+from tests.slidemaker import tissue_picture, write_levels, write_slide
 
 
 def of_area(area_mm2: float) -> Header:
@@ -43,3 +45,42 @@ def test_regions_are_whole_ones_from_all_over_the_slide(tmp_path: Path):
     assert len(np.unique(whole, axis=0)) == len(whole) > 3
     np.testing.assert_array_equal(few[[0, -1]], whole[[0, -1]])
     assert len(few) == 3
+
+
+@pytest.mark.parametrize(
+    ("levels", "status", "said"),
+    [
+        ([tissue_picture(512, 384) // 16], "unreadable", "is dark, without bright glass"),
+        ([tissue_picture(512, 384).astype(np.uint16) * 16], "unreadable", "only the lower 12"),
+        ([np.repeat(tissue_picture(512, 384)[..., :1], 3, 2)], "no_tissue", "has no colour"),
+    ],
+)
+def test_a_picture_in_which_no_tissue_can_be_found_is_said_at_the_trial(
+    tmp_path: Path, levels, status, said
+):
+    write_levels(tmp_path / "a.tif", levels)
+    (tmp_path / "slides.csv").write_text("slide_id,path\na,a.tif\n")
+    config = Config.model_validate({"slides": {"sheet": str(tmp_path / "slides.csv")}})
+    (header,) = headers(read_sheet(tmp_path / "slides.csv"), config)
+    assert header.status == "ok"  # its header alone does not tell
+    with pytest.raises(SlideError, match=said) as caught:
+        grid_of(header, config)
+    assert caught.value.status == status
+
+
+def test_what_the_header_says_of_levels_pixels_and_resolution_is_said_before_a_run(tmp_path: Path):
+    slide = tissue_picture(1024, 768)
+    wide = tissue_picture(300, 100)
+    write_levels(tmp_path / "a.tif", [slide.astype(np.uint16) * 257, wide.astype(np.uint16) * 257])
+    write_levels(tmp_path / "b.tif", [slide], mpp=0.05)
+    write_levels(tmp_path / "c.tif", [slide], mpp=5.0)
+    text = "".join(f"{name},{name}.tif\n" for name in "abc")
+    (tmp_path / "slides.csv").write_text(f"slide_id,path\n{text}")
+    config = Config.model_validate({"slides": {"sheet": str(tmp_path / "slides.csv")}})
+    a, b, c = headers(read_sheet(tmp_path / "slides.csv"), config)
+    assert [one.status for one in (a, b, c)] == ["ok", "no_mpp", "too_coarse"]
+    assert "level 1 (300 x 100 px) left out" in a.reason
+    assert "16 bits, of which the upper 8 are read" in a.reason
+    for one in (b, c):
+        assert "from its TIFF resolution tags" in one.reason
+        assert "the sheet's column mpp" in one.reason

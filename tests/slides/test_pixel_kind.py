@@ -16,8 +16,8 @@ from hipt.slides.pixel_kind import NO_COLOUR, nothing_found, picture_note
 from tests.slidemaker import damage_tile, tissue_picture, write_levels, write_slide
 from tests.steps.conftest import Chain
 
-SLIDE = tissue_picture(1024, 768)
-LEVELS = [SLIDE, cv2.resize(SLIDE, (256, 192), interpolation=cv2.INTER_AREA)]
+SLIDE = tissue_picture(1021, 765)
+LEVELS = [SLIDE, cv2.resize(SLIDE, (255, 191), interpolation=cv2.INTER_AREA)]
 GREY = [cv2.cvtColor(level, cv2.COLOR_RGB2GRAY) for level in LEVELS]
 USUAL = (170, 80, 150)
 
@@ -32,7 +32,7 @@ def fluorescent() -> list[np.ndarray]:
     tissue = SLIDE[..., 1] < 160
     picture = np.random.default_rng(0).integers(0, 12, SLIDE.shape).astype(np.uint8)
     picture[tissue] = np.minimum(picture[tissue] * np.uint8(7) + (0, 60, 140), 255)
-    return [picture, cv2.resize(picture, (256, 192), interpolation=cv2.INTER_AREA)]
+    return [picture, cv2.resize(picture, (255, 191), interpolation=cv2.INTER_AREA)]
 
 
 def of_type(kind: str, scale: float) -> list[np.ndarray]:
