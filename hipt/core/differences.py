@@ -15,8 +15,19 @@ INPUT = {
     ("attend", "patches"): "embed_patches",
     ("pretrain_patches", "corpus"): "tile",
     ("pretrain_regions", "corpus"): "embed_patches",
+    ("split", "embeddings"): "embed_regions",
+    ("split", "corpus"): "pretrain_patches",
+    ("fit", "folds"): "split",
+    ("fit", "embeddings"): "embed_regions",
+    ("knn", "folds"): "split",
+    ("knn", "embeddings"): "embed_regions",
+    ("probe", "embeddings"): "embed_regions",
+    ("agreement", "maps"): "attend",
+    ("examples", "predictions"): "fit",
+    ("examples", "folds"): "split",
+    ("examples", "embeddings"): "embed_regions",
 }
-"""Inputs that are what an earlier step made."""
+"""Inputs that are what an earlier step made; those of `evaluate` are all fits."""
 
 MODEL = {
     "embed_patches": "pretrain_patches",
@@ -49,6 +60,9 @@ INPUT_NAMES = {
     "mask": "another mask in the sheet",
     "features": "another file of imported features",
     "corpus": "other slides in its corpus",
+    "labels": "other labels, cases or sites",
+    "maps": "other label maps",
+    "parts": "other parts: by split files, or by the ledger of cases",
 }
 
 
@@ -172,7 +186,8 @@ def _from_step(step: str, key: str, feeding: Sequence[str]) -> bool:
     """Whether an input is what another step made, or weights that were trained here."""
     if key == "weights":
         return MODEL.get(step) in feeding
-    return (step, key) in INPUT or (step == "attend" and key != "weights" and "fit" in feeding)
+    of_fits = step in ("attend", "evaluate") and key != "weights" and "fit" in feeding
+    return (step, key) in INPUT or of_fits
 
 
 def _stale(step: str, old: Made, new: Made) -> Iterator[str]:
@@ -188,7 +203,7 @@ def _input_named(step: str, key: str, old: str, new: str) -> str:
         return f"other weights: {_short(old)} -> {_short(new)}"
     if key == "mpp":
         return f"another resolution of the slide: {old} -> {new} um/px"
-    if step == "attend" and key not in INPUT_NAMES:
+    if step in ("attend", "evaluate") and key not in INPUT_NAMES:
         return f"other fits of {key}"
     return INPUT_NAMES.get(key, f"another input '{key}'")
 

@@ -40,7 +40,7 @@ class Weights:
     """A network's tensors and what the file says about them."""
 
     state: dict[str, Tensor]
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     """Empty for files of torch; else e.g. mean, std, recipe, corpus."""
     network: Network = field(default_factory=lambda: Network({}))
     """Where in the file the tensors lie, and what else is there."""
@@ -53,7 +53,7 @@ class _File:
     path: Path
     tensors: dict[str, Tensor]
     """By their keys, with dots between."""
-    metadata: dict[str, str]
+    metadata: dict[str, Any]
     ours: bool
     """Whether hipt wrote it: then the file is one network, and its names are its own."""
 
@@ -139,7 +139,7 @@ def _foreign(error: BaseException) -> str:
     return f"an object of {name[1]}" if name else _short(error)
 
 
-def read_metadata(path: Path) -> dict[str, str]:
+def read_metadata(path: Path) -> dict[str, Any]:
     """What a safetensors file says about itself, without its tensors.
 
     Raises:
@@ -152,7 +152,7 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
 
 
-def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write safetensors, whole or not at all; equal tensors give equal bytes."""
     tensors = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
     with whole(path) as part:
@@ -236,9 +236,9 @@ def _say(source: str, weights: Weights, unused: Mapping[str, int]) -> None:
     log.info("%s: took %s%s", source, weights.network.text, more)
 
 
-def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+def _metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     """What a safetensors file says about itself, ours unpacked."""
-    ours: dict[str, str] = json.loads(metadata.get(KEY, "{}"))
+    ours: dict[str, Any] = json.loads(metadata.get(KEY, "{}"))
     return {key: value for key, value in metadata.items() if key != KEY} | ours
 
 

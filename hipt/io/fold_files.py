@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hipt.errors import HiptError
 from hipt.io.checkpoints import read_weights, write_weights
+from hipt.io.shards import Provenance
 
 _WEIGHT, _CURVE, _LOGITS, _ATTENTION = "weights.", "curve", "logits", "attention"
 _CALIBRATED = "calibrated"
@@ -36,9 +37,11 @@ class FoldFit:
     """(n, K) probabilities of the test units at the classes' prevalence; None for survival."""
     slope: float | None = None
     """Of the calibration, see `stats.recalibration`."""
+    software: Mapping[str, str] = field(default_factory=dict)
+    """Versions, device and precision that it was fitted with."""
 
 
-def write_fold(path: Path, fit: FoldFit, fingerprint: str) -> None:
+def write_fold(path: Path, fit: FoldFit, provenance: Provenance) -> None:
     """Write a fold's fit, whole or not at all."""
     tensors = {f"{_WEIGHT}{name}": value for name, value in fit.weights.items()}
     tensors |= {_CURVE: fit.curve, _LOGITS: fit.logits}
@@ -47,13 +50,12 @@ def write_fold(path: Path, fit: FoldFit, fingerprint: str) -> None:
     if fit.calibrated is not None:
         tensors[_CALIBRATED] = fit.calibrated
     facts = {
-        "fingerprint": fingerprint,
         "units": list(fit.units),
         "regions": [len(one) for one in fit.attention],
         "chosen": fit.chosen,
         "slope": fit.slope,
     }
-    write_weights(path, tensors, {"fold": json.dumps(facts)})
+    write_weights(path, tensors, {**asdict(provenance), "fold": json.dumps(facts)})
 
 
 def read_fold(path: Path, fingerprint: str | None = None) -> FoldFit | None:
@@ -67,7 +69,7 @@ def read_fold(path: Path, fingerprint: str | None = None) -> FoldFit | None:
     found = read_weights(path)
     try:
         facts = json.loads(found.metadata["fold"])
-        if fingerprint is not None and facts["fingerprint"] != fingerprint:
+        if fingerprint is not None and found.metadata.get("fingerprint") != fingerprint:
             return None
         parts: Sequence[Tensor] = ()
         if _ATTENTION in found.state:
@@ -85,6 +87,7 @@ def read_fold(path: Path, fingerprint: str | None = None) -> FoldFit | None:
             },
             calibrated=found.state.get(_CALIBRATED),
             slope=facts.get("slope"),
+            software=dict(found.metadata["software"]),
         )
     except (KeyError, ValueError, TypeError, RuntimeError):
         raise HiptError(f"{path}: is no fold of a fit; delete it, and it is made again") from None

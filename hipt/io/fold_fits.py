@@ -27,6 +27,7 @@ from hipt.nn.mil import CLUSTERS, MODELS, BagModel, build
 from hipt.nn.vit import initialise
 from hipt.stats.recalibration import class_shares, recalibration
 from hipt.task_config import LINEAR
+from hipt.tasks.provenance import array_software
 from hipt.told import FitSettings
 
 Ints = npt.NDArray[np.int64]
@@ -95,6 +96,14 @@ class FoldFitter:
     ) -> None:
         self._data, self._cfg, self._model, self._fraction = data, cfg, model, fraction
         self._device = device
+
+    @property
+    def software(self) -> dict[str, str]:
+        """What shows in the numbers: versions, device and precision."""
+        if self._model == LINEAR:
+            return array_software()
+        versions = {"torch": torch.__version__, "device": self._device.type}
+        return versions | {"precision": "fp32"}
 
     def fit(self, fold: int) -> FoldFit:
         """Fit one fold.

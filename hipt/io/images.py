@@ -177,17 +177,28 @@ def write_png(path: Path, rgb: RGB, title: str = "") -> None:
         Image.fromarray(rgb).save(part, "PNG", pnginfo=chunks, compress_level=_PNG_LEVEL)
 
 
-def write_jpeg(path: Path, rgb: RGB) -> None:
-    """Write a JPEG, whole or not at all."""
+def write_jpeg(path: Path, rgb: RGB, comment: str = "") -> None:
+    """Write a JPEG, whole or not at all; `comment` is a text that it carries, below 64 KiB."""
     with whole(path) as part:
-        part.write_bytes(jpeg_bytes(rgb))
+        part.write_bytes(jpeg_bytes(rgb, comment=comment))
 
 
-def jpeg_bytes(rgb: RGB, quality: int = _JPEG_QUALITY) -> bytes:
+def jpeg_bytes(rgb: RGB, quality: int = _JPEG_QUALITY, comment: str = "") -> bytes:
     """A picture as the bytes of a JPEG."""
     buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "JPEG", quality=quality)
+    text = {"comment": comment.encode()} if comment else {}
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=quality, **text)
     return buffer.getvalue()
+
+
+def read_jpeg_comment(path: Path) -> str | None:
+    """The text that a JPEG carries; None where there is none.
+
+    Raises:
+        HiptError: if the file is absent or damaged.
+    """
+    found = _opened(path).info.get("comment")
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) and found else None
 
 
 def read_rgb(path: Path) -> RGB:

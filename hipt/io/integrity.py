@@ -29,6 +29,7 @@ from hipt.io.progress import Progress
 from hipt.io.provenances import read_provenance
 from hipt.io.result_files import place_of, result_files
 from hipt.io.results import LEDGER, SHARD_SUFFIX, Results
+from hipt.io.shards import KEY
 from hipt.io.tables import PatchEmbeddings, read_table
 from hipt.io.task_tables import (
     DIFFERENCES,
@@ -115,7 +116,7 @@ def _parquet(path: Path, name: str) -> None:
         read_index(path)
     elif step in ("tile", "embed_regions", "attend") and kind == "slide":
         read_table(path, _shard_schema(path, step))
-        read_provenance(path)
+        read_provenance(path)  # which each of them must have
     elif name.endswith(".scores.parquet"):
         read_table(path, SCORES)
     elif name.endswith(".metrics.parquet"):
@@ -126,6 +127,8 @@ def _parquet(path: Path, name: str) -> None:
         read_table(path, _answers_schema(path, step))
     else:
         read_table(path, _TABLES.get(path.name))
+    if KEY.encode() in (pq.read_schema(path).metadata or {}):
+        read_provenance(path)
 
 
 def _shard_schema(path: Path, step: str) -> pa.Schema:

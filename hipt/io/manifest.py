@@ -134,9 +134,9 @@ def _hashed(path: Path) -> tuple[int, str]:
 def _made(path: Path) -> Made | None:
     """What a file tells of its making; None where it tells nothing, or cannot be read."""
     try:
-        if path.suffix == ".safetensors":
-            return _of_weights(read_metadata(path))
-        if path.suffix in (".parquet", ".arrow", ".png"):
+        if path.suffix == ".safetensors" and (model := _of_model(read_metadata(path))):
+            return model
+        if path.suffix in (".parquet", ".arrow", ".png", ".jpg", ".safetensors"):
             found = read_provenance(path)
             return Made(
                 found.step_version,
@@ -151,10 +151,8 @@ def _made(path: Path) -> Made | None:
     return None
 
 
-def _of_weights(metadata: Mapping[str, str]) -> Made | None:
-    """What a trained model or a fold's fit tells."""
-    if "fold" in metadata:
-        return Made(fingerprint=str(json.loads(metadata["fold"])["fingerprint"]))
+def _of_model(metadata: Mapping[str, str]) -> Made | None:
+    """What a trained model tells; nothing of a fold's fit."""
     if "recipe" not in metadata:
         return None
     return Made(

@@ -1,14 +1,17 @@
-"""What a shard carries about its making, whatever its kind: Parquet, Arrow, PNG."""
+"""What a file carries about its making, whatever its kind: tables, pictures, fits of folds."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError, safe_open
 
 from hipt.errors import HiptError
-from hipt.io.images import read_png_text
+from hipt.io.images import read_jpeg_comment, read_png_text
 from hipt.io.shards import KEY, Provenance
 from hipt.io.tables import DAMAGED
 
@@ -36,6 +39,10 @@ def _text(shard: Path) -> str | bytes | None:
     """The JSON text."""
     if shard.suffix == ".png":
         return read_png_text(shard).get(KEY)  # decodes the pixels too: a cut file is found
+    if shard.suffix == ".jpg":
+        return read_jpeg_comment(shard)
+    if shard.suffix == ".safetensors":
+        return _of_tensors(shard)
     if shard.suffix == ".arrow":
         with pa.memory_map(str(shard)) as source:
             schema = pa.ipc.open_file(source).schema
@@ -43,3 +50,16 @@ def _text(shard: Path) -> str | bytes | None:
         schema = pq.read_schema(shard)
     found: bytes | None = (schema.metadata or {}).get(KEY.encode())
     return found
+
+
+def _of_tensors(path: Path) -> str | None:
+    """The part of a safetensors file's metadata that is its provenance; None of a trained model."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = json.loads((file.metadata() or {}).get(KEY, "{}"))
+    except (SafetensorError, RecursionError, TypeError) as error:
+        raise ValueError(str(error)) from None
+    names = {field.name for field in fields(Provenance)}
+    if not isinstance(facts, dict) or not names <= facts.keys():
+        return None
+    return json.dumps({name: facts[name] for name in names})

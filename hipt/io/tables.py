@@ -69,14 +69,20 @@ def write_table(
         )
 
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
+def write_rows(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    schema: pa.Schema,
+    provenance: Provenance | None = None,
+) -> None:
     """Write one Parquet file from rows; a column that a row lacks is null there.
 
     Raises:
         ValueError, TypeError: if the rows do not fit the schema.
     """
     _refuse_other_names([*schema.names, *(name for row in rows for name in row)], schema)
-    write_table(path, pa.Table.from_pylist([dict(row) for row in rows], schema=schema), schema)
+    table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+    write_table(path, table, schema, provenance)
 
 
 def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:

@@ -13,8 +13,8 @@ VERSION = {
     "evaluate": 4,
     "knn": 3,
     "attend": 1,
-    "agreement": 1,
-    "examples": 1,
+    "agreement": 2,
+    "examples": 2,
     "export": 2,
     "report": 6,
 }

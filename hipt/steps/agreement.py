@@ -19,7 +19,9 @@ from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
 from hipt.io.sheets import read_sheet
 from hipt.io.tables import write_rows
+from hipt.steps import VERSION
 from hipt.store.schemas import AGREEMENT
+from hipt.tasks.provenance import files_mark, made_by, settings_of
 from hipt.told import AgreementSettings
 
 log = logging.getLogger(__name__)
@@ -59,7 +61,12 @@ def run(slides: Path, out: Path, cfg: AgreementSettings) -> None:
             f"attend.labels: no slide with heatmaps has both target ({list(cfg.target)}) and other "
             f"patches on its map in {cfg.labels}; name more slides in attend.slides"
         )
-    write_rows(out, rows, AGREEMENT)
+    inputs = {
+        "maps": files_mark(results.shard("attend", row["slide_id"]) for row in shown),
+        "labels": files_mark(maps[row["slide_id"]] for row in shown),
+    }
+    made = made_by((STEP, VERSION[STEP]), settings_of(cfg), inputs)
+    write_rows(out, rows, AGREEMENT, made)
     found = pl.DataFrame(rows)
     for name, value in found.group_by("map", maintain_order=True).agg(pl.mean("auc")).iter_rows():
         log.info("%s: mean AUC %.3f", name, value)

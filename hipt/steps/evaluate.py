@@ -15,10 +15,14 @@ from hipt.core.intervals import holm
 from hipt.core.resampled import difference
 from hipt.errors import HiptError
 from hipt.io.predictions import Predictions, read_predictions
+from hipt.io.provenances import read_provenance
 from hipt.io.settings import read_task_settings, step_parser
+from hipt.io.shards import fingerprint
 from hipt.io.tables import write_rows
 from hipt.io.task_scores import Evaluated, Row, evaluated, score_rows
 from hipt.io.task_tables import DIFFERENCES, SCORES
+from hipt.steps import VERSION
+from hipt.tasks.provenance import made_by, settings_of
 from hipt.told import EvaluateSettings
 
 log = logging.getLogger(__name__)
@@ -43,9 +47,22 @@ def run(predictions: Sequence[Path], out: Path, differences: Path, cfg: Evaluate
         for one, other in combinations(models, 2)
         if one.made.fraction == other.made.fraction
     ]
-    write_rows(out, [{"task": cfg.name, **row} for row in rows], SCORES)
+    inputs = {f"{one.model}/{one.fraction:g}": _mark(one) for one in read}
+    made = made_by((STEP, VERSION[STEP]), settings_of(cfg), inputs)
+    write_rows(out, [{"task": cfg.name, **row} for row in rows], SCORES, made)
     corrected = _corrected(pairs, cfg.resamples)
-    write_rows(differences, [{"task": cfg.name, **row} for row in corrected], DIFFERENCES)
+    named = [{"task": cfg.name, **row} for row in corrected]
+    write_rows(differences, named, DIFFERENCES, made)
+
+
+def _mark(made: Predictions) -> str:
+    """The fingerprint of predictions; of those of somebody else a digest of what they say."""
+    try:
+        return read_provenance(made.path).fingerprint
+    except HiptError:
+        values = made.found.risk if isinstance(made.found, Followed) else made.found.p
+        said = [_truth(made.found).tolist(), values.tolist()]
+        return fingerprint(keys=made.keys, case=made.case.tolist(), said=said)
 
 
 def _difference_row(one: Evaluated, other: Evaluated, cfg: EvaluateSettings) -> Row:

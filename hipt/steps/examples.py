@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,9 @@ from hipt.io.slides import open_slide
 from hipt.io.squares import square
 from hipt.io.tables import read_table
 from hipt.io.task_views import TaskView, task_views
+from hipt.steps import VERSION
 from hipt.task_config import INATTENTIVE
+from hipt.tasks.provenance import file_mark, made_by, settings_of, unit_inputs
 from hipt.told import ExamplesSettings
 
 log = logging.getLogger(__name__)
@@ -75,7 +78,13 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
     shown = list(
         _rows(_surest(made, view.units.classes, cfg.examples), view, _Pictures(slides, cfg))
     )
-    write_jpeg(out, contact_sheet(shown, PICTURE_PX))
+    inputs = {
+        "predictions": file_mark(made.path),
+        **unit_inputs(view.units, imported=False),
+    }
+    settings = settings_of(cfg) | {"model": view.model}
+    provenance = made_by((STEP, VERSION[STEP]), settings, inputs, {"pillow": version("pillow")})
+    write_jpeg(out, contact_sheet(shown, PICTURE_PX), provenance.to_json())
     log.info("%s: %s's attention", out, view.name)
 
 

@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,27 @@ import torch
 from hipt.embedding.machine import NO_GPU, Granted
 from hipt.errors import HiptError
 from hipt.io.devices import compute_device
+from hipt.io.digests import weights_identity
 from hipt.io.fold_files import FoldFit, read_fold, write_fold
 from hipt.io.fold_fits import FoldFitter, read_task_data
 from hipt.io.progress import Progress
 from hipt.io.settings import add_device, granted_of, read_task_settings, step_parser
-from hipt.io.shards import fingerprint
+from hipt.io.shards import Provenance, fingerprint
 from hipt.io.tables import write_rows
 from hipt.io.task_tables import EPOCHS, predictions_schema
 from hipt.io.task_units import Units, read_units
 from hipt.nn.slide_losses import hazards, risk_of
 from hipt.steps import VERSION
 from hipt.task_config import LINEAR
+from hipt.tasks.provenance import merged_software, settings_of, unit_inputs
 from hipt.told import FitSettings
 
 log = logging.getLogger(__name__)
 
 STEP = "fit"
+
+STAGE_2 = ("hipt_finetuned", "hipt_scratch")
+"""Models that hold stage 2; to the others its settings do not matter."""
 
 Row = dict[str, Any]
 
@@ -41,10 +46,10 @@ _fitter: FoldFitter
 
 @dataclass(frozen=True)
 class _Folds:
-    """Where the folds' fits are written, by what name they are known again, and the means."""
+    """Where the folds' fits are written, what decides each, and the means."""
 
     files: Sequence[Path]
-    names: Sequence[str]
+    made: Sequence[Provenance]
     threads: int
     granted: Granted
 
@@ -74,17 +79,37 @@ def run(
     """
     model, fraction = out.parent.parent.name, float(out.parent.name)
     units = read_units(folds)
-    names = [_name(units, fold, model, fraction, cfg) for fold in range(units.folds)]
+    made = [_provenance(units, fold, model, fraction, cfg) for fold in range(units.folds)]
+    names = [one.fingerprint for one in made]
     files = [out.with_name(f"fold_{fold}.safetensors") for fold in range(units.folds)]
     missing = [k for k in range(units.folds) if read_fold(files[k], names[k]) is None]
     log.info("%s, %s: %d of %d folds to fit", cfg.name, model, len(missing), units.folds)
     if missing:
-        _fit(units, slides, (model, fraction), cfg, missing, _Folds(files, names, threads, granted))
+        _fit(units, slides, (model, fraction), cfg, missing, _Folds(files, made, threads, granted))
     fits = [fit for k in range(units.folds) if (fit := read_fold(files[k], names[k])) is not None]
-    write_rows(out.with_name("epochs.parquet"), list(_epochs(fits)), EPOCHS)
+    of_all = replace(
+        _provenance(units, None, model, fraction, cfg),
+        fingerprint=fingerprint(step=STEP, folds=names),
+        software=merged_software(one.software for one in fits),
+    )
+    write_rows(out.with_name("epochs.parquet"), list(_epochs(fits)), EPOCHS, of_all)
     rows = [row for k, fit in enumerate(fits) for row in _predictions(units, k, fit, cfg, model)]
     outputs = sum(name.startswith(("p_", "hazard_")) for name in rows[0])
-    write_rows(out, rows, predictions_schema(cfg.kind, outputs))
+    write_rows(out, rows, predictions_schema(cfg.kind, outputs), of_all)
+
+
+def _provenance(
+    units: Units, fold: int | None, model: str, fraction: float, cfg: FitSettings
+) -> Provenance:
+    """What decides a fold, or all of them (None), but for the software."""
+    settings = settings_of(cfg) | {"model": model, "fraction": fraction}
+    if model not in STAGE_2:
+        settings = {name: settings[name] for name in settings if name not in ("regions", "tile")}
+    inputs = unit_inputs(units, cfg.features is not None, fold)
+    if model == "hipt_finetuned":
+        inputs["weights"] = weights_identity("embed.regions", cfg.regions)
+    mark = "" if fold is None else _name(units, fold, model, fraction, cfg)
+    return Provenance(STEP, VERSION[STEP], mark, settings, inputs)
 
 
 def _name(units: Units, fold: int, model: str, fraction: float, cfg: FitSettings) -> str:
@@ -118,7 +143,8 @@ def _fit(
         fitter = FoldFitter(data, cfg, model, fraction, device)
         workers = folds.threads if device.type == "cpu" else 1
         for fold, fit in _fitted(fitter, missing, workers, cfg):
-            write_fold(folds.files[fold], fit, folds.names[fold])
+            made = replace(folds.made[fold], software=fitter.software)
+            write_fold(folds.files[fold], fit, made)
             best = float(fit.curve[fit.chosen, 1])
             log.info("fold %d: validation loss %.4f, row %d of the curve", fold, best, fit.chosen)
             progress.add(1, f"fold {fold}")

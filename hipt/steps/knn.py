@@ -21,6 +21,8 @@ from hipt.io.task_scores import evaluated, score_rows
 from hipt.io.task_tables import SCORES, knn_schema
 from hipt.io.task_units import TEST, TRAIN, Units, read_units
 from hipt.io.unit_means import Means, patch_means, region_means
+from hipt.steps import VERSION
+from hipt.tasks.provenance import made_by, settings_of, unit_inputs
 from hipt.told import KnnSettings
 
 log = logging.getLogger(__name__)
@@ -71,8 +73,10 @@ def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) ->
             said += [{"level": level, "distance": distance, **row} for row in _rows(made)]
             rows = score_rows(evaluated(made, cfg.resamples, cfg.seed))
             scored += [{"task": cfg.name, **row} for row in rows]
-    write_rows(scores, scored, SCORES)
-    write_rows(out, said, knn_schema(_classes(units)))
+    inputs = unit_inputs(units, cfg.features is not None)
+    provenance = made_by((STEP, VERSION[STEP]), settings_of(cfg), inputs)
+    write_rows(scores, scored, SCORES, provenance)
+    write_rows(out, said, knn_schema(_classes(units)), provenance)
 
 
 def _refuse_too_few(units: Units, cfg: KnnSettings) -> None:

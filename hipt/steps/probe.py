@@ -30,10 +30,13 @@ from hipt.io.progress import Progress
 from hipt.io.regions import RegionReader, SlideJob
 from hipt.io.results import Results
 from hipt.io.settings import read_settings, step_parser
+from hipt.io.shards import Provenance
 from hipt.io.sheets import read_sheet
 from hipt.io.tables import PatchEmbeddings, matrix, read_table, write_rows
 from hipt.nn.encoders import embedded, inference
+from hipt.steps import VERSION
 from hipt.store.schemas import MANIFEST, PROBE
+from hipt.tasks.provenance import file_mark, files_mark, made_by, settings_of, slide_inputs
 from hipt.told import ProbeSettings
 
 log = logging.getLogger(__name__)
@@ -68,7 +71,27 @@ def run(slides: Path, out: Path, cfg: ProbeSettings, threads: int) -> None:
         )
     results = Results(slides.parent)
     lines = [*_patch_lines(slides, results, cfg, threads), *_region_lines(slides, results, cfg)]
-    write_rows(out, lines, PROBE)
+    write_rows(out, lines, PROBE, _provenance(slides, results, cfg))
+
+
+def _provenance(slides: Path, results: Results, cfg: ProbeSettings) -> Provenance:
+    """What decides the table: labels, maps, and every slide's vectors."""
+    rows = slides_in_order(slides)
+    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
+    of_column = slide_labels(sheet, cfg.probe.column)
+    named = [(row["slide_id"], row["case_id"], of_column.get(row["slide_id"])) for row in rows]
+    shards = {
+        row["slide_id"]: " ".join(
+            file_mark(results.shard(step, row["slide_id"]))
+            for step in ("embed_patches", "embed_regions")
+        )
+        for row in rows
+    }
+    inputs = slide_inputs(named, shards, imported=False)
+    maps = label_maps(sheet, cfg.probe.labels)
+    inputs["maps"] = files_mark(maps[row["slide_id"]] for row in rows if row["slide_id"] in maps)
+    software = {"torch": torch.__version__, "device": DEVICE.type, "precision": "fp32"}
+    return made_by((STEP, VERSION[STEP]), settings_of(cfg), inputs, software)
 
 
 def _patch_lines(slides: Path, results: Results, cfg: ProbeSettings, threads: int) -> Iterator[Row]:

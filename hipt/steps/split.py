@@ -14,18 +14,21 @@ from hipt.core.leaks import Item, Kind, Leak, leaks
 from hipt.core.splits import grouped_folds, site_folds, validation_part
 from hipt.errors import HiptError
 from hipt.io.settings import read_task_settings, step_parser
+from hipt.io.shards import Provenance, fingerprint
 from hipt.io.sheets import SlideRow, read_sheet
 from hipt.io.tables import write_rows
-from hipt.io.task_features import features_of
+from hipt.io.task_features import Features, features_of
 from hipt.io.task_labels import Labelled, TaskLabels, task_labels
 from hipt.io.task_members import read_members, write_members
 from hipt.io.task_tables import FOLDS, LABELS, LEAKS
 from hipt.io.task_units import TEST, TRAIN, VALIDATION
 from hipt.pretraining.lineage import seen_by
+from hipt.steps import VERSION
 from hipt.task_config import TaskConfig
 from hipt.tasks.folds.listed import PART_OF, listed_folds, refuse_empty
 from hipt.tasks.folds.strata import columns_of
 from hipt.tasks.labels.facts import sentences
+from hipt.tasks.provenance import made_by, settings_of, slide_inputs
 from hipt.tasks.same_slides import SameSlides, corpus_items
 from hipt.told import SplitSettings
 
@@ -39,6 +42,9 @@ KEPT: Mapping[str, Collection[Kind]] = {
     "files": (),
 }
 """What no fold tears apart, by how the folds are made."""
+
+LATER = ("fit", "models", "train_fractions", "resamples", "published", "missing")
+"""Settings that the folds do not depend on, or by their labels alone."""
 
 Texts = npt.NDArray[np.str_]  # (N,)
 Ints = npt.NDArray[np.int64]
@@ -62,8 +68,10 @@ def run(slides: Path, out: Path, leaks_out: Path, cfg: SplitSettings) -> None:
         parts = _from_files(task, found.slides, same)
     else:
         parts = _own(cfg.name, task, found.slides, same, out.with_name("members.csv"))
-    audit = _audit(same.items(found.slides), parts, _corpus(cfg, sheet, same.contents))
+    corpus = _corpus(cfg, sheet, same.contents)
+    audit = _audit(same.items(found.slides), parts, corpus)
     _look_at(cfg.name, task, audit)
+    made = _provenance(cfg, found.slides, features, parts)
     rows = [
         {
             "slide_id": one.slide_id,
@@ -79,9 +87,28 @@ def run(slides: Path, out: Path, leaks_out: Path, cfg: SplitSettings) -> None:
         }
         for i, one in enumerate(found.slides)
     ]
-    write_rows(out.with_name("labels.parquet"), [f._asdict() for f in found.facts], LABELS)
-    write_rows(leaks_out, [_row(leak) for leak in audit], LEAKS)
-    write_rows(out, rows, FOLDS)
+    facts = [fact._asdict() for fact in found.facts]
+    write_rows(out.with_name("labels.parquet"), facts, LABELS, _and_by(made, facts=facts))
+    of_corpus = _and_by(made, corpus=sorted(map(str, corpus)))
+    write_rows(leaks_out, [_row(leak) for leak in audit], LEAKS, of_corpus)
+    write_rows(out, rows, FOLDS, made)
+
+
+def _provenance(
+    cfg: SplitSettings, slides: Sequence[Labelled], features: Features, parts: Ints
+) -> Provenance:
+    """What decides the folds; nothing else, or models would be fitted again for nothing."""
+    labels = [(s.slide_id, s.case_id, s.site, s.label, s.y, s.time, s.event) for s in slides]
+    sources = {one.slide_id: features.source(one.slide_id) for one in slides}
+    inputs = slide_inputs(labels, sources, cfg.task.features is not None)
+    inputs["parts"] = fingerprint(parts=parts.tolist())
+    return made_by((STEP, VERSION[STEP]), settings_of(cfg, LATER), inputs, {})
+
+
+def _and_by(made: Provenance, **others: object) -> Provenance:
+    """The provenance of a file that other inputs decide, too."""
+    inputs = {**made.inputs, **{name: fingerprint(of=value) for name, value in others.items()}}
+    return made_by((STEP, VERSION[STEP]), made.settings, inputs, made.software)
 
 
 def _log(name: str, task: TaskConfig, labels: TaskLabels) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ def show(path: Path) -> str:
         "network": _network(weights),
         "tensors": f"{len(weights.state)}",
         "parameters": f"{parameters:,}",
-        **weights.metadata,
+        **{name: _text(value) for name, value in weights.metadata.items()},
     }
     width = max(map(len, facts)) + 2
     return "\n".join(f"{name:{width}}{value}" for name, value in facts.items())
@@ -46,6 +47,11 @@ def convert(source: Path, target: Path, which: str | None) -> None:
             torch.save({"teacher": dict(weights.state)}, part)
     else:
         raise HiptError(f"{target}: name it .safetensors, or .pth for a DINO checkpoint")
+
+
+def _text(value: object) -> str:
+    """A fact as one line: a table as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 def _network(weights: Weights) -> str:

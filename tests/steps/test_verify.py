@@ -19,7 +19,7 @@ from hipt.io.checkpoints import read_weights, write_weights
 from hipt.io.manifest import HEADER
 from hipt.io.provenances import read_provenance
 from hipt.io.tables import matrix, read_table, vectors, write_table
-from hipt.steps import VERSION, fit, verify
+from hipt.steps import VERSION, fit, split, verify
 from hipt.told import task_settings
 from tests.steps.conftest import Chain
 from tests.steps.mapped import TASKS, cohort
@@ -188,7 +188,7 @@ def test_a_file_that_is_missing_and_one_too_many(pair: Pair, manifest: Path):
     said = pair.says("--against", str(manifest))
     assert "slide s3   tile/s3.parquet   missing file" in said
     assert "slide s99  tile/s99.parquet  extra file" in said
-    assert said.splitlines()[-1].endswith("in 2 of 112 files")
+    assert said.splitlines()[-1].endswith("in 2 of 114 files")
 
 
 def nudged(path: Path, by: float) -> None:
@@ -225,7 +225,7 @@ def test_the_same_content_written_differently_is_equal(pair: Pair):
     pq.write_table(table, path, compression="gzip")
     said = pair.says("--against", str(pair.old))
     assert "equal content, written differently" in said
-    assert said.splitlines()[-1] == "111 files equal, 1 of them in content alone"
+    assert said.splitlines()[-1] == "113 files equal, 1 of them in content alone"
 
 
 def test_a_weights_file_with_other_numbers(pair: Pair):
@@ -248,7 +248,27 @@ def test_other_fits_of_a_task(pair: Pair):
     found = pair.rows()
     assert set(found) == {"fit"}
     assert found["fit"][0] == "task grade/hipt/1"
-    assert "its fingerprint differs" in found["fit"][2]
+    assert found["fit"][2].split(" | ")[0] == "setting fit.epochs: 1 -> 2"
+
+
+def test_other_labels_of_a_task(pair: Pair):
+    """The cause is named once, at the folds; the fits follow."""
+    config = Config.model_validate(pair.chain.values | {"tasks": TASKS})
+    results, sheet = pair.chain.results, pair.chain.folder / "slides.csv"
+    sheet.write_text(sheet.read_text().replace("c5,b", "c5,a"))
+    folds = results.task("grade", "folds.parquet")
+    common = ["--slides", str(results.slides), "--cfg"]
+    told = task_settings("split", config, "grade").model_dump_json()
+    leaks = ["--leaks", str(folds.with_name("leaks.parquet"))]
+    split.main([*common, told, *leaks, "--out", str(folds)])
+    told = task_settings("fit", config, "grade").model_dump_json()
+    for model in TASKS["grade"]["models"]:
+        out = ["--out", str(results.fit("grade", model, "1", "predictions.parquet"))]
+        fit.main([*common, told, "--folds", str(folds), *out])
+    found = pair.rows()
+    assert set(found) == {"split", "fit"}
+    assert "other labels, cases or sites" in found["split"][2]
+    assert set(found["fit"][2].split(" | ")) <= {"follows from split", "follows from split, fit"}
 
 
 def flipped_in(step: str, suffix: str, share: float) -> Callable[[Path], Path]:
@@ -283,7 +303,7 @@ def test_a_flipped_bit_is_called_damage(pair: Pair, manifest: Path, what: str):
     path = FLIPS[what](pair.new)
     said = pair.says("--against", str(manifest))
     assert f"{path.relative_to(pair.new)}  damaged: " in said
-    assert said.splitlines()[-1].endswith("in 1 of 111 files")
+    assert said.splitlines()[-1].endswith("in 1 of 113 files")
 
 
 def test_a_cut_file_and_a_deleted_one(pair: Pair):
@@ -317,7 +337,7 @@ def test_files_that_vary_are_left_out(pair: Pair):
         path = pair.new / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")
-    assert pair.says("--against", str(pair.old)) == "111 files equal\n"
+    assert pair.says("--against", str(pair.old)) == "113 files equal\n"
 
 
 def test_what_cannot_be_verified(pair: Pair, tmp_path: Path):
