@@ -72,8 +72,8 @@ class FolderSlides:
         """A sentence for each thing that is not as one may think."""
         if self.dicom_files > self.dicom_slides:
             yield (
-                f"{self.dicom_files:,} DICOM files are the levels of {self.dicom_slides:,} slides, "
-                "one for each series"
+                f"levels of DICOM slides: {self.dicom_files:,} files of {self.dicom_slides:,} "
+                "series, each series one slide"
             )
         foreign = {what: n for what, n in self.left_out.items() if what in UNOPENED}
         if foreign:
@@ -137,8 +137,8 @@ def departed(folder: Path, known: Iterable[str], present: Iterable[str]) -> Iter
     if gone and folder.is_dir():
         named = ", ".join(gone[:_NAMED]) + (", ..." if len(gone) > _NAMED else "")
         yield (
-            f"{len(gone):,} slides of earlier runs are not in the folder any more and leave the "
-            f"slide table ({named}); see whether a disk is not mounted"
+            f"slides of earlier runs that are not in the folder any more: {len(gone):,} ({named}); "
+            "they leave the slide table; see whether a disk is not mounted"
         )
 
 

@@ -7,7 +7,7 @@ known here.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 MASK = "/"
 """Between the digests of a slide's file and of its mask."""
@@ -19,9 +19,11 @@ _NAMED = 3
 def content_mark(slide: str, mask: str) -> str:
     """What tells a slide's content: digest of its file, and of the sheet's mask where it has one.
 
+    Empty where the file's is not known.
+
     Rows of one file under different masks may be different pieces of tissue on one glass.
     """
-    return f"{slide}{MASK}{mask}" if mask else slide
+    return f"{slide}{MASK}{mask}" if slide and mask else slide
 
 
 def file_of(content: str) -> str:
@@ -89,6 +91,28 @@ def kept_together(cases: Mapping[str, str], groups: Sequence[Sequence[str]]) -> 
             low, high = sorted((root(cases[group[0]]), root(cases[slide])))
             first[high] = low
     return {case: root(case) for case in first}
+
+
+def shared_paths(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    """A sentence on files that stand in several rows of a sheet, but for pieces of one glass.
+
+    Args:
+        rows: slide_id, path and mask of each, the mask empty where there is none.
+    """
+    masks: dict[str, dict[str, str]] = defaultdict(dict)
+    for slide_id, path, mask in rows:
+        masks[path][slide_id] = mask
+    shared = []
+    for of_slide in masks.values():
+        apart = "" not in of_slide.values() and len(set(of_slide.values())) == len(of_slide)
+        if len(of_slide) > 1 and not apart:
+            shared.append(group_name(sorted(of_slide)))
+    if shared:
+        named = "; ".join(shared[:_NAMED]) + ("; ..." if len(shared) > _NAMED else "")
+        yield (
+            f"files in several rows: {len(shared):,} ({named}); each row is worked on, and tasks "
+            "keep their cases on one side"
+        )
 
 
 def groups_of(rows: Sequence[Mapping[str, Hashable]]) -> list[str]:

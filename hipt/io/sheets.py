@@ -22,6 +22,7 @@ from hipt.cohort.dicom_series import dicom_headers, may_be_dicom
 from hipt.cohort.faults import all_of
 from hipt.cohort.folder import folder_slides
 from hipt.cohort.missing import Missing, is_tcga_site, trimmed
+from hipt.cohort.same_content import shared_paths
 from hipt.config import MISSING
 from hipt.errors import HiptError
 
@@ -105,7 +106,7 @@ def read_with_remarks(
     case_from: str = "column",
     missing: Sequence[str] = MISSING,
 ) -> tuple[list[SlideRow], list[str]]:
-    """The slides, as of `read_sheet`, and sentences on what of a folder is left out."""
+    """The slides, as of `read_sheet`, and sentences on what is left out or twice in it."""
     remarks: list[str] = []
     records: Iterable[_Record]
     if sheet.is_dir():
@@ -129,6 +130,8 @@ def read_with_remarks(
         raise HiptError("; ".join([f"{sheet}: holds no slide", *remarks, remedy]))
     if sheet.is_file():
         _refuse_series_twice(rows)
+        present = (row for row, _ in rows if not row.exclude)
+        remarks += shared_paths((r.slide_id, str(r.path), str(r.mask or "")) for r in present)
     return [row for row, _ in rows], remarks
 
 

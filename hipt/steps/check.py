@@ -18,6 +18,7 @@ from torch import nn
 from hipt.cohort.failures import in_one_line
 from hipt.cohort.folder import departed
 from hipt.cohort.masks import missing_masks
+from hipt.cohort.same_files import copies
 from hipt.cohort.unknown import unknown_cells
 from hipt.config import Config, PatchEncoderConfig, RegionEncoderConfig
 from hipt.core.grid import Grid
@@ -106,6 +107,8 @@ def run(config: Config, threads: int) -> None:
         say("export", f"clam: {warning}")
     found = list(headers(rows, config))
     _say_headers(found)
+    for remark in copies(rows):
+        say("content", remark)
     encoder = load_weights(config)
     fine = [h for h in found if h.status == "ok"]
     if encoder is None:

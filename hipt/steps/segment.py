@@ -22,6 +22,7 @@ from hipt.io.settings import read_settings, step_parser
 from hipt.io.shards import KEY, Provenance, fingerprint
 from hipt.io.sheets import SlideRow, read_sheet
 from hipt.io.slides import Slide, SlideInfo, identity, open_slide
+from hipt.slides.companions import with_companions
 from hipt.slides.pixel_kind import nothing_found, picture_note
 from hipt.steps import VERSION
 from hipt.told import SegmentSettings
@@ -50,25 +51,24 @@ def run(out: Path, cfg: SegmentSettings) -> None:
                     raise SlideError("excluded", "the sheet excludes it")
                 with open_slide(row.path) as slide:
                     facts |= _header(slide.info)
-                    facts["content"] = identity(row.path)
-                    facts |= _segment(slide, row, facts["content"], results, cfg)
+                    own = identity(row.path)
+                    facts["content"] = with_companions(row.path, own)
+                    facts |= _segment(slide, row, own, results, cfg)
                 if not facts["tissue_mm2"]:
                     raise SlideError("no_tissue", facts["reason"] or nothing_found(facts["note"]))
 
 
-def _segment(
-    slide: Slide, row: SlideRow, content: str, results: Results, cfg: SegmentSettings
-) -> Row:
+def _segment(slide: Slide, row: SlideRow, own: str, results: Results, cfg: SegmentSettings) -> Row:
     """A slide's facts: its files are kept if they are the right ones, else made."""
     mpp = slide_mpp(slide.info, row, cfg.default_mpp)
     settings = cfg.segment.model_dump()
-    inputs = {"slide": content, "mpp": repr(mpp.value)}
+    inputs = {"slide": own, "mpp": repr(mpp.value)}
     inputs["mask"] = _mask_identity(row.mask, cfg) if row.mask else ""
     mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
     shard, outline = results.shard(STEP, row.slide_id), results.contours(row.slide_id)
     overview = results.overview(STEP, row.slide_id)
     said: Row = {"mpp": mpp.value, "mpp_source": mpp.source}
-    said["content"] = content_mark(content, inputs["mask"].partition(" ")[0])
+    said["content"] = content_mark(with_companions(row.path, own), inputs["mask"].partition(" ")[0])
     kept = kept_facts(shard, mark, [outline, overview])
     if kept is not None:
         return kept | said | {"note": _note(header_note(slide.info, mpp), kept)}

@@ -133,7 +133,7 @@ def test_a_dicom_series_is_one_slide(tmp_path: Path):
         dicom(folder / slide / "d.dcm", f"1.{slide}", 4096, "OVERVIEW")
     assert slides(folder) == {"S24-1": "S24-1/b.dcm", "S24-2": "S24-2/b.dcm"}
     assert remarks(folder) == [
-        "4 DICOM files are the levels of 2 slides, one for each series",
+        "levels of DICOM slides: 4 files of 2 series, each series one slide",
         "left out 4 label, overview or thumbnail (DICOM)",
     ]
 
@@ -212,8 +212,8 @@ def test_slides_that_are_not_in_the_folder_any_more(tmp_path: Path):
     touch(tmp_path, "a.svs", "slides.csv")
     (found,) = departed(tmp_path, ["z", "a", "b"], ["a", "new"])
     assert found == (
-        "2 slides of earlier runs are not in the folder any more and leave the slide table (b, z); "
-        "see whether a disk is not mounted"
+        "slides of earlier runs that are not in the folder any more: 2 (b, z); they leave the "
+        "slide table; see whether a disk is not mounted"
     )
     assert not list(departed(tmp_path, ["a"], ["a"]))
     assert not list(departed(tmp_path / "slides.csv", ["a", "b"], ["a"]))

@@ -253,7 +253,7 @@ def test_what_a_folder_holds_and_what_is_left_out(
     assert "folder: 2 slides, 2 cases" in said
     assert "left out 1 .txt\n" in said
     assert "left out 1 .isyntax: of a format that OpenSlide does not open" in said
-    assert "1 slides of earlier runs are not in the folder any more" in said
+    assert "slides of earlier runs that are not in the folder any more: 1 (old)" in said
     assert "b: " + str(folder / "b.svs") + ": no such file (a link to" in said
 
 

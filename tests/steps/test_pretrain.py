@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +18,10 @@ from hipt.config import Config
 from hipt.errors import HiptError
 from hipt.io.checkpoints import load_patch_encoder, read_weights
 from hipt.io.corpus_list import read_corpus_list
+from hipt.io.slides import identity
 from hipt.nn.trainer import Trainer
 from hipt.pretraining.launch import torchrun
+from hipt.pretraining.lineage import seen_by
 from hipt.steps import pretrain
 from hipt.told import settings
 from tests.slidemaker import tissue_picture, write_slide
@@ -186,7 +189,12 @@ def test_init_and_corpus(ready: Chain, tmp_path: Path):
     first = train(ready).rename(tmp_path / "first.safetensors")
     ready.values["pretrain"]["patches"] |= {"init": str(first), "corpus": "kind=y"}
     path = train(ready)
-    assert [m.slide_id for m in read_corpus_list(path.with_suffix(".corpus.csv"))] == ["b"]
+    (member,) = read_corpus_list(path.with_suffix(".corpus.csv"))
+    assert (member.slide_id, member.case_id) == ("b", "b")
+    assert member.content == identity(ready.folder / "b.svs")
+    assert seen_by([str(path)]) == ((member,), (str(first),))  # its list was left behind
+    shutil.copy(path.with_suffix(".corpus.csv"), first.with_suffix(".corpus.csv"))
+    assert seen_by([str(path)]).unknown == ()
     ready.values["pretrain"]["patches"]["corpus"] = "kind=z"
     with pytest.raises(HiptError, match="kind=z"):
         train(ready)

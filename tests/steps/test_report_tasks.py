@@ -13,6 +13,8 @@ import pytest
 
 from hipt.config import Config
 from hipt.io.images import write_jpeg
+from hipt.io.tables import write_rows
+from hipt.io.task_tables import LEAKS
 from hipt.steps import report
 from hipt.told import ReportSettings
 from tests import taskmaker
@@ -62,6 +64,42 @@ def test_tables_figures_and_errors_of_both_kinds(tmp_path: Path):
     assert 'href="tile/s' in text
     assert "Early event, low risk" in text
     assert "p from the bootstrap over cases; corrected (Holm) for all pairs of the same" in text
+
+
+def test_the_audit_in_words(tmp_path: Path):
+    clean = taskmaker.classes(tmp_path, "clean", ["a", "b"], TWO)
+    leaky = taskmaker.classes(tmp_path, "leaky", ["a", "b"], TWO)
+    own = taskmaker.classes(tmp_path, "own", ["a", "b"], TWO)
+    own.task["features"] = "features.parquet"
+    rows = [
+        ("content", "copy, s1"),
+        ("content", "copy, s1"),
+        ("corpus", "s2"),
+        ("corpus_case", "c"),
+    ]
+    written = [
+        {"fold": fold, "kind": kind, "value": value, "sides": "train test", "slides": 2}
+        for fold, (kind, value) in enumerate(rows)
+    ]
+    write_rows(leaky.results.task("leaky", "leaks.parquet"), written, LEAKS)
+    config = Config.model_validate(
+        {
+            "tasks": {made.name: made.task for made in (clean, leaky, own)},
+            "embed": {"patches": {"weights": "/models/released.pth"}},
+        }
+    )
+    report.run(cohort(tmp_path, [row(1)]), tmp_path / "report.html", ReportSettings(config=config))
+    texts = [" ".join(part.split()) for part in section(tmp_path / "report.html").split("<h3>")[1:]]
+    nobody = "No case, no site and no slide under two names is on two sides of a fold, and no slide"
+    unknown = "What the weights released.pth were trained on is not known: no list of slides lies"
+    assert nobody in texts[0]
+    assert unknown in texts[0]
+    assert (
+        "Over all folds, 2 slides on two sides under several names, 1 test slides in the "
+        "pretraining corpus, 1 test cases of which another slide was in the pretraining corpus."
+    ) in texts[1]
+    assert nobody in texts[2]
+    assert unknown not in texts[2]  # nobody knows what made features from a file
 
 
 def test_figures_are_xml_with_title_and_description(tmp_path: Path):

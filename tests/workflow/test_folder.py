@@ -20,7 +20,7 @@ def test_slides_do_not_leave_in_silence(project: Project):
     ran = project.run()
     assert ran.rc == 0, ran.text
     assert "slides: left out 1 .txt" in ran.text
-    assert "slides: 1 slides of earlier runs are not in the folder any more and leave" in ran.text
+    assert "slides: slides of earlier runs that are not in the folder any more: 1 (a)" in ran.text
     assert ran.text.count("left out 1 .txt") == 1  # not by every job
     table = pl.read_parquet(project.results / "slides.parquet")
     assert dict(table.select("slide_id", "status").iter_rows()) == {
