@@ -24,6 +24,7 @@ _DARK, _BRIGHT = 64, 128
 _MOST_DARK, _LEAST_BRIGHT = 0.2, 0.01
 """Shares of a picture. Of the real slides, none has more than 0.002 that is dark in all colours;
 glass, gaps in tissue and pale tissue are bright in all colours."""
+_LEAST_SCANNED = 0.05
 _COLOURLESS = 2
 _CONTRAST = 20
 """Below this, a grey picture is glass with dust."""
@@ -123,7 +124,7 @@ def picture_note(
             f"its samples have {kind.bits} bits, of which only the lower {used} are used: the "
             "upper 8, which OpenSlide reads, are nearly black; save it with 8 bits",
         )
-    if _dark(picture):
+    if _dark(picture if kind else _scanned(picture)):
         problem = "its picture is dark, without bright glass, as of fluorescence"
         if masked:
             return f"{problem}; the sheet's mask says where its tissue is"
@@ -163,6 +164,15 @@ def _transparent(most_opaque: int, kind: PixelKind | None) -> str:
 def _inside(picture: RGB) -> RGB:
     """A thumbnail without its last row and column, which may reach beyond the slide into white."""
     return picture[: max(1, picture.shape[0] - 1), : max(1, picture.shape[1] - 1)]
+
+
+def _scanned(picture: RGB) -> RGB:
+    """What of a thumbnail is not pure white, [n, 1, 3]; all of it where that is nearly nothing.
+
+    Formats that are no TIFF leave out what was not scanned, and it comes out white.
+    """
+    seen = (picture < 255).any(2)
+    return picture[seen][:, None] if seen.mean() >= _LEAST_SCANNED else picture
 
 
 def _dark(picture: RGB) -> bool:

@@ -152,10 +152,21 @@ def picture(background: tuple, tissue: tuple, share: float) -> np.ndarray:
         picture((243, 242, 244), USUAL, 0.01),
         picture((251, 251, 251), (240, 240, 240), 0.02),  # glass with dust
         picture((251, 251, 251), (30, 30, 30), 0.005),  # glass with a speck
+        picture((255, 255, 255), (30, 20, 40), 0.03),  # pen on glass that is as bright as can be
     ],
 )
 def test_no_slide_in_bright_light_is_refused(thumbnail: np.ndarray):
     assert picture_note(thumbnail, None, 255, masked=False) == ""
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_fluorescence_of_which_little_was_scanned(share: float):
+    """What MIRAX leaves out comes out white."""
+    thumbnail = np.full((100, 100, 3), 255, np.uint8)
+    thumbnail[: round(100 * share)] = (5, 8, 30)
+    thumbnail[: round(60 * share)] = (10, 90, 200)
+    with pytest.raises(SlideError, match="is dark, without bright glass"):
+        picture_note(thumbnail, None, 255, masked=False)
 
 
 def test_glass_alone_has_no_other_reason():
