@@ -128,6 +128,8 @@ class RegionReader:
         self._depth, self._open, self._allocate = depth, opener, allocate or Recycled()
         self._scratch = Recycled()
         self._streams: list[Generator[_Pending, None, None]] = []
+        self._left: SlideJob | FailedJob | None = None
+        """The slide that was left for the next one last."""
         self.waited_s = 0.0
         """Seconds that the consumer has waited for pixels."""
 
@@ -150,13 +152,15 @@ class RegionReader:
         """Each slide with its regions, in order.
 
         A slide that cannot be opened or read raises its error from its own iterator; the stream
-        goes on with the next slide. So it does when an iterator is left before its end.
+        goes on with the next slide. So it does when an iterator is left before its end; what was
+        not yet begun of that slide is not read.
         """
         ahead = self._ahead(jobs)
         self._streams.append(ahead)
         for _, group in itertools.groupby(ahead, key=lambda p: p.job.slide_id):
             first = next(group)
             yield first.job, self._regions(itertools.chain([first], group))  # noqa: B031
+            self._left = first.job
 
     def _regions(self, pending: Iterable[_Pending]) -> Iterator[RegionPixels]:
         """One slide's regions as they become ready."""
@@ -195,14 +199,17 @@ class RegionReader:
             if not len(job.corners):
                 yield _Pending(job, None, [], slide)
             for region in range(len(job.corners)):
-                pending = self._begun(slide, job, region)
+                left = job is self._left
+                pending = (
+                    _Pending(job, None, [], slide) if left else self._begun(slide, job, region)
+                )
                 try:
                     yield pending
                 except GeneratorExit:
                     if not pending.last:  # nobody will come to the region that would close it
                         slide.close()
                     raise
-                if pending.error is not None:
+                if pending.last:
                     break
 
     def _begun(self, slide: Slide, job: SlideJob, region: int) -> _Pending:

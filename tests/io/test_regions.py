@@ -111,6 +111,28 @@ def test_a_slide_may_be_left_before_its_end(tiny_slide: Path):
     assert seen == [("s", 0), ("t", 0)]
 
 
+def test_of_a_slide_that_is_left_nothing_more_is_begun(tiny_slide: Path, monkeypatch):
+    begun: list[str] = []
+    submit = RegionReader._submit
+
+    def watched(self, slide, one, region):
+        begun.append(one.slide_id)
+        return submit(self, slide, one, region)
+
+    monkeypatch.setattr(RegionReader, "_submit", watched)
+    long = job(tiny_slide, corners=np.repeat(CORNERS, 30, 0), name="long")
+    with RegionReader(2, depth=2) as reader:
+        ends = []
+        for one, regions in reader.stream([long, job(tiny_slide, name="t")]):
+            ends.append(one.slide_id)
+            if one.slide_id == "long":
+                next(regions)
+            else:
+                assert len(list(regions)) == 3
+    assert ends == ["long", "t"]
+    assert begun == ["long"] * 3 + ["t"] * 3
+
+
 def test_reading_runs_ahead_over_slides_but_not_far(tiny_slide: Path, monkeypatch):
     begun: list[str] = []
     submit = RegionReader._submit

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.workflow.moments import freeze
@@ -108,6 +109,26 @@ def test_slides_break_while_they_are_read(cohort: Project, finished: Project, tm
     ran = project.run("--forcerun", "segment")
     assert ran.rc == 0, ran.text
     assert project.content() == finished.content()
+
+
+def test_a_broken_file_of_an_earlier_step_costs_its_slide(project: Project):
+    """The row names it, is not tried at each plan, and ends with how it is tried again."""
+    before = project.content()
+    broken = project.results / "embed_patches" / "a.arrow"
+    os.truncate(broken, broken.stat().st_size // 2)
+    (project.results / "embed_regions" / "a.parquet").unlink()
+    ran = project.run("--forcerun", "embed_regions")
+    assert ran.rc == 0, ran.text
+    assert statuses(project) == dict.fromkeys(("b", "0012", "d"), "ok") | {"a": "failed"}
+    table = pl.read_parquet(project.results / "slides.parquet")
+    reason = table.filter(slide_id="a")["reason"].item()
+    assert "results/embed_patches/a.arrow: not readable as Arrow" in reason
+    assert project.run().jobs == {}
+    target = reason.rpartition("to try it again: snakemake --forcerun ")[2]
+    assert target == "results/embed_regions/index/b0000.parquet"
+    ran = project.run("--forcerun", "results/embed_patches/index/b0000.parquet", target)
+    assert ran.rc == 0, ran.text
+    assert project.content() == before
 
 
 def test_two_runs_in_one_folder(cohort: Project, finished: Project, tmp_path: Path):
