@@ -57,7 +57,7 @@ FEEDS = {
 
 INPUT_NAMES = {
     "slide": "another slide file",
-    "mask": "another mask in the sheet",
+    "mask": "another mask in the sheet, or read in another way",
     "features": "another file of imported features",
     "corpus": "other slides in its corpus",
     "labels": "other labels, cases or sites",

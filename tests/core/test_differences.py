@@ -83,7 +83,7 @@ def test_every_cause_has_its_words():
     assert told(step, version="0.2.0")[step] == ("hipt: 0.1.0 -> 0.2.0",)
     inputs = {"slide": "z", "mpp": "0.25", "mask": "m"}
     assert told("segment", inputs=inputs)["segment"] == (
-        "another mask in the sheet",
+        "another mask in the sheet, or read in another way",
         "another resolution of the slide: 0.5 -> 0.25 um/px",
         "another slide file",
     )
