@@ -75,6 +75,8 @@ def read_weights(
             holds several networks of which none is the one to take.
     """
     file = _read(path)
+    if not file.tensors:
+        raise HiptError(f"{path}: holds no tensors; name the file with the network's weights")
     try:
         if file.ours and which is None:
             network = Network(file.tensors)

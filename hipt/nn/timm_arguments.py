@@ -41,7 +41,7 @@ _REFUSED = {
 """Arguments of `create_model` that would say in a second place what the config says in one."""
 
 _OWNERS: dict[str, tuple[Any, ...]] = {
-    "": (nn, timm.layers),
+    "": (timm.layers, nn),
     "nn.": (nn,),
     "torch.nn.": (nn,),
     "timm.layers.": (timm.layers,),

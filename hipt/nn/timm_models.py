@@ -151,8 +151,11 @@ def _only_side(network: nn.Module) -> int | None:
 
 def _refused(name: str, error: Exception) -> str:
     """Why timm did not build a model."""
-    if ":" in name or "/" in name or timm.is_model(name.split(".")[0]):
-        return f"embed.patches: timm refuses {name}: {_first_line(error)}; see encoder_args"
+    reason = f"embed.patches: timm refuses {name}: {_first_line(error)}"
+    if ":" in name or "/" in name:
+        return f"{reason}; a folder with the model's config.json is local-dir:FOLDER"
+    if timm.is_model(name.split(".")[0]):
+        return f"{reason}; see encoder_args"
     near = difflib.get_close_matches(name, ["hipt", *timm.list_models()], n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models()"
     return f"embed.patches.encoder: timm has no model '{name}'; {hint}"

@@ -20,6 +20,7 @@ from hipt.config import Config
 from hipt.core.cohort import distributions, histograms, totals
 from hipt.embedding.precisions import COLUMNS as PRECISIONS
 from hipt.embedding.precisions import counted, in_words
+from hipt.embedding.recorded_input import recorded_text
 from hipt.errors import STATUSES, TROUBLE, HiptError, Status
 from hipt.io.attention_page import attention
 from hipt.io.benchmarks import per_rule, read_jobs
@@ -310,13 +311,14 @@ def _encoders(table: pl.DataFrame, results: Results, config: Config) -> Iterator
 
 
 def _made_with(shard: Path) -> tuple[str, str] | None:
-    """A shard's weights and what they ran on; None if it is not there or damaged."""
+    """A shard's weights, what they ran on and took; None if it is not there or damaged."""
     try:
         made = read_provenance(shard)
     except HiptError:
         return None
-    software = ", ".join(f"{k} {v}" for k, v in made.software.items())
-    return str(made.inputs.get("weights", "")), software
+    software = [f"{k} {v}" for k, v in made.software.items()]
+    taken = recorded_text(made.settings)
+    return str(made.inputs.get("weights", "")), ", ".join([*software, *([taken] if taken else [])])
 
 
 def _software() -> dict[str, str]:

@@ -199,6 +199,12 @@ def test_a_whole_network_is_never_opened(tmp_path: Path):
     )
 
 
+def test_a_file_without_tensors_says_so(tmp_path: Path):
+    torch.save({"optimizer": {}, "epoch": 3}, tmp_path / "none.pth")
+    with pytest.raises(HiptError, match=r"none\.pth: holds no tensors; name the file with"):
+        load_patch_encoder(PatchEncoderConfig(shape=SHAPE, weights=str(tmp_path / "none.pth")))
+
+
 class Evil:
     """Runs code when unpickled."""
 

@@ -16,6 +16,8 @@ from hipt.nn.timm_arguments import LAYERS, create_model_arguments, image_side
         ("act_layer", "nn.SiLU", nn.SiLU),
         ("act_layer", "silu", nn.SiLU),
         ("act_layer", "swish", nn.SiLU),
+        ("act_layer", "GELU", timm.layers.GELU),  # as timm means it: it may work in place
+        ("act_layer", "torch.nn.GELU", nn.GELU),
         ("act_layer", "gelu_tanh", timm.layers.GELUTanh),
         ("mlp_layer", "SwiGLUPacked", timm.layers.SwiGLUPacked),
         ("mlp_layer", "timm.layers.SwiGLUPacked", timm.layers.SwiGLUPacked),

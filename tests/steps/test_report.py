@@ -18,6 +18,8 @@ from hipt.io.tables import write_rows
 from hipt.steps import report
 from hipt.store.schemas import INDICES, SLIDES
 from hipt.told import ReportSettings
+from tests.slidemaker import tissue_picture, write_slide
+from tests.steps.conftest import Chain
 
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>\"'&{{7*7}}\u2028"
 
@@ -215,3 +217,13 @@ def test_the_data_are_strict_json(tmp_path: Path):
     columns = {c["name"]: c["values"] for c in json.loads(data)["columns"]}
     assert columns["slide_id"][3] == HOSTILE
     assert columns["tissue_mm2"][5] is None
+
+
+def test_encoders_say_what_their_network_took(chain: Chain):
+    """Two cohorts whose vectors were normalised otherwise are not alike, whatever timm is there."""
+    write_slide(chain.folder / "a.svs", tissue_picture(512, 384))
+    chain.sheet("slide_id,path\na,a.svs\n")
+    chain.values["embed"]["patches"] |= {"mean": [0.485, 0.456, 0.406], "std": [0.2, 0.2, 0.2]}
+    chain.upto("embed_patches")
+    out = page(chain.results.root, [row(1, slide_id="a")])
+    assert "input mean 0.485 0.456 0.406, std 0.2 0.2 0.2</td>" in out.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 
 from hipt.steps import VERSION
-from tests.workflow.project import ROOT, Project
+from tests.workflow.project import ROOT, TINY, Project
 
 pytestmark = pytest.mark.workflow
 
@@ -320,3 +321,23 @@ def test_killed_at_random_moments(cohort: Project, finished: Project, tmp_path: 
 def _unlock(project: Project) -> None:
     """What the README says to do about a leftover lock."""
     assert project.run("--unlock").rc == 0
+
+
+def test_another_timm_looks_at_embeddings_again_and_keeps_what_is_the_same(
+    cohort: Project, tmp_path: Path
+):
+    """Mean and std come from timm here; what it says is in the fingerprints, its version is not."""
+    project = cohort.copy(tmp_path / "p")
+    patches = {"encoder": "test_resnet", "input_px": 64, "random": 1}
+    project.configure(embed={"patches": patches, "regions": TINY["embed"]["regions"]})
+    assert project.run().rc == 0
+    before = project.times("embed_patches")
+    upgraded = tmp_path / "upgraded" / "timm-99.0.dist-info"
+    upgraded.mkdir(parents=True)
+    (upgraded / "METADATA").write_text("Metadata-Version: 2.1\nName: timm\nVersion: 99.0\n")
+    env = os.environ | {"PYTHONPATH": f"{upgraded.parent}:{os.environ.get('PYTHONPATH', '')}"}
+    with project.running(env=env) as running:
+        ran = running.end()
+    assert ran.rc == 0, ran.text
+    assert ran.jobs == {"embed_patches": 2}, ran.text
+    assert project.times("embed_patches") == before
