@@ -123,6 +123,10 @@ SENTENCES = {
     "embed: {patches: {input_px: 100}}": (
         "embed.patches: input_px (100) must be a whole number of 16 px cells for encoder: hipt"
     ),
+    "attend: {cells: 2}\nembed: {patches: {input_px: 224}}": (
+        "attend.cells: cells are shown of patches in their own size; set it to 0, or leave out "
+        "embed.patches.input_px"
+    ),
     "embed: {patches: {weights: pretrain, mean: [0.4, 0.4, 0.4], std: [0.2, 0.2, 0.2]}}": (
         "embed.patches: weights: pretrain trains with mean and std of 0.5, and embeds with them; "
         "leave them out"
