@@ -114,26 +114,6 @@ SENTENCES = {
     "embed: {patches: {shape: {depth: 1, dim: 10, heads: 3}}}": (
         "embed.patches.shape: dim (10) must be a multiple of heads (3)"
     ),
-    "embed: {patches: {mean: [0.5, 0.5, 0.5]}}": (
-        "embed.patches: mean and std belong together; set both, or neither"
-    ),
-    "embed: {patches: {mean: [123.7, 116.3, 103.5], std: [0.2, 0.2, 0.2]}}": (
-        "embed.patches.mean: must be less than or equal to 1, got 123.7"
-    ),
-    "embed: {patches: {input_px: 100}}": (
-        "embed.patches: input_px (100) must be a whole number of 16 px cells for encoder: hipt"
-    ),
-    "attend: {cells: 2}\nembed: {patches: {input_px: 224}}": (
-        "attend.cells: cells are shown of patches in their own size; set it to 0, or leave out "
-        "embed.patches.input_px"
-    ),
-    "embed: {patches: {weights: pretrain, mean: [0.4, 0.4, 0.4], std: [0.2, 0.2, 0.2]}}": (
-        "embed.patches: weights: pretrain trains with mean and std of 0.5, and embeds with them; "
-        "leave them out"
-    ),
-    "embed: {regions: {random: 1, which: student}}": (
-        "embed.regions: which: 'student' names a network of a weights file; name the file"
-    ),
     "embed: {patches: {encoder_args: {init_values: {a: 1}}}}": (
         "embed.patches.encoder_args.init_values: must be true or false or a whole number or "
         "a number or text (in quotes) or a valid list, got {'a': 1}"

@@ -1,0 +1,56 @@
+"""Settings of encoders: what belongs together, and what one sentence says of the rest."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from hipt.config import Config
+from hipt.errors import HiptError
+from hipt.section import parse
+
+SENTENCES = {
+    "embed: {patches: {mean: [0.5, 0.5, 0.5]}}": (
+        "embed.patches: mean and std belong together; set both, or neither"
+    ),
+    "embed: {patches: {mean: [123.7, 116.3, 103.5], std: [0.2, 0.2, 0.2]}}": (
+        "embed.patches.mean: must be less than or equal to 1, got 123.7"
+    ),
+    "embed: {patches: {input_px: 100}}": (
+        "embed.patches: input_px (100) must be a whole number of 16 px cells for encoder: hipt"
+    ),
+    "attend: {cells: 2}\nembed: {patches: {input_px: 224}}": (
+        "attend.cells: cells are shown of patches in their own size; set it to 0, or leave out "
+        "embed.patches.input_px"
+    ),
+    "embed: {patches: {weights: pretrain, mean: [0.4, 0.4, 0.4], std: [0.2, 0.2, 0.2]}}": (
+        "embed.patches: weights: pretrain trains with mean and std of 0.5, and embeds with them; "
+        "leave them out"
+    ),
+    "embed: {regions: {random: 1, which: student}}": (
+        "embed.regions: which: 'student' names a network of a weights file; name the file"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", SENTENCES)
+def test_sentence(text: str):
+    with pytest.raises(HiptError) as error:
+        parse(Config, yaml.safe_load(text), "config/config.yaml")
+    assert str(error.value).removeprefix("config/config.yaml: ") == SENTENCES[text]
+
+
+def test_arguments_are_those_of_model_cards():
+    """UNI2-h's, as a config file says them."""
+    text = """
+    encoder: vit_giant_patch14_224
+    encoder_args: {img_size: [224, 224], init_values: 1.0e-5, mlp_layer: timm.layers.SwiGLUPacked,
+        act_layer: torch.nn.SiLU, global_pool: "", num_classes: 0, reg_tokens: 8, qk_norm: null}
+    mean: [0.485, 0.456, 0.406]
+    std: [0.229, 0.224, 0.225]
+    weights: pytorch_model.bin
+    """
+    config = parse(Config, {"embed": {"patches": yaml.safe_load(text)}}, "x")
+    assert Config.model_validate_json(config.model_dump_json()) == config
+    args = config.embed.patches.encoder_args
+    assert (args["img_size"], args["init_values"], args["qk_norm"]) == ([224, 224], 1e-5, None)
