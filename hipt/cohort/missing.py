@@ -36,7 +36,8 @@ class Missing:
 
 def trimmed(cell: str) -> str:
     """A cell without what cannot be seen at its ends."""
-    return cell.strip().strip(_INVISIBLE).strip()
+    cell = cell.strip()
+    return cell if cell.isascii() else cell.strip(_INVISIBLE).strip()
 
 
 def is_tcga_site(word: str, *ids: str) -> bool:

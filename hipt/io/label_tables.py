@@ -91,7 +91,10 @@ class LabelTable:
 def bare(text: str) -> str:
     """An id without the ending of a slide or its features."""
     text = unicodedata.normalize("NFC", text.strip())
-    ending = next((end for end in ENDINGS if text.lower().endswith(end)), "")
+    small = text.lower()
+    if not small.endswith(ENDINGS):  # nearly all, and there are many
+        return text
+    ending = next(end for end in ENDINGS if small.endswith(end))
     return text[: len(text) - len(ending)]
 
 

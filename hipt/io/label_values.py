@@ -42,9 +42,10 @@ class ValueReader:
 
     def value(self, entry: Entry) -> Value:
         """The value in a row; a time of 0 is missing where the task has no months for it."""
+        if self.task.label is not None:
+            label = entry.cells[self.task.label]
+            return Value(label=None if self.gap(label) else label)
         cells = [entry.cells[column] for column in self.task.columns]
-        if self.task.kind == "classification":
-            return Value(label=None if self.gap(cells[0]) else cells[0])
         months = None if self.gap(cells[0]) else _number(cells[0])
         if months == 0:
             months = self.task.zero_months
