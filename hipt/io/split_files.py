@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hipt.cohort.folder import SLIDE_SUFFIXES
+from hipt.cohort.missing import Missing
+from hipt.config import MISSING
 from hipt.core.leaks import SIDES
 from hipt.errors import HiptError
 
@@ -20,7 +22,6 @@ ENDINGS = (*SLIDE_SUFFIXES, ".h5", ".pt")
 
 _CLAM = re.compile(r"splits_([0-9]{1,9})\.csv")
 _FOLD = re.compile(r"fold_([0-9]{1,9})")
-_PADDING = ("", "nan", "NaN")
 
 Folds = dict[int, dict[str, tuple[str, ...]]]
 """By fold: the ids of `train`, `val` and `test`, each once, in the file's order."""
@@ -44,7 +45,9 @@ class _Entry(NamedTuple):
     column: str
 
 
-def read_splits(path: Path, known: Collection[str] | None = None) -> Splits:
+def read_splits(
+    path: Path, known: Collection[str] | None = None, missing: Sequence[str] = MISSING
+) -> Splits:
     """The folds of a foreign split; ids are text and lose the ending of a slide or its features.
 
     Args:
@@ -54,17 +57,21 @@ def read_splits(path: Path, known: Collection[str] | None = None) -> Splits:
             are slides, where it has no slide_id cases.
         known: the ids that there are, slides or cases; None: whatever is listed. An id is taken
             as it stands if it is known so, without its ending otherwise.
+        missing: words that fill columns up, unless a slide or case is called so.
 
     Raises:
         HiptError: naming file, row, column, what was found and what to do.
     """
+    words = Missing(missing)
     if path.is_dir():
         entries = _clam_entries(path)
     elif path.is_file():
-        entries = _table_entries(path)
+        entries = _table_entries(path, words)
     else:
         raise HiptError(f"{path}: no such folder or file of splits; name one that is there")
-    return _sorted_out(entries, None if known is None else frozenset(known))
+    ids = None if known is None else frozenset(known)
+    named = (entry for entry in entries if entry.text in (ids or ()) or entry.text not in words)
+    return _sorted_out(named, ids)
 
 
 def _sorted_out(entries: Iterator[_Entry], known: frozenset[str] | None) -> Splits:
@@ -119,11 +126,11 @@ def _clam_entries(folder: Path) -> Iterator[_Entry]:
         _need(file, header, "val", "test")
         for row, cells in rows:
             for side in SIDES:
-                if cells.get(side, "") not in _PADDING:
+                if cells.get(side):
                     yield _Entry(fold, side, cells[side], file, row, side)
 
 
-def _table_entries(file: Path) -> Iterator[_Entry]:
+def _table_entries(file: Path, missing: Missing) -> Iterator[_Entry]:
     """The ids of Patho-Bench's table, row by row."""
     header, rows = _table(file)
     if "train" in header:
@@ -139,7 +146,7 @@ def _table_entries(file: Path) -> Iterator[_Entry]:
             side = cells[column]
             if side in SIDES:
                 yield _Entry(fold, side, cells[ids], file, row, column)
-            elif side not in _PADDING:
+            elif side not in missing:
                 problem = f"must be train, val, test or empty, got {side!r}; correct it"
                 raise HiptError.at(file, problem, row=row, column=column)
 

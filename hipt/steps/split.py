@@ -65,7 +65,7 @@ def run(slides: Path, out: Path, leaks_out: Path, cfg: SplitSettings) -> None:
     for remark in same.remarks(found.slides):
         log.warning("task %s: %s", cfg.name, remark)
     if task.split == "files":
-        parts = _from_files(task, found.slides, same)
+        parts = _from_files(task, found.slides, same, cfg.missing)
     else:
         parts = _own(cfg.name, task, found.slides, same, out.with_name("members.csv"))
     corpus = _corpus(cfg, sheet, same.contents)
@@ -166,10 +166,12 @@ def _parts(
     return np.where(test, TEST, np.where(chosen, VALIDATION, TRAIN))
 
 
-def _from_files(task: TaskConfig, slides: Sequence[Labelled], same: SameSlides) -> Ints:
+def _from_files(
+    task: TaskConfig, slides: Sequence[Labelled], same: SameSlides, missing: Sequence[str]
+) -> Ints:
     """(N, folds) parts as foreign files say; those without validation take it from training."""
     assert task.split_files is not None
-    listed = listed_folds(task.split_files, slides)
+    listed = listed_folds(task.split_files, slides, missing)
     if listed.unknown:
         named = ", ".join(listed.unknown[:10])
         log.info("listed without features or label, left out: %d (%s)", len(listed.unknown), named)

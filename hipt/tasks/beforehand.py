@@ -78,7 +78,7 @@ def _outlook(
     slides = None if task.features is None else _slides_of(Path(task.features))
     labels = task_labels(name, task, rows, slides, sheet.case_from, sheet.missing)
     if task.split_files is not None:
-        listed = listed_folds(task.split_files, labels.slides)
+        listed = listed_folds(task.split_files, labels.slides, sheet.missing)
         folds = f"{len(listed.parts)} folds of {task.split_files}"
     else:
         _refuse_folds(name, task, labels.slides, Results(Path(config.results)))

@@ -291,3 +291,12 @@ def test_published_splits_list_slides_without_label(name: str, shared_dir: Path)
     found = read_splits(folder, known=used_ids)
     used = {i for fold in found.folds.values() for ids in fold.values() for i in ids}
     assert (len(used), len(found.unknown)) == USED[name]
+
+
+def test_columns_that_are_filled_up_with_words(tmp_path: Path):
+    """As R writes them: a word on all sides is nobody, unless a slide is called so."""
+    folder = clam(tmp_path, "train,val,test\na,b,c\nd,NA,NA\nNA,NA,NA\nnone,,\n")
+    assert read_splits(folder).folds[0] == sides("a d", "b", "c")
+    assert read_splits(folder, ["a", "b", "c", "d", "none"]).folds[0] == sides("a d none", "b", "c")
+    path = patho_bench(tmp_path, "case_id\tfold_0\na\ttrain\nb\tNA\nc\ttest\n")
+    assert read_splits(path).folds[0] == sides("a", "", "c")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hipt.config import MISSING
 from hipt.core.leaks import SIDES
 from hipt.errors import HiptError
 from hipt.io.split_files import read_splits
@@ -29,14 +30,21 @@ class ListedFolds(NamedTuple):
     """Ids that no slide of the task has."""
 
 
-def listed_folds(path: str, slides: Sequence[Labelled]) -> ListedFolds:
+def listed_folds(
+    path: str, slides: Sequence[Labelled], missing: Sequence[str] = MISSING
+) -> ListedFolds:
     """The parts that split files give to a task's slides.
+
+    Args:
+        path: the files.
+        slides: N of the task.
+        missing: words that fill columns up.
 
     Raises:
         HiptError: if the files cannot be used, or a fold trains or tests nobody.
     """
     ids = {slide.slide_id for slide in slides} | {slide.case_id for slide in slides}
-    splits = read_splits(Path(path), ids)
+    splits = read_splits(Path(path), ids, missing)
     parts = dict(_parts(splits.folds, slides))
     for fold, part in parts.items():
         refuse_empty(path, fold, part, ("train", "test"))
