@@ -7,10 +7,12 @@ import logging
 import re
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import cv2
 
 from hipt.errors import TROUBLE, HiptError, SlideError, Status
 from hipt.io.shards import NO_SPACE
@@ -27,6 +29,9 @@ _DEVICE = re.compile(
     r"can't start new thread|Insufficient memory"
 )
 """How torch, OpenCV and Python say so in a RuntimeError."""
+
+_DEVICE_ERRORS = frozenset({"OutOfMemoryError", "AcceleratorError"})
+"""Torch's own, by name: not every step loads torch."""
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,}\b")
 
@@ -60,9 +65,9 @@ class OneSlide:
             OSError: the error itself, where a disk or a quota is full.
             Exception: the error itself, where slides' trouble is to stop the job.
         """
+        refuse_machine_trouble(self.slide_id, error)
         if isinstance(error, HiptError):
             return self._refused(error)
-        _refuse_machine_trouble(self.slide_id, error)
         if self.stop:
             error.add_note(f"slide {self.slide_id}: failed ({_STOPPED})")
             raise error
@@ -110,25 +115,47 @@ def refuse_many(rows: Sequence[Row], place: str) -> None:
     )
 
 
-def _refuse_machine_trouble(slide_id: str, error: Exception) -> None:
-    """Stop the job where an error is the machine's, and not that of the slide it met."""
-    if isinstance(error, OSError) and error.errno in NO_SPACE:
-        raise error
-    memory = isinstance(error, MemoryError)
-    system = isinstance(error, OSError) and error.errno in _MACHINE
-    device = type(error).__name__ in ("OutOfMemoryError", "AcceleratorError") or (
-        _DEVICE.search(str(error)) is not None
-    )
-    if memory or system or device:
-        raise HiptError(
-            f"slide {slide_id}: {in_one_line(error)}: this is the machine's trouble and not the "
-            "slide's; see to memory, GPU and disk (a job's memory: mem_mb in the profile) and run "
-            "again, finished slides are kept. If this slide alone asks for so much, exclude it in "
-            "the sheet"
-        ) from error
+def refuse_machine_trouble(slide_id: str, error: Exception) -> None:
+    """Stop the job where an error is the machine's, and not that of the slide it met.
+
+    Args:
+        slide_id: the slide at work.
+        error: what was raised, itself or as a sentence about another error.
+
+    Raises:
+        OSError: the error itself, where a disk or a quota is full.
+        HiptError: where memory, a GPU, threads or open files are at their end.
+    """
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno in NO_SPACE:
+            raise cause
+        if _is_machines(cause):
+            raise HiptError(
+                f"slide {slide_id}: {in_one_line(cause)}: this is the machine's trouble and not "
+                "the slide's; see to memory, GPU and disk (a job's memory: mem_mb in the profile) "
+                "and run again, finished slides are kept. If this slide alone asks for so much, "
+                "exclude it in the sheet"
+            ) from error
 
 
-def in_one_line(error: Exception) -> str:
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that it was raised for; of a sentence, what it is about."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _is_machines(error: BaseException) -> bool:
+    """Whether any slide could have met an error."""
+    if isinstance(error, OSError):
+        return error.errno in _MACHINE
+    if isinstance(error, MemoryError) or type(error).__name__ in _DEVICE_ERRORS:
+        return True
+    return isinstance(error, RuntimeError | cv2.error) and bool(_DEVICE.search(str(error)))
+
+
+def in_one_line(error: BaseException) -> str:
     """An error's type and text, the same in every run: addresses are left out."""
     name = type(error).__name__
     text = _ADDRESS.sub("0x...", str(error))

@@ -12,6 +12,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
+from hipt.cohort.failures import in_one_line, refuse_machine_trouble
 from hipt.core.geometry import ReadPlan, patches_per_block
 from hipt.errors import SlideError
 from hipt.io.corpus import BLOCK, CorpusSlide
@@ -43,6 +44,10 @@ class Block:
         except SlideError as error:
             self.readable[:] = False
             return error.reason
+        except Exception as error:  # noqa: BLE001 (no slide ends a training)
+            refuse_machine_trouble(self.slide.path.stem, error)
+            self.readable[:] = False
+            return in_one_line(error)
 
     def _read(self, slide: Slide) -> str | None:
         """One read for the whole block, or a few where its pixels are very many."""

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from hipt.cohort.failures import MANY, OneSlide
-from hipt.errors import HiptError
+from hipt.errors import HiptError, SlideError
 from hipt.io.indices import BatchRun, read_index
 from hipt.io.results import Results
 
@@ -79,6 +79,19 @@ def test_the_machines_fault_stops_the_job(tmp_path: Path, error: Exception, said
     assert said in str(caught.value)
     assert "this is the machine's trouble and not the slide's" in str(caught.value)
     assert not index_of(tmp_path).exists()
+
+
+def test_trouble_of_the_machine_that_reads_like_damage_stops_the_job(tmp_path: Path):
+    """Whoever opens a file says that it cannot be read; why is in the error it was raised for."""
+    for kind in (lambda text: SlideError("unreadable", text), HiptError):
+        try:
+            try:
+                raise OSError(errno.EMFILE, "Too many open files")
+            except OSError:
+                raise kind("a.svs: cannot be read") from None
+        except HiptError as error:
+            with pytest.raises(HiptError, match=r"Too many open files: this is the machine's"):
+                run(tmp_path, error)
 
 
 def test_a_full_disk_stops_the_job_as_it_is(tmp_path: Path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hipt.core.geometry import plan_read
-from hipt.errors import SlideError
+from hipt.errors import HiptError, SlideError
 from hipt.io import blocks as module
 from hipt.io.blocks import Block, OpenSlides
 from hipt.io.corpus import CorpusSlide
@@ -101,3 +101,23 @@ def test_the_patches_of_a_mask_are_read_in_order(tiny_slide, monkeypatch, read_p
     slides.close()
     assert [patch.tobytes() for patch in pixels] == expected
     assert readable.all()
+
+
+def test_a_slide_that_raises_costs_its_patches_alone(tiny_slide: Path, monkeypatch):
+    with open_slide(tiny_slide) as slide:
+        plan = plan_read(0.5, slide.info.downsamples, 0.5, 0.1, 64)
+    corners, masks = np.array([[0, 0]]), np.array([3], np.uint16)
+    one = CorpusSlide(Member("s", "f", 1, 2), tiny_slide, plan, corners, masks)
+    error: Exception = ZeroDivisionError("nobody foresaw this")
+
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module.Slide, "read", broken)
+    readable, slides = np.ones(2, bool), OpenSlides(1)
+    block = Block(one, 0, np.zeros((2, 64, 64, 3), np.uint8), readable)
+    assert block.read(slides) == "ZeroDivisionError: nobody foresaw this"
+    assert not readable.any()
+    error = MemoryError("9 GiB")
+    with pytest.raises(HiptError, match="this is the machine's trouble"):
+        block.read(slides)
