@@ -114,12 +114,13 @@ def _labels(name: str, task: TaskConfig, results: Results) -> Iterator[str]:
 
 
 def _unknown(config: Config, task: TaskConfig) -> list[str]:
-    """Weights behind a task's features of which nobody can say what they were trained on."""
+    """What is behind a task's features of which nobody can say what it was trained on."""
     if task.features is not None:
-        return []
+        return [Path(task.features).name]
     used = resolved(config).embed
     weights = [path for path in (used.patches.weights, used.regions.weights) if path is not None]
-    return [Path(path).name for path in seen_by(weights).unknown]
+    imported = [used.patches.features] if used.patches.features is not None else []
+    return [Path(path).name for path in (*imported, *seen_by(weights).unknown)]
 
 
 def _neighbours(name: str, results: Results) -> Iterator[pl.DataFrame]:

@@ -190,6 +190,7 @@ def _corpus(
 ) -> list[Item]:
     """The slides that the features' models were pretrained on, as far as that is known."""
     if cfg.task.features is not None:
+        log.info("what made %s, and from what it learned, is not known", cfg.task.features)
         return []
     seen = seen_by(cfg.weights)
     for path in seen.unknown:

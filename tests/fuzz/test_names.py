@@ -148,6 +148,7 @@ def test_names_of_foreign_features_are_never_paths(tmp_path: Path):
     assert {p.name for p in results.task("t", "").iterdir()} == {
         "folds.parquet",
         "l.parquet",
+        "labels.parquet",
         "members.csv",
     }
     assert {p.name for p in home.iterdir()} == {
