@@ -331,7 +331,7 @@ def test_another_timm_looks_at_embeddings_again_and_keeps_what_is_the_same(
     patches = {"encoder": "test_resnet", "input_px": 64, "random": 1}
     project.configure(embed={"patches": patches, "regions": TINY["embed"]["regions"]})
     assert project.run().rc == 0
-    before = project.times("embed_patches")
+    before = {step: project.times(step) for step in STEPS}
     upgraded = tmp_path / "upgraded" / "timm-99.0.dist-info"
     upgraded.mkdir(parents=True)
     (upgraded / "METADATA").write_text("Metadata-Version: 2.1\nName: timm\nVersion: 99.0\n")
@@ -339,5 +339,5 @@ def test_another_timm_looks_at_embeddings_again_and_keeps_what_is_the_same(
     with project.running(env=env) as running:
         ran = running.end()
     assert ran.rc == 0, ran.text
-    assert ran.jobs == {"embed_patches": 2}, ran.text
-    assert project.times("embed_patches") == before
+    assert ran.jobs == per_batch(2, "embed_patches", "embed_regions"), ran.text
+    assert {step: project.times(step) for step in STEPS} == before
