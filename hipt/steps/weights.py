@@ -15,10 +15,12 @@ from hipt.io.checkpoints import Weights, read_weights, write_weights
 from hipt.io.digests import weights_sha256
 from hipt.io.shards import whole
 
+CHOICE = "--which"
 
-def show(path: Path) -> str:
+
+def show(path: Path, which: str | None = None) -> str:
     """What a weights file holds, as lines of text."""
-    weights = read_weights(path)
+    weights = read_weights(path, which, choose_by=CHOICE)
     parameters = sum(tensor.numel() for tensor in weights.state.values())
     facts = {
         "file": str(path),
@@ -39,7 +41,7 @@ def convert(source: Path, target: Path, which: str | None) -> None:
     Raises:
         HiptError: if the target is neither.
     """
-    weights = read_weights(source, which)
+    weights = read_weights(source, which, choose_by=CHOICE)
     if target.suffix == ".safetensors":
         write_weights(target, weights.state, {"source": source.name, **weights.metadata})
     elif target.suffix in (".pth", ".pt"):
@@ -67,18 +69,17 @@ def _network(weights: Weights) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line: `show FILE`, or `convert SOURCE TARGET`."""
+    """Command line: `show FILE`, or `convert SOURCE TARGET`, of several networks `--which`."""
     parser = argparse.ArgumentParser(prog="hipt weights", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("show").add_argument("file", type=Path)
-    converter = commands.add_parser("convert")
+    shower, converter = commands.add_parser("show"), commands.add_parser("convert")
+    shower.add_argument("file", type=Path)
     converter.add_argument("source", type=Path)
     converter.add_argument("target", type=Path, help=".safetensors, or .pth")
-    converter.add_argument(
-        "--which", help="the network of several, as `show` names them, e.g. student"
-    )
+    for command in (shower, converter):
+        command.add_argument("--which", help="the network of several, e.g. student")
     args = parser.parse_args(argv)
     if args.command == "show":
-        sys.stdout.write(show(args.file) + "\n")
+        sys.stdout.write(show(args.file, args.which) + "\n")
     else:
         convert(args.source, args.target, args.which)

@@ -65,6 +65,20 @@ def test_show_and_convert_name_the_network_of_several(tmp_path: Path):
     assert torch.equal(taken["pos_embed"], states[1]["backbone.pos_embed"])
 
 
+def test_show_lists_networks_that_may_be_meant(tmp_path: Path):
+    states = {}
+    for seed, name in enumerate(("model", "net")):
+        model = vit256(SHAPE)
+        initialise(model, seed)
+        states[name] = model.state_dict()
+    torch.save(states, tmp_path / "two.pth")
+    with pytest.raises(HiptError, match=r"may be meant \(model, net\); choose one by --which"):
+        weights.show(tmp_path / "two.pth")
+    assert "taken       net (30 tensors); left aside: model" in weights.show(
+        tmp_path / "two.pth", "net"
+    )
+
+
 def test_convert_to_something_else(file: Path, tmp_path: Path):
     with pytest.raises(HiptError, match=r"name it \.safetensors"):
         weights.main(["convert", str(file), str(tmp_path / "x.bin")])
