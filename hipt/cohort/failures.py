@@ -8,6 +8,7 @@ import re
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,8 @@ class OneSlide:
 
     def succeeded(self) -> None:
         """Forget the traceback of before."""
-        self.trace.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.trace.unlink(missing_ok=True)
 
 
 def refuse_many(rows: Sequence[Row], place: str) -> None:

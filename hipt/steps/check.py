@@ -81,6 +81,8 @@ class Sample:
     """Patches read per second on all threads."""
     direct: int
     """Slides whose tiles are decoded directly."""
+    slides: int
+    """Slides that were tried."""
 
 
 def run(config: Config, threads: int) -> None:
@@ -289,7 +291,7 @@ def _sample(fine: Sequence[Header], config: Config, threads: int) -> Sample | No
                     direct += region.reader == "direct"
         reading_s += time.monotonic() - start
     area_mm2 = sum(header.area_mm2 for header in chosen)
-    return Sample(patches / area_mm2, segment_s, read / reading_s, direct)
+    return Sample(patches / area_mm2, segment_s, read / reading_s, direct, len(chosen))
 
 
 @contextmanager
@@ -314,7 +316,7 @@ def _say_costs(
     embed_h = patches / min(rate, sample.read_per_s) / 3600
     hours = embed_h + sample.segment_s * len(fine) / 3600
     slower = "the model" if rate < sample.read_per_s else "reading"
-    tried = f"tried on {min(SAMPLED, len(fine))} of them, {sample.direct} decoded directly"
+    tried = f"tried on {sample.slides} of them, {sample.direct} decoded directly"
     say("reading", f"{rate_text(sample.read_per_s)} patches/s, {tried}")
     say("to do", f"{len(fine):,} x slide, about {patches:,.0f} patches; {slower} sets the pace")
     say("time", f"about {time_text(hours)} on this machine, one job at a time")

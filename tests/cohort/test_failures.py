@@ -118,6 +118,11 @@ def test_the_reason_is_the_same_in_every_run(tmp_path: Path):
     assert "<object object at 0x...>" in reasons.pop()
 
 
+def test_a_slide_succeeds_whatever_lies_where_tracebacks_go(tmp_path: Path):
+    (tmp_path / "logs").touch()
+    assert [row["status"] for row in run(tmp_path, ValueError(), bad=0)] == ["ok"] * 3
+
+
 def test_an_error_without_words(tmp_path: Path):
     assert run(tmp_path, AssertionError())[0]["reason"].startswith("AssertionError (traceback: ")
 

@@ -269,6 +269,7 @@ def test_a_slide_that_fails_ends_no_check(
     check.main(config(cohort))
     said = capsys.readouterr().out
     assert "trial     a: failed: ZeroDivisionError: nobody foresaw this\n" in said
+    assert "tried on 1 of them" in said
     assert "to do     2 x slide, about " in said
     (cohort / "slides.csv").write_text("slide_id,path\na,a.svs\n")
     check.main(config(cohort))
