@@ -168,6 +168,11 @@ class Project:
                 return True
         return False
 
+    def copy_slide(self, old: str, new: str) -> None:
+        """Another slide that looks the same; with other bytes at its end, or it would be one."""
+        data = (self.folder / old).read_bytes()
+        (self.folder / new).write_bytes(data + new.encode())
+
     def copy(self, folder: Path) -> Project:
         """The whole folder, times of files included, somewhere else."""
         shutil.copytree(self.folder, folder, copy_function=shutil.copy2, symlinks=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,9 +24,7 @@ def whole_workflow(project: Project) -> None:
     rows = []
     for number, name in enumerate(NAMES):
         path = f"slides/task-{name}.tif"
-        shutil.copy2(
-            project.folder / project.read_sheet()[number % 4]["path"], project.folder / path
-        )
+        project.copy_slide(project.read_sheet()[number % 4]["path"], path)
         rows.append({"slide_id": f"task-{name}", "path": path, **cells(number)})
     project.write_sheet(rows)
     project.configure(

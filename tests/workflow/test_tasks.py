@@ -41,7 +41,7 @@ def evaluated(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Pr
     for number, name in enumerate(NAMES):
         old = project.read_sheet()[number % 4]["path"]
         path = f"slides/task-{name}.tif"
-        shutil.copy2(project.folder / old, project.folder / path)
+        project.copy_slide(old, path)
         rows.append({"slide_id": f"task-{name}", "path": path, **cells(number)})
     project.write_sheet(rows)
     project.configure(tasks=TASKS, knn=KNN)
@@ -134,8 +134,7 @@ def test_a_new_slide_joins_and_no_member_moves(project: Project):
         return dict(table.iter_rows())
 
     before = members()
-    extra = project.folder / "slides" / "extra.tif"
-    shutil.copy2(project.folder / "slides" / "task-a.tif", extra)
+    project.copy_slide("slides/task-a.tif", "slides/extra.tif")
     row = {"slide_id": "extra", "path": "slides/extra.tif", **cells(8)}
     project.write_sheet([*project.read_sheet(), row])
     ran = project.run()
@@ -147,8 +146,7 @@ def test_a_new_slide_joins_and_no_member_moves(project: Project):
 
 
 def test_a_slide_without_label_fits_nothing_anew(project: Project):
-    extra = project.folder / "slides" / "extra.tif"
-    shutil.copy2(project.folder / "slides" / "task-a.tif", extra)
+    project.copy_slide("slides/task-a.tif", "slides/extra.tif")
     row = {"slide_id": "extra", "path": "slides/extra.tif"}
     project.write_sheet([*project.read_sheet(), row])
     before = project.content()
