@@ -78,16 +78,32 @@ class SegmentConfig(Section):
     mask_mpp: Annotated[float, Field(ge=1, le=64)] = 8.0
     """Resolution of the tissue mask, um/px; at most this, from the slide's own levels."""
     smooth_um: Annotated[float, Field(gt=0, le=200)] = 16.0
-    """Standard deviation of the blur that bridges cell walls and noise."""
+    """Standard deviation of the blur in which stain is found: it bridges cell walls and noise."""
     min_chroma_od: Annotated[float, Field(gt=0, le=1)] = 0.02
     """Least spread of optical density over the colours that counts as stain."""
     max_chroma_od: Annotated[float, Field(gt=0, le=1)] = 0.08
     """The automatic threshold never rises above this, however uneven the glass."""
     glass_sigmas: Annotated[float, Field(gt=0, le=20)] = 5.0
     """The threshold's distance from glass, in standard deviations of glass."""
+    edge_smooth_um: Annotated[float, Field(gt=0, le=100)] = 6.0
+    """Standard deviation of the blur in which the outline is drawn."""
+    edge_share: Annotated[float, Field(ge=0, lt=1)] = 0.35
+    """The outline lies where the spread of density falls to this share of the tissue's around."""
+    max_edge_od: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Above this spread of density it is tissue, whatever lies beside: pale beside dark stain."""
+    edge_reach_um: Annotated[float, Field(gt=0, le=500)] = 60.0
+    """What is around: standard deviation of its weights. Deeper than this, tissue is left whole."""
+    min_pale_od: Annotated[float, Field(gt=0, le=1)] = 0.012
+    """Least spread of density of pale tissue that goes on beyond what was found: fat, mucus."""
+    min_wall_od: Annotated[float, Field(gt=0, le=1)] = 0.002
+    """Least spread of density by which walls of fat cells exceed their surroundings."""
+    fat_cell_um: Annotated[float, Field(ge=0, le=500)] = 100.0
+    """Gaps up to twice this are closed between walls of fat cells."""
+    min_fat_mm2: Annotated[float, Field(ge=0)] = 0.05
+    """Smaller pale areas beside tissue are debris."""
     close_um: Annotated[float, Field(ge=0, le=500)] = 50.0
-    """Gaps up to twice this are closed: fat cells, slits."""
-    min_tissue_mm2: Annotated[float, Field(ge=0)] = 0.02
+    """Gaps up to twice this are closed: slits, lumina, pale cells."""
+    min_tissue_mm2: Annotated[float, Field(ge=0)] = 0.01
     """Smaller pieces are dust."""
     min_hole_mm2: Annotated[float, Field(ge=0)] = 0.05
     """Smaller holes are filled."""

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import shapely
 
 from hipt.config import SegmentConfig
+from hipt.geometry.extent import is_stained, tissue_extent
 from hipt.geometry.ink import find_ink
-from hipt.geometry.masks import Mask, closed, grown, without_small
+from hipt.geometry.masks import Mask, grown
 
 RGB = npt.NDArray[np.uint8]  # [h, w, 3]
 Density = npt.NDArray[np.float32]  # [h, w, 3]
@@ -51,23 +52,14 @@ def find_tissue(rgb: RGB, mpp: float, cfg: SegmentConfig) -> Tissue:
     density = optical_density(rgb, glass_colour(rgb))
     lowest, highest = _extremes(density)
     chroma = np.asarray(highest - lowest, np.float32)
-    tissue = _stained(chroma, mpp, cfg)
-    ink = find_ink(density, tissue, mpp, cfg)
+    stained = is_stained(chroma, mpp, cfg)
+    ink = find_ink(density, stained, mpp, cfg)
     pen = grown(ink.pen, cfg.ink_margin_um / mpp)
     if pen.any():
         chroma[pen] = 0
-        tissue = _stained(chroma, mpp, cfg)
-    tissue = (tissue | ink.dark) & ~pen
-    tissue = closed(tissue, cfg.close_um / mpp)
-    tissue = without_small(tissue, cfg.min_tissue_mm2, mpp)
-    tissue = ~without_small(~tissue, cfg.min_hole_mm2, mpp) & ~pen
+        stained = is_stained(chroma, mpp, cfg) & ~pen
+    tissue = tissue_extent(chroma, stained, ink.dark & ~pen, mpp, cfg) & ~pen
     return Tissue(tissue, float(ink.pen.sum() / max(1, (ink.pen | tissue).sum())))
-
-
-def _stained(chroma: npt.NDArray[np.float32], mpp: float, cfg: SegmentConfig) -> Mask:
-    """Where stain is."""
-    smooth = np.asarray(cv2.GaussianBlur(chroma, (0, 0), cfg.smooth_um / mpp), np.float32)
-    return np.asarray(smooth > chroma_threshold(smooth, cfg))
 
 
 def glass_colour(rgb: RGB) -> npt.NDArray[np.float64]:
@@ -94,24 +86,6 @@ def optical_density(rgb: RGB, glass: npt.NDArray[np.float64]) -> Density:
     values = (np.arange(256)[:, None] + 1.0) / (glass + 1.0)  # (256, 3)
     table = np.clip(-np.log10(values), 0, None).astype(np.float32)
     return np.asarray(cv2.LUT(rgb, table.reshape(256, 1, 3)))
-
-
-def chroma_threshold(chroma: npt.NDArray[np.float32], cfg: SegmentConfig) -> float:
-    """Where stain begins: above what glass shows by chance, within the configured bounds.
-
-    Glass is the peak of the histogram near zero, and its width is measured on the peak's lower
-    side, which tissue does not reach. A slide without such a peak is nearly all tissue: the lower
-    bound holds. A slide that is nearly empty has the peak alone.
-    """
-    bins = np.histogram(chroma, bins=256, range=(0, cfg.max_chroma_od))[0]
-    peak = int(bins.argmax())
-    width = cfg.max_chroma_od / 256
-    mode = (peak + 0.5) * width
-    below = chroma[chroma <= mode]
-    if mode >= cfg.min_chroma_od or not below.size:
-        return cfg.min_chroma_od
-    spread = 1.4826 * float(np.median(mode - below))
-    return float(np.clip(mode + cfg.glass_sigmas * spread, cfg.min_chroma_od, cfg.max_chroma_od))
 
 
 def contours(mask: Mask) -> shapely.MultiPolygon:

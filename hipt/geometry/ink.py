@@ -28,6 +28,8 @@ _LONG, _EVEN = 3.0, 0.6
 """A stroke: its area in squares of its width, and the share of it that has at least half of it."""
 _TOUCHES, _ENCLOSED = 0.1, 0.9
 """Shares of a part's surroundings that are other stain."""
+_SPECK = 0.01
+"""Other stain of less than this share of a colour is dust."""
 _ON_TISSUE = 0.65
 """Blood is commoner than red pens: red that has more stain than this around it is stain."""
 
@@ -71,13 +73,17 @@ def find_ink(density: Density, stained: Mask, mpp: float, cfg: SegmentConfig) ->
     sharp = density
     density = np.asarray(cv2.blur(sharp, (3, 3)), np.float32)  # noise has colours of its own
     colours = _coloured(density, cfg)
+    if not colours:
+        return Ink(pen, dark)
+    coloured = stained & (_spread(density) > cfg.min_chroma_od)
     everything_mm2 = float((stained | _any_of(colours, stained.shape)).sum()) * mpp**2 / 1e6
     for colour, mask in colours.items():
-        other = without_small(stained & ~_faint(colour, density, cfg), cfg.min_tissue_mm2, mpp)
+        other = coloured & ~_faint(colour, density, cfg)
+        other = without_small(other, cfg.min_tissue_mm2, mpp)
         around = stained if colour == "red" else other & ~mask
         parts = list(_parts(mask, around, sharp, mpp, cfg))
         share = sum(p.area_mm2 for p in parts if not p.drawn) / max(everything_mm2, 1e-9)
-        alone = colour != "black" and not other.any()
+        alone = colour != "black" and (other & ~mask).sum() < _SPECK * mask.sum()
         for part in parts:
             if _is_stain(part, colour, share >= cfg.ink_stain_share, alone, cfg):
                 if colour == "black" and part.beside >= _TOUCHES:
@@ -123,6 +129,13 @@ def _coloured(density: Density, cfg: SegmentConfig) -> dict[Colour, Mask]:
     return {colour: mask for colour, mask in masks.items() if mask.any()}
 
 
+def _spread(density: Density) -> Density:
+    """How far the colours differ, [h, w]."""
+    red, green, blue = cv2.split(density)
+    highest, lowest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    return np.asarray(highest - lowest, np.float32)
+
+
 def _is_green(density: Density) -> Mask:
     """Where green is absorbed least."""
     red, green, blue = cv2.split(density)
@@ -134,7 +147,7 @@ def _faint(colour: Colour, density: Density, cfg: SegmentConfig) -> Mask:
     red, green, blue = cv2.split(density)
     if colour == "black":
         highest = cv2.max(cv2.max(red, green), blue)
-        return np.asarray(highest - cv2.min(cv2.min(red, green), blue) < 0.15 * highest)
+        return np.asarray(_spread(density) < 0.15 * highest)
     if colour == "red":
         return np.asarray((blue > 0.6 * green) & (red < 0.4 * green))
     return np.asarray((red > cfg.ink_red_to_green * green) | _is_green(density))
