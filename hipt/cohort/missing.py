@@ -57,3 +57,7 @@ def looks_missing(label: str) -> bool:
 def _plain(text: str) -> str:
     """A word as it is compared."""
     return " ".join(trimmed(text).split()).casefold()
+
+
+LISTED = Missing()
+"""Those of the default setting."""

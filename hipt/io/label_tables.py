@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from hipt.cohort.missing import Missing, is_tcga_site, trimmed
+from hipt.cohort.faults import all_of
+from hipt.cohort.missing import LISTED, Missing, is_tcga_site, trimmed
 from hipt.errors import HiptError
 from hipt.io.split_files import ENDINGS
 from hipt.io.tables import DAMAGED
@@ -99,7 +100,7 @@ def bare(text: str) -> str:
 
 
 def read_label_table(
-    file: Path, columns: Sequence[str], setting: str, missing: Missing
+    file: Path, columns: Sequence[str], setting: str, missing: Missing = LISTED
 ) -> LabelTable:
     """The rows of a table; ids are text always and lose the ending of a slide or its features.
 
@@ -227,12 +228,15 @@ def _csv_rows(file: Path, text: str, before: int) -> _Rows:
 
 def _padded(file: Path, rows: _Rows, width: int) -> _Rows:
     """The rows that are not empty; cells missing at the end are empty."""
+    faults = []
     for number, cells in rows:
         if any(cell.strip() for cell in cells[width:]):
             problem = f"has {len(cells)} cells, the header {width}; take the extra ones out"
-            raise HiptError.at(file, problem, row=number)
-        if any(cell.strip() for cell in cells):
+            faults.append((str(number), HiptError.at(file, problem, row=number)))
+        elif any(cell.strip() for cell in cells):
             yield number, [*cells, *[""] * (width - len(cells))]
+    if faults:
+        raise all_of(faults, "row")
 
 
 def _content(file: Path) -> bytes:

@@ -166,8 +166,9 @@ def check_same_cases(task: TaskConfig, found: Iterable[tuple[str, Value, Entry]]
         column, entry, problem = sentence
         if task.kind == "classification":
             problem += ", or set unit to slide"
-        if len(torn) > 1:
-            problem += f" ({len(torn) - 1:,} more cases have two)"
+        if others := list(torn)[1:]:
+            named = ", ".join(others[:10]) + (", ..." if len(others) > 10 else "")
+            problem += f" ({len(others):,} more cases have two: {named})"
         raise entry.wrong(column, problem)
 
 

@@ -178,18 +178,22 @@ def _csv_records(sheet: Path) -> Iterator[_Record]:
     """The rows that are not empty."""
     text = _text(sheet)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
-    number = 1
+    number, faults = 1, list[tuple[str, HiptError]]()
     try:
         header = [name.strip() for name in next(reader, [])]
         _check_header(sheet, header)
         number = reader.line_num + 1  # a row with a line break in a cell has more than one line
         for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield _Record(sheet, number, _by_name(sheet, number, header, cells))
+            if any(cell.strip() for cell in cells[len(header) :]):
+                faults.append((str(number), _too_many(sheet, number, len(header), len(cells))))
+            elif any(cell.strip() for cell in cells):
+                yield _Record(sheet, number, _by_name(header, cells))
             number = reader.line_num + 1
     except csv.Error as error:
         problem = f"is not CSV ({error}); look for a double quote that is not closed"
         raise HiptError.at(sheet, problem, row=number) from None
+    if faults:
+        raise all_of(faults, "row")
 
 
 def _text(sheet: Path) -> str:
@@ -234,17 +238,17 @@ def _check_header(sheet: Path, header: Sequence[str]) -> None:
             raise HiptError.at(sheet, f"column '{name}' is missing (found: {found}); add it", row=1)
 
 
-def _by_name(
-    sheet: Path, number: int, header: Sequence[str], cells: Sequence[str]
-) -> dict[str, str]:
+def _too_many(sheet: Path, number: int, columns: int, cells: int) -> HiptError:
+    """The sentence for a row with more cells than the header."""
+    problem = (
+        f"has {cells} cells, the header {columns}; "
+        "put a cell that holds a comma, semicolon or tab in double quotes"
+    )
+    return HiptError.at(sheet, problem, row=number)
+
+
+def _by_name(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     """A row's cells by column name; cells missing at the end are empty."""
-    extra = [cell for cell in cells[len(header) :] if cell.strip()]
-    if extra:
-        problem = (
-            f"has {len(cells)} cells, the header {len(header)}; "
-            "put a cell that holds a comma, semicolon or tab in double quotes"
-        )
-        raise HiptError.at(sheet, problem, row=number)
     padded = [*cells, *[""] * (len(header) - len(cells))]
     return {name: trimmed(cell) for name, cell in zip(header, padded, strict=False) if name}
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
 
+from hipt.cohort.faults import all_of
 from hipt.cohort.missing import Missing
 from hipt.config import MISSING
 from hipt.errors import HiptError
@@ -113,8 +114,7 @@ def task_labels(
     reader = value_reader(task, words, table, used)
     found: list[Valued] = []
     left_out: dict[str, tuple[Literal["missing", "other_class", "zero_time"], str]] = {}
-    for candidate in candidates:
-        value = _value(source, reader, candidate)
+    for candidate, value in _values(source, reader, candidates):
         if value is None or value.missing:
             zero = value is not None and reader.is_zero(candidate.entries[0])
             word = _gap(reader, candidate.entries)
@@ -178,6 +178,21 @@ def _value(source: Source, reader: ValueReader, candidate: _Candidate) -> Value 
     for entry in others:
         check_same_rows(reader, entry.cells[source.key], first, entry)
     return reader.value(first)
+
+
+def _values(
+    source: Source, reader: ValueReader, candidates: Sequence[_Candidate]
+) -> list[tuple[_Candidate, Value | None]]:
+    """What the rows of each slide say; all slides whose rows contradict each other are named."""
+    values, faults = list[tuple[_Candidate, Value | None]](), list[tuple[str, HiptError]]()
+    for candidate in candidates:
+        try:
+            values.append((candidate, _value(source, reader, candidate)))
+        except HiptError as error:
+            faults.append((candidate.slide_id, error))
+    if faults:
+        raise all_of(faults, "slide")
+    return values
 
 
 def _gap(reader: ValueReader, entries: Sequence[Entry]) -> str:

@@ -391,6 +391,12 @@ def test_all_rows_at_fault_are_named_at_once(tmp_path: Path):
     )
 
 
+def test_all_rows_with_too_many_cells_are_named_at_once(tmp_path: Path):
+    said = sentence(sheet(tmp_path, "slide_id,path\n1,a,b\n2,a\n3,a,b\n"))
+    assert said.startswith("slides.csv, row 2: has 3 cells, the header 2; ")
+    assert said.endswith(" (1 more row is at fault: 4)")
+
+
 def test_what_cannot_be_seen_at_the_ends_of_a_cell_is_left_out(tmp_path: Path):
     text = "slide_id,path,exclude\n1\u00a0,a.svs\u200b,1.0\n\ufeff2,\u00a0b.svs,0.0\n"
     rows = read_sheet(sheet(tmp_path, text))

@@ -234,3 +234,31 @@ def test_slides_without_a_site_are_counted_where_sites_decide():
     assert told(read(settings, rows), settings)[-1] == (
         "2 slides have no site: each of their cases counts as a site of its own"
     )
+
+
+def test_all_slides_that_contradict_themselves_are_named(tmp_path: Path):
+    lines = [f"s{n},{'ab'[n % 2]}" for n in range(4)]
+    path = written(tmp_path, "slide_id,grade\n" + "\n".join([*lines, "s0,b", "s1,a", "s3,a"]))
+    rows = [SlideRow(f"s{n}", Path("x"), f"s{n}") for n in range(4)]
+    assert refused(grading(path), rows) == (
+        "labels.csv, row 6, column 'grade': 's0' has 'b' here and 'a' in row 2; keep one of the "
+        "rows (2 more slides are at fault: s1, s3)"
+    )
+
+
+def test_all_cases_with_two_values_are_named():
+    rows = [
+        SlideRow(f"s{n}", Path("x"), f"c{n // 2}", labels={"grade": "ab"[n % 2]}) for n in range(6)
+    ]
+    assert refused(grading(unit="case"), rows).endswith(
+        "case 'c0' has 'b' here and 'a' in slide 's0'; a case has one, so correct one of them, or "
+        "set unit to slide (2 more cases have two: c1, c2)"
+    )
+
+
+def test_all_rows_with_too_many_cells_are_named(tmp_path: Path):
+    path = written(tmp_path, "slide_id,grade\na,x,y\nb,x\nc,x,y\n")
+    assert refused(grading(path)) == (
+        "labels.csv, row 2: has 3 cells, the header 2; take the extra ones out (1 more row is at "
+        "fault: 4)"
+    )
