@@ -140,6 +140,27 @@ def test_every_file_says_what_made_it(tasks: Tasks):
     assert len(of_tasks(root)) > 20
 
 
+def test_equal_tasks_in_two_folders_have_equal_bytes(made: Path, tmp_path: Path):
+    """No date, no path, nothing that varies."""
+    content = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        tasks = Tasks(Chain(tmp_path / name), made)
+        for fold in tasks.results.root.glob("tasks/*/*/*/fold_*.safetensors"):
+            fold.unlink()
+        for task, values in TASKS.items():
+            folds = ["--folds", str(tasks.split(task)), "--slides", str(tasks.results.slides)]
+            for model in values["models"]:
+                out = tasks.results.fit(task, model, "1", "predictions.parquet")
+                fit.main([*folds, "--out", str(out), *tasks.told("fit", task)])
+        tasks.all()
+        root = tasks.results.root
+        content.append({name: (root / name).read_bytes() for name in of_tasks(root)})
+    one, two = content
+    assert one.keys() == two.keys()
+    assert [name for name in one if one[name] != two[name]] == []
+
+
 def test_a_fit_says_device_and_precision(tasks: Tasks):
     linear, hipt = (
         read_provenance(tasks.results.fit("grade", model, "1", "fold_0.safetensors"))
