@@ -211,8 +211,9 @@ def fold() -> Sequence[Seed]:
     facts = {"fingerprint": "f", "units": ["a", "b"], "regions": [2, 1], "chosen": 0}
     tensors = {"weights.w": torch.zeros(2), "curve": torch.zeros(1, 2)}
     tensors |= {"logits": torch.zeros(2, 2), "attention": torch.ones(3)}
-    data = save(tensors, {"hipt": json.dumps({"fold": json.dumps(facts)})})
-    return [Seed(data, ((0, 9), (8, 500)))]
+    said = {"fold": json.dumps(facts), "software": {"torch": "2.9.0", "device": "cpu"}}
+    data = save(tensors, {"hipt": json.dumps(said)})
+    return [Seed(data, ((0, 9), (8, 600)))]
 
 
 def model_facts() -> Sequence[Seed]:
