@@ -87,7 +87,7 @@ def read_fold(path: Path, fingerprint: str | None = None) -> FoldFit | None:
             },
             calibrated=found.state.get(_CALIBRATED),
             slope=facts.get("slope"),
-            software=dict(found.metadata["software"]),
+            software=dict(found.metadata.get("software", {})),
         )
     except (KeyError, ValueError, TypeError, RuntimeError):
         raise HiptError(f"{path}: is no fold of a fit; delete it, and it is made again") from None

@@ -190,6 +190,12 @@ def fold(path: Path) -> object:
     return read_fold(path)
 
 
+def provenance(path: Path) -> object:
+    from hipt.io.provenances import read_provenance
+
+    return read_provenance(path)
+
+
 def trained_model(path: Path) -> object:
     from hipt.config import Config
     from hipt.io.models import resolved

@@ -208,12 +208,24 @@ def fold() -> Sequence[Seed]:
     import torch
     from safetensors.torch import save
 
-    facts = {"fingerprint": "f", "units": ["a", "b"], "regions": [2, 1], "chosen": 0}
+    from hipt.io.shards import Provenance
+
+    facts = {"units": ["a", "b"], "regions": [2, 1], "chosen": 0, "slope": 1.0}
+    made = vars(Provenance("fit", 1, "f", {}, {"folds": "f"}, {}, {"device": "cpu"}))
     tensors = {"weights.w": torch.zeros(2), "curve": torch.zeros(1, 2)}
     tensors |= {"logits": torch.zeros(2, 2), "attention": torch.ones(3)}
-    said = {"fold": json.dumps(facts), "software": {"torch": "2.9.0", "device": "cpu"}}
-    data = save(tensors, {"hipt": json.dumps(said)})
-    return [Seed(data, ((0, 9), (8, 600)))]
+    tensors["calibrated"] = torch.full((2, 2), 0.5)
+    data = save(tensors, {"hipt": json.dumps({**made, "fold": json.dumps(facts)})})
+    return [Seed(data, ((0, 9), (8, 900)))]
+
+
+def examples() -> Sequence[Seed]:
+    from hipt.io.images import jpeg_bytes
+    from hipt.io.shards import Provenance
+
+    text = Provenance("examples", 1, "f", {}, {"folds": "f"}).to_json()
+    data = jpeg_bytes(np.full((16, 16, 3), 200, np.uint8), comment=text)
+    return [Seed(data, ((0, 300),))]
 
 
 def model_facts() -> Sequence[Seed]:

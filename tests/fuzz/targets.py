@@ -203,6 +203,8 @@ _WEIGHTS = (
         samples.odd_checkpoints,
     ),
     Target("fold of a fit", "fold_0.safetensors", readers.fold, samples.fold),
+    Target("provenance of a fit", "fold_0.safetensors", readers.provenance, samples.fold),
+    Target("provenance of a picture", "examples.jpg", readers.provenance, samples.examples),
     Target(
         "model's facts",
         "models/vit256.safetensors",
