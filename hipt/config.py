@@ -95,7 +95,7 @@ class SegmentConfig(Section):
     """What is around: standard deviation of its weights. Deeper than this, tissue is left whole."""
     min_pale_od: Annotated[float, Field(gt=0, le=1)] = 0.012
     """Least spread of density of pale tissue that goes on beyond what was found: fat, mucus."""
-    min_wall_od: Annotated[float, Field(gt=0, le=1)] = 0.002
+    min_wall_od: Annotated[float, Field(gt=0, le=1)] = 0.003
     """Least spread of density by which walls of fat cells exceed their surroundings."""
     fat_cell_um: Annotated[float, Field(ge=0, le=500)] = 100.0
     """Gaps up to twice this are closed between walls of fat cells."""

@@ -16,10 +16,16 @@ from hipt.geometry.masks import Mask, closed, opened, without_small
 
 Chroma = npt.NDArray[np.float32]  # [h, w]
 
-_PALE_SHARE = 0.05
+_PALE_SHARE = 0.1
 """Fat has at least this share of walls around."""
 _JOINED_UM = 16.0
 """Fat and what it lies beside are joined across this."""
+_BESIDE = 0.6
+"""An area full of walls goes on for this share of a cell's gap."""
+_BRIDGE_UM = 32.0
+"""What joins fat and tissue is wider than twice this."""
+_WALL_UM = 40.0
+"""What is around a wall: standard deviation of its weights."""
 _SPUR_UM = 12.0
 """What is thinner than twice this is a thread of debris."""
 
@@ -73,35 +79,37 @@ def tissue_extent(
     inner = cv2.erode(stained.view(np.uint8), np.ones((side, side), np.uint8)) > 0
     solid = inner | (stained & above) | dark
     tissue = closed(solid, cfg.close_um / mpp)
-    walls = _walls(fine, stained, mpp, cfg) & above & ~solid
+    walls = _walls(chroma, fine, stained, mpp, cfg) & ~solid
     tissue = _with_fat(tissue, solid, walls, mpp, cfg)
     tissue = opened(tissue, _SPUR_UM / mpp)
     tissue = _with_enough(tissue, stained | dark, cfg.min_tissue_mm2, mpp)
     return ~without_small(~tissue, cfg.min_hole_mm2, mpp)
 
 
-def _walls(fine: Chroma, stained: Mask, mpp: float, cfg: SegmentConfig) -> Mask:
+def _walls(chroma: Chroma, fine: Chroma, stained: Mask, mpp: float, cfg: SegmentConfig) -> Mask:
     """Where something pale is: above what glass shows, or above its surroundings as a wall is."""
-    relief = fine - _wide(fine, cfg.edge_reach_um / mpp)
+    around = _wide(chroma, _WALL_UM / mpp)
+    relief = fine - around
     glass = relief[::4, ::4][~stained[::4, ::4]]
     noise = 1.4826 * float(np.median(np.abs(glass))) if glass.size else 0.0
     least = float(np.clip(cfg.glass_sigmas * noise, cfg.min_wall_od, 2 * cfg.min_wall_od))
-    return np.asarray(
-        (relief > least) | (fine > chroma_threshold(fine[::2, ::2], cfg.min_pale_od, cfg))
-    )
+    pale = fine > chroma_threshold(fine[::2, ::2], cfg.min_pale_od, cfg)
+    own = _wide(chroma**2, _WALL_UM / mpp) / np.maximum(around, 1e-6)
+    above = fine > np.minimum(cfg.edge_share * own, cfg.max_edge_od)
+    return np.asarray(((relief > least) | pale) & above)
 
 
 def _with_fat(tissue: Mask, solid: Mask, walls: Mask, mpp: float, cfg: SegmentConfig) -> Mask:
     """The tissue, and areas full of walls, with the cells between them."""
     dense = _wide(walls.astype(np.float32), cfg.edge_reach_um / mpp) > _PALE_SHARE
-    side = 2 * round(cfg.fat_cell_um / mpp) + 1
+    side = 2 * round(_BESIDE * cfg.fat_cell_um / mpp) + 1
     dense = cv2.dilate(dense.view(np.uint8), np.ones((side, side), np.uint8)) > 0
     fat = closed((walls | solid) & dense, cfg.fat_cell_um / mpp) & dense & ~tissue
     if not fat.any():
         return tissue
     large = tissue | without_small(fat, cfg.min_fat_mm2, mpp)
     between = fat & closed(large, cfg.fat_cell_um / mpp)
-    return closed(large | between, _JOINED_UM / mpp)
+    return tissue | opened(closed(large | between, _JOINED_UM / mpp), _BRIDGE_UM / mpp)
 
 
 def _with_enough(tissue: Mask, stained: Mask, least_mm2: float, mpp: float) -> Mask:
