@@ -83,9 +83,7 @@ def test_every_statement_of_the_paper_has_a_function_and_a_test():
 
 
 def test_decisions_are_numbered():
-    numbers = [path.name[:4] for path in DECISIONS]
-    assert all(number.isdigit() for number in numbers)
-    assert len(set(numbers)) == len(numbers)
+    assert [path.name[:4] for path in DECISIONS] == [f"{i:04}" for i, _ in enumerate(DECISIONS, 1)]
 
 
 @pytest.mark.parametrize("path", DECISIONS, ids=name_of)
