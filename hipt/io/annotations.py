@@ -26,6 +26,8 @@ EXCLUDING = ("exclude", "ignore", "artefact", "artifact", "background", "hole")
 """A feature whose classification begins like this is cut out; all others are put in."""
 
 
+_PICTURES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif", ".jp2", ".pgm", ".webp")
+
 LEAST_OUTSIDE = 0.01
 """From this share on it is noted that a mask reaches beyond what was scanned."""
 
@@ -126,7 +128,15 @@ def _elsewhere(tissue: shapely.Geometry, frame: Frame) -> str:
 
 def _from_picture(path: Path, shape: tuple[int, int], scale: float, frame: Frame) -> OutsideMask:
     """A mask from a picture of the slide, or of its scanned part."""
-    picture, graded = read_mask_picture(path)
+    try:
+        picture, graded = read_mask_picture(path)
+    except HiptError:
+        if path.suffix.lower() in _PICTURES or not path.is_file():
+            raise
+        raise HiptError(
+            f"{path}: is neither GeoJSON (.geojson, .json) nor a picture; open annotations of "
+            "other programs in QuPath, and export them as GeoJSON"
+        ) from None
     height, width = picture.shape
     if misfit := frame.misfit(width, height):
         raise HiptError(f"{path}: {misfit}")
@@ -147,6 +157,11 @@ def _from_picture(path: Path, shape: tuple[int, int], scale: float, frame: Frame
         notes.append(
             f"its mask {path.name} holds many numbers, of which all but 0 count as tissue; of "
             "probabilities, save what is above your threshold"
+        )
+    elif mask[_covered(frame.bounds, shape, scale)].all():
+        notes.append(
+            f"its mask {path.name} marks all of what was scanned; what is no tissue has to be "
+            "black, 0 or transparent"
         )
     if frame.ambiguous(width, height):
         shown = {"slide": "the whole slide", "scan": "what was scanned of the slide"}

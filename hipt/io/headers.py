@@ -22,6 +22,9 @@ from hipt.io.slides import SlideInfo
 LEAST_MPP, MOST_MPP = 0.05, 30.0
 """Micrometres per pixel of any slide: light resolves 0.2, and overviews have 30 at most."""
 
+MOST_OBLONG = 2.0
+"""How many times as wide as high a pixel may be, or as high as wide."""
+
 SOURCES: dict[MppSource, str] = {
     "sheet": "the sheet's column mpp",
     "header": "its header",
@@ -60,6 +63,16 @@ def slide_mpp(info: SlideInfo, row: SlideRow, default_mpp: float | None) -> Mpp:
             "no_mpp",
             f"a pixel of {mpp.value:g} um, from {source}, is none of a microscope, whose have more "
             f"than {LEAST_MPP:g} and at most {MOST_MPP:g}{hint}; {_MENDED}",
+        )
+    if (
+        mpp.source in ("header", "tiff")
+        and info.mpp
+        and max(info.mpp) > MOST_OBLONG * min(info.mpp)
+    ):
+        raise SlideError(
+            "no_mpp",
+            f"a pixel of {info.mpp[0]:g} x {info.mpp[1]:g} um, from {source}, is none of a slide, "
+            f"whose are square{hint}; {_MENDED}",
         )
     times = times_apart(mpp.value, info.objective)
     remarkable, most = limits(mpp.value, info.objective, info.vendor)

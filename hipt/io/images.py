@@ -48,7 +48,7 @@ _LOOKED_AT, _MANY_NUMBERS, _MANY_PIXELS = 100_000, 17, 0.2
 below the largest of them, a mask is graded."""
 
 _WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
-_PHOTOMETRIC, _DESCRIPTION = 262, 270  # TIFF's tags
+_BITS, _PHOTOMETRIC, _DESCRIPTION = 258, 262, 270  # TIFF's tags
 
 _BYTES_PER_PX = {"1": 1, "L": 1, "P": 1, "I;16": 2}
 
@@ -143,12 +143,9 @@ def read_labels(path: Path) -> npt.NDArray[np.integer[Any]]:
         HiptError: if the file is absent, damaged, a coloured picture, or holds other numbers than
             0 to 255.
     """
-    image = _opened(path)
-    values = np.asarray(image)
-    if image.mode == "1":
-        values = values.astype(np.uint8)
+    values, kind = _label_values(path)
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.integer):
-        problem = f"is no label map (mode {image.mode}); save one whole grey value per pixel"
+        problem = f"is no label map ({kind}); save one whole grey value per pixel"
         raise HiptError(f"{path}: {problem}")
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > MOST_LABEL:
@@ -157,6 +154,33 @@ def read_labels(path: Path) -> npt.NDArray[np.integer[Any]]:
             f"{path}: is no label map: it holds {wrong}, classes are 0 (none) to {MOST_LABEL}"
         )
     return values
+
+
+def _label_values(path: Path) -> tuple[npt.NDArray[Any], str]:
+    """A picture's numbers as they are stored, and their kind in words."""
+    numbers = stored_numbers(path, MOST_BYTES)
+    if numbers is not None:
+        return numbers, "several channels" if numbers.dtype == bool else str(numbers.dtype)
+    image = _opened(path)
+    values = np.asarray(image)
+    if image.mode == "1":
+        values = (values ^ _inverted(image)).astype(np.uint8)
+    elif image.mode == "L":
+        most = 2 ** _grey_bits(path, image) - 1
+        values = values // (255 // most)
+        if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # 0 is white: PIL turns it round
+            values = most - values
+    return values, f"mode {image.mode}"
+
+
+def _grey_bits(path: Path, image: Image.Image) -> int:
+    """Bits of a grey value in the file; PIL stretches fewer than 8 to 0 to 255."""
+    if image.format == "TIFF":
+        return int(getattr(image, "tag_v2", {}).get(_BITS, (8,))[0])
+    if image.format != "PNG":
+        return 8
+    with path.open("rb") as file:
+        return min(8, file.read(26)[24])
 
 
 def read_png_text(path: Path) -> dict[str, str]:

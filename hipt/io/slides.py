@@ -308,7 +308,10 @@ def _handle(path: Path) -> openslide.OpenSlide:
     try:
         return openslide.OpenSlide(path)
     except openslide.OpenSlideUnsupportedFormatError:
-        reason = misleading(tiff_claims(path).sizes) or "is not a slide that OpenSlide can read"
+        claims = tiff_claims(path)
+        reason = misleading(claims.sizes) or "is not a slide that OpenSlide can read"
+        if claims.in_strips:
+            reason += ": its pictures are in strips; save it as a TIFF with tiles, best a pyramid"
         raise SlideError("unreadable", f"{path}: {reason}") from None
     except (openslide.OpenSlideError, OSError) as error:
         raise SlideError("unreadable", f"{path}: OpenSlide says: {error}") from None

@@ -149,6 +149,8 @@ class TiffClaims:
     """Bytes of the largest tile."""
     pictures: tuple[tuple[Size, PixelKind], ...] = ()
     """Size and pixels of the tiled pictures, in the file's order."""
+    in_strips: bool = False
+    """Whether it is a TIFF of which no picture has tiles."""
 
     @property
     def sizes(self) -> list[Size]:
@@ -165,8 +167,9 @@ def tiff_claims(path: Path) -> TiffClaims:
     try:
         with tifffile.TiffFile(path) as file:
             tiled = _tiled(file)
-            most = max(int(max(page.databytecounts, default=0)) for page in tiled)
-            return TiffClaims(most, _pictures(tiled))
+            sizes = (int(max(page.databytecounts, default=0)) for page in tiled)
+            most = max(sizes, default=0)
+            return TiffClaims(most, _pictures(tiled), in_strips=not tiled)
     except _BROKEN:
         return TiffClaims()
 

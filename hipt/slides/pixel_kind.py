@@ -30,6 +30,10 @@ _CONTRAST = 20
 """Below this, a grey picture is glass with dust."""
 
 NO_COLOUR = "its picture has no colour (grey values alone)"
+WITH_ALPHA = "the fourth taken for alpha"
+
+_BLACK, _NOTED_BLACK = 32, 0.02
+"""Below this in all colours it is black; from this share of a picture on it is noted."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class PixelKind:
         if self.sample_format == 2:
             notes.append("its samples are signed, and read as unsigned ones")
         if self.fourth:
-            notes.append(f"it has {self.samples} samples per pixel, the fourth taken for alpha")
+            notes.append(f"it has {self.samples} samples per pixel, {WITH_ALPHA}")
         if self.photometric not in _USUAL and not self.grey:
             name = _PHOTOMETRIC.get(self.photometric, f"of photometric kind {self.photometric}")
             notes.append(f"its pixels are {name}, and turned into RGB")
@@ -133,7 +137,15 @@ def picture_note(
             f"{problem}; tissue is sought on stained slides in bright light: to read it all the "
             "same, draw its tissue and name that file in the sheet's column mask",
         )
-    return NO_COLOUR if _colourless(picture, kind) else ""
+    if _colourless(picture, kind):
+        return NO_COLOUR
+    black = float((picture.max(2) < _BLACK).mean())
+    if masked or black < _NOTED_BLACK:
+        return ""
+    return (
+        f"{black:.0%} of its picture are nearly black, and may have been taken for tissue (fill of "
+        "what was not scanned, pen); name a mask in the sheet if they were"
+    )
 
 
 def nothing_found(note: str) -> str:
@@ -143,6 +155,11 @@ def nothing_found(note: str) -> str:
         note: the slide's note.
     """
     reason = "no tissue was found on it"
+    if WITH_ALPHA in note:
+        return (
+            f"{reason}: of its samples per pixel the fourth was taken for alpha, and what that "
+            "makes transparent is white; save it as RGB without alpha if it should not be"
+        )
     if NO_COLOUR not in note:
         return reason
     return (

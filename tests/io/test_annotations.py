@@ -182,3 +182,28 @@ def test_a_mask_that_is_missing_or_binary_rubbish(tmp_path: Path, name: str):
     (tmp_path / name).write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(HiptError, match=rf"{name}: is (damaged or no picture|not GeoJSON) "):
         read_outside_mask(tmp_path / name, SIZE, SCALE)
+
+
+@pytest.mark.parametrize("name", ["a.xml", "a.ndpa", "a.geojson.gz", "a.npy"])
+def test_annotations_of_other_programs_are_told_what_to_do(tmp_path: Path, name: str):
+    (tmp_path / name).write_text("<Annotations/>")
+    with pytest.raises(HiptError) as caught:
+        read_outside_mask(tmp_path / name, (4, 4), 1.0)
+    assert str(caught.value) == (
+        f"{tmp_path / name}: is neither GeoJSON (.geojson, .json) nor a picture; open annotations "
+        "of other programs in QuPath, and export them as GeoJSON"
+    )
+
+
+def test_a_picture_that_marks_everything_is_noted(tmp_path: Path):
+    picture = np.full((40, 40, 3), 255, np.uint8)
+    picture[10:20, 10:20] = (180, 20, 90)  # tissue in colour on white: an overview, no mask
+    Image.fromarray(picture).save(tmp_path / "m.png")
+    found = read_outside_mask(tmp_path / "m.png", (20, 20), 2.0)
+    assert found.note == (
+        "its mask m.png marks all of what was scanned; what is no tissue has to be black, 0 or "
+        "transparent"
+    )
+    picture[0, :] = 0
+    Image.fromarray(picture).save(tmp_path / "m.png")
+    assert read_outside_mask(tmp_path / "m.png", (40, 40), 1.0).note == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import tifffile
 
 from hipt.core.geometry import Mpp
 from hipt.errors import SlideError
@@ -146,3 +147,24 @@ def test_a_resolution_for_print(tmp_path: Path, dpi: int, status: str):
     assert caught.value.status == status
     assert "its TIFF resolution tags" in caught.value.reason
     assert "the sheet's column mpp" in caught.value.reason
+
+
+@pytest.mark.parametrize("per_cm", [(20_000, 2_000), (9_000, 20_000)])
+def test_a_pixel_that_is_far_from_square(tmp_path: Path, per_cm: tuple[int, int]):
+    picture = tissue_picture(600, 600)
+    tifffile.imwrite(
+        tmp_path / "a.tif", picture, tile=(256, 256), photometric="rgb", resolution=per_cm,
+        resolutionunit="CENTIMETER",
+    )  # fmt: skip
+    (tmp_path / "s.csv").write_text("slide_id,path,mpp\na,a.tif,\nb,a.tif,0.5\n")
+    empty, given = read_sheet(tmp_path / "s.csv")
+    with open_slide(tmp_path / "a.tif") as slide:
+        with pytest.raises(SlideError) as caught:
+            slide_mpp(slide.info, empty, None)
+        assert slide_mpp(slide.info, given, None).value == 0.5
+    x, y = (1e4 / number for number in per_cm)
+    assert caught.value.status == "no_mpp"
+    assert caught.value.reason == (
+        f"a pixel of {x:g} x {y:g} um, from its TIFF resolution tags, is none of a slide, whose "
+        "are square; give the true one in the sheet's column mpp"
+    )

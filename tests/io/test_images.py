@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -205,3 +206,46 @@ def test_a_coloured_picture_is_no_label_map(tmp_path: Path):
     Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
     with pytest.raises(HiptError, match=r"a\.png: is no label map \(mode RGB\)"):
         read_labels(tmp_path / "a.png")
+
+
+def small_png(path: Path, bits: int, values: np.ndarray) -> None:
+    """A grey PNG with a few bits per pixel, as programs that make files small write it."""
+    lines = [sum(int(v) << bits * (len(row) - 1 - i) for i, v in enumerate(row)) for row in values]
+    size = values.shape[1] * bits // 8
+    parts = {
+        b"IHDR": struct.pack(">IIBBBBB", values.shape[1], values.shape[0], bits, 0, 0, 0, 0),
+        b"IDAT": zlib.compress(b"".join(b"\0" + line.to_bytes(size, "big") for line in lines)),
+        b"IEND": b"",
+    }
+    chunks = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts.items()
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_classes_in_a_few_bits_are_their_numbers(tmp_path: Path, bits: int):
+    classes = np.array([[0, 1, 2, 3], [3, 3, 1, 0]])
+    small_png(tmp_path / "a.png", bits, classes)
+    tifffile.imwrite(tmp_path / "a.tif", classes.astype(np.uint8), bitspersample=bits)
+    for name in ("a.png", "a.tif"):
+        assert read_labels(tmp_path / name).tolist() == classes.tolist()
+
+
+@pytest.mark.parametrize("kind", ["bool", "int8", "uint16", "int32", "int64", "uint64"])
+def test_classes_that_python_wrote_as_tiff_are_their_numbers(tmp_path: Path, kind: str):
+    classes = np.array([[0, 1, 0, 1], [0, 0, 1, 0]]).astype(kind)
+    tifffile.imwrite(tmp_path / "a.tif", classes)
+    assert read_labels(tmp_path / "a.tif").tolist() == classes.astype(int).tolist()
+
+
+def test_classes_of_which_0_is_shown_white(tmp_path: Path):
+    tifffile.imwrite(tmp_path / "a.tif", np.array([[0, 1, 2]], np.uint8), photometric="miniswhite")
+    assert read_labels(tmp_path / "a.tif").tolist() == [[0, 1, 2]]
+
+
+def test_several_channels_are_no_label_map(tmp_path: Path):
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((4, 4, 3), np.uint16), photometric="rgb")
+    with pytest.raises(HiptError, match=r"is no label map \(several channels\); save one whole"):
+        read_labels(tmp_path / "a.tif")

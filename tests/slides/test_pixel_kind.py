@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 import shapely
+import shapely.geometry
+import tifffile
 
 from hipt.errors import SlideError
 from hipt.io.slides import open_slide
@@ -156,7 +158,9 @@ def picture(background: tuple, tissue: tuple, share: float) -> np.ndarray:
     ],
 )
 def test_no_slide_in_bright_light_is_refused(thumbnail: np.ndarray):
-    assert picture_note(thumbnail, None, 255, masked=False) == ""
+    black = (thumbnail.max(2) < 32).mean() > 0.02
+    note = picture_note(thumbnail, None, 255, masked=False)
+    assert ("nearly black" in note) if black else note == ""
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
@@ -197,3 +201,44 @@ def test_real_slides_are_colour_in_bright_light(shared_dir: Path):
             thumbnail, _ = slide.thumbnail(16)
             note = picture_note(thumbnail, slide.info.pixels, slide.most_opaque, masked=False)
             assert (path.name, note) == (path.name, "")
+
+
+def test_black_that_may_be_taken_for_tissue_is_noted(chain: Chain):
+    filled = [level.copy() for level in LEVELS]
+    for level in filled:
+        level[:, : level.shape[1] * 3 // 10] = 0  # fill of what was not scanned
+    write_levels(chain.folder / "a.tif", filled)
+    (chain.folder / "m.geojson").write_text(
+        json.dumps(shapely.geometry.mapping(shapely.box(400, 200, 700, 500)))
+    )
+    chain.sheet("slide_id,path,mask\na,a.tif,\nb,a.tif,m.geojson\n")
+    rows = chain.call("segment")
+    assert rows["a"]["note"] == (
+        "30% of its picture are nearly black, and may have been taken for tissue (fill of what was "
+        "not scanned, pen); name a mask in the sheet if they were"
+    )
+    assert rows["b"]["note"] == ""
+    assert chain.call("segment") == rows
+
+
+def test_alpha_that_hides_nearly_everything_is_named(chain: Chain):
+    levels = with_fourth(0)
+    for level in levels:
+        level[:9, :9, 3] = 255
+    write_levels(chain.folder / "a.tif", levels, extrasamples=("unassalpha",))
+    chain.sheet("slide_id,path\na,a.tif\n")
+    row = chain.call("segment")["a"]
+    assert row["status"] == "no_tissue"
+    assert "the fourth was taken for alpha" in row["reason"]
+    assert "save it as RGB without alpha" in row["reason"]
+
+
+@pytest.mark.parametrize("rows", [16, 765])
+def test_a_tiff_in_strips_is_told_what_it_lacks(tmp_path: Path, rows: int):
+    tifffile.imwrite(tmp_path / "a.tif", SLIDE, photometric="rgb", rowsperstrip=rows)
+    with pytest.raises(SlideError) as caught:
+        open_slide(tmp_path / "a.tif")
+    assert caught.value.reason == (
+        f"{tmp_path / 'a.tif'}: is not a slide that OpenSlide can read: its pictures are in "
+        "strips; save it as a TIFF with tiles, best a pyramid"
+    )
