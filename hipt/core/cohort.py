@@ -49,8 +49,8 @@ def distributions(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
         ("Vendor", table["vendor"]),
         ("µm per pixel, to 0.01", table["mpp"].round(2).cast(pl.String)),
         ("µm per pixel taken from", table["mpp_source"]),
-        ("Precision of patch vectors", table["precision"]),
-        ("Precision of region vectors", table["region_precision"]),
+        ("Precision of patch vectors", table["precision"].drop_nulls()),
+        ("Precision of region vectors", table["region_precision"].drop_nulls()),
     ):
         counts = sorted(Counter(values.drop_nulls()).items(), key=lambda kind: (-kind[1], kind[0]))
         if not counts:

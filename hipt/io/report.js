@@ -64,7 +64,8 @@
     const classes = [];
     if (c.kind !== "text") classes.push("end");
     if (c.name === "status" && trouble.includes(value)) classes.push("trouble");
-    const facts = classes.length ? { class: classes.join(" ") } : {};
+    const facts = { "data-column": c.name };
+    if (classes.length) facts.class = classes.join(" ");
     const text = value === null ? "–" : format[c.kind](value);
     return c.name === "slide_id" ? element("th", { scope: "row" }, text) : element("td", facts, text);
   };
