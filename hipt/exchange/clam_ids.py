@@ -30,7 +30,9 @@ def misread_ids(rows: Iterable[SlideRow]) -> dict[str, str]:
         if case and row.case_id not in (case, row.slide_id):
             said.append(f"case_id '{row.case_id}' is read as {case}")
         if said:
-            notes[row.slide_id] = f"by pandas, and so by CLAM, its {' and its '.join(said)}"
+            notes[row.slide_id] = (
+                f"in columns of such ids, by pandas and so by CLAM, its {' and its '.join(said)}"
+            )
     return notes
 
 

@@ -23,7 +23,8 @@ def test_what_pandas_makes_of_an_id_is_said(text: str):
     column = pd.read_csv(StringIO(f"slide_id,n\n{text},1\n"))["slide_id"]
     value = "missing" if column.isna()[0] else str(column[0])
     assert misread_ids(rows(text)) == {
-        text: f"by pandas, and so by CLAM, its slide_id '{text}' is read as {value}"
+        text: "in columns of such ids, by pandas and so by CLAM, its slide_id "
+        f"'{text}' is read as {value}"
     }
 
 
@@ -39,7 +40,7 @@ def test_ids_that_stay_text_are_not_mentioned(text: str):
 def test_cases_count_where_they_are_written_in_another_way():
     assert misread_ids(rows("a", case="7")) == {}
     assert misread_ids(rows("a", case="007")) == {
-        "a": "by pandas, and so by CLAM, its case_id '007' is read as 7"
+        "a": "in columns of such ids, by pandas and so by CLAM, its case_id '007' is read as 7"
     }
     (both,) = misread_ids(rows("0012", case="007")).values()
     assert both.endswith("its slide_id '0012' is read as 12 and its case_id '007' is read as 7")
@@ -49,7 +50,8 @@ def test_one_sentence_for_all():
     notes = misread_ids(rows("0012", "a", "0013", "0014", "0015"))
     assert warning_of(notes) == (
         "dataset.csv: ids of 4 slides (0012, 0013, 0014 and 1 more) are digits alone or words for "
-        "nothing: by pandas, and so by CLAM, its slide_id '0012' is read as 12; have it read as "
-        "text (dtype=str), splits too, or put a letter in front of the ids in the sheet"
+        "nothing: in columns of such ids, by pandas and so by CLAM, its slide_id '0012' is read as "
+        "12; have it read as text (dtype=str), splits too, or put a letter in front of the ids in "
+        "the sheet"
     )
     assert warning_of({}) == ""

@@ -300,7 +300,9 @@ def test_ids_of_digits_alone_are_a_warning_and_a_note(
     with caplog.at_level("WARNING"):
         _, rows = exported(cohort, "clam")
     assert "clam: dataset.csv: ids of 1 slides (0012) are digits alone" in caplog.text
-    assert rows["0012"]["note"] == ("by pandas, and so by CLAM, its slide_id '0012' is read as 12")
+    assert rows["0012"]["note"] == (
+        "in columns of such ids, by pandas and so by CLAM, its slide_id '0012' is read as 12"
+    )
     assert rows["b"]["note"] == ""
     caplog.clear()
     assert {row["note"] for row in exported(cohort, "hipt")[1].values()} == {""}
