@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,12 +20,13 @@ LISTED = 10
 """Most groups of slides that are named."""
 
 
-def copies(rows: Sequence[SlideRow]) -> Iterator[str]:
+def copies(content: Mapping[str, str]) -> Iterator[str]:
     """A sentence on the slides that are one under several names; none where all differ.
 
-    Files of a size of their own are not read.
+    Args:
+        content: see `content_marks`.
     """
-    groups = alike(_marks([row for row in rows if not row.exclude]))
+    groups = alike(content)
     if not groups:
         return
     named = "; ".join(group_name(group) for group in groups[:LISTED])
@@ -36,8 +37,26 @@ def copies(rows: Sequence[SlideRow]) -> Iterator[str]:
     )
 
 
-def _marks(rows: Sequence[SlideRow]) -> dict[str, str]:
-    """What tells the content of those slides that may be another one's copy."""
+def path_marks(rows: Sequence[SlideRow]) -> dict[str, str]:
+    """What tells slides apart without a look at their files: path and mask, by slide."""
+    return {
+        row.slide_id: content_mark(_unslashed(row.path), _unslashed(row.mask) if row.mask else "")
+        for row in rows
+        if not row.exclude
+    }
+
+
+def _unslashed(path: Path) -> str:
+    """A path as a mark, which has a slash of its own."""
+    return str(path).replace("/", "\0")
+
+
+def content_marks(rows: Sequence[SlideRow]) -> dict[str, str]:
+    """The mark of the content of those slides that may be another one's copy, by slide.
+
+    Excluded slides, and files of a size of their own, are not read.
+    """
+    rows = [row for row in rows if not row.exclude]
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
         by_size: dict[int, list[SlideRow]] = defaultdict(list)
         for row, size in zip(rows, pool.map(_size, (row.path for row in rows)), strict=True):

@@ -21,7 +21,7 @@ from hipt.cohort.missing import LISTED, Missing, is_tcga_site, trimmed
 from hipt.errors import HiptError
 from hipt.io.split_files import ENDINGS
 from hipt.io.tables import DAMAGED
-from hipt.tasks.labels.headers import below_comments, id_columns
+from hipt.tasks.labels.headers import below_comments, id_columns, id_remedy
 
 MOST_LISTED = 5
 """Wrong cells that a sentence names."""
@@ -121,7 +121,7 @@ def read_label_table(
     named = id_columns(header, [cells for _, cells in lines])
     key = next(iter(named), None)
     if key is None:
-        raise no_column(file, "slide_id' or 'case_id", header, "add it")
+        raise no_column(file, "slide_id' or 'case_id", header, id_remedy(header))
     for name in columns:
         if name not in header:
             raise no_column(file, name, header, f"correct {setting}")
@@ -213,7 +213,7 @@ def _csv(file: Path) -> tuple[list[str], int, _Rows]:
 
 def _csv_rows(file: Path, text: str, before: int) -> _Rows:
     """The rows with the line on which each begins, after so many that are left out."""
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    delimiter = _delimiter(text.partition("\n")[0])
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     number = before + 1
     try:
@@ -224,6 +224,16 @@ def _csv_rows(file: Path, text: str, before: int) -> _Rows:
     except csv.Error as error:
         problem = f"is not CSV ({error}); look for a double quote that is not closed"
         raise HiptError.at(file, problem, row=number) from None
+
+
+def _delimiter(header: str) -> str:
+    """Comma, semicolon or tab: the one that finds an id, and then most columns, in the header."""
+
+    def found(delimiter: str) -> tuple[bool, int]:
+        names = [name.strip(' "') for name in header.split(delimiter)]
+        return bool(id_columns(names)), len(names)
+
+    return max(",;\t", key=found)
 
 
 def _padded(file: Path, rows: _Rows, width: int) -> _Rows:

@@ -23,7 +23,14 @@ from hipt.io.label_values import (
 )
 from hipt.io.sheets import SlideRow
 from hipt.task_config import TaskConfig
-from hipt.tasks.labels.enough import Valued, check_events, classes_of, nothing_found
+from hipt.tasks.labels.enough import (
+    Valued,
+    check_events,
+    classes_of,
+    nothing_found,
+    other_cases_note,
+    uncensored_note,
+)
 from hipt.tasks.labels.facts import (
     EMPTY,
     NO_ROW,
@@ -125,9 +132,12 @@ def task_labels(
             found.append(_found(source, candidate, value))
     if not found:
         raise nothing_found(source, wanted, [word for kind, word in left_out.values()])
+    notes = [*source.notes, *other_cases_note(source, found)]
     check_same_cases(task, ((one.case_id, one.value, one.entry) for one in found))
     if task.kind == "survival":
-        check_events(source, found)
+        timeless = _timeless(reader, [one for one in candidates if one.slide_id in left_out])
+        check_events(source, found, timeless[True])
+        notes = [*uncensored_note(found, timeless[False]), *notes]
         classes: tuple[str, ...] = ()
     else:
         classes = classes_of(source, found, [word for _, word in left_out.values()])
@@ -144,7 +154,7 @@ def task_labels(
         )
         for one in found
     )
-    facts = (*_facts(reader, found, classes, left_out), *source.notes)
+    facts = (*_facts(reader, found, classes, left_out), *notes)
     return TaskLabels(tuple(labelled), classes, tuple(left_out), facts)
 
 
@@ -198,6 +208,17 @@ def _values(
 def _gap(reader: ValueReader, entries: Sequence[Entry]) -> str:
     """What stands in place of a missing value."""
     return (reader.gap_of(entries[0]) or EMPTY) if entries else NO_ROW
+
+
+def _timeless(reader: ValueReader, candidates: Sequence[_Candidate]) -> Counter[bool | None]:
+    """Slides without a time, by whether their event was seen."""
+    values = [reader.value(one.entries[0]) for one in candidates if one.entries]
+    zero = [reader.is_zero(one.entries[0]) for one in candidates if one.entries]
+    return Counter(
+        value.event
+        for value, is_zero in zip(values, zero, strict=True)
+        if value.time is None and not is_zero
+    )
 
 
 def _found(source: Source, candidate: _Candidate, value: Value) -> Valued:

@@ -7,7 +7,7 @@ import itertools
 import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch import nn
 from hipt.cohort.failures import in_one_line
 from hipt.cohort.folder import departed
 from hipt.cohort.masks import missing_masks
-from hipt.cohort.same_files import copies
+from hipt.cohort.same_files import content_marks, copies
 from hipt.cohort.unknown import unknown_cells
 from hipt.config import Config, PatchEncoderConfig, RegionEncoderConfig
 from hipt.core.grid import Grid
@@ -104,12 +104,13 @@ def run(config: Config, threads: int) -> None:
     for remark in (*remarks, *departed(sheet, known, (row.slide_id for row in rows))):
         say("", remark)
     say("", f"{len(done):,} have embeddings already; `snakemake -n` says which jobs will run")
-    look_at_labels(config, rows)
+    marks = content_marks(rows)
+    look_at_labels(config, rows, marks)
     if "clam" in config.export.formats and (warning := warning_of(misread_ids(rows))):
         say("export", f"clam: {warning}")
     found = list(headers(rows, config))
     _say_headers(found)
-    for remark in copies(rows):
+    for remark in copies(marks):
         say("content", remark)
     encoder = load_weights(config)
     fine = [h for h in found if h.status == "ok"]
@@ -132,8 +133,13 @@ def run(config: Config, threads: int) -> None:
         say("to do", f"{len(fine):,} x slide; none of those that were tried can be read")
 
 
-def look_at_labels(config: Config, rows: Sequence[SlideRow]) -> None:
+def look_at_labels(config: Config, rows: Sequence[SlideRow], marks: Mapping[str, str]) -> None:
     """Say what the sheet, its masks and all labels come to, as the plan of a run sees them.
+
+    Args:
+        config: of the run.
+        rows: the sheet.
+        marks: what tells the content of slides that may be another one's copy.
 
     Raises:
         HiptError: if one of them cannot be used; all tasks are said before.
@@ -148,7 +154,7 @@ def look_at_labels(config: Config, rows: Sequence[SlideRow]) -> None:
         refuse_unknown(rows, config.attend.slides, "attend.slides")
     for stage in trained(config):
         chosen(rows, getattr(config.pretrain, stage).corpus)
-    tasks = list(outlooks(config, rows))
+    tasks = list(outlooks(config, rows, marks))
     for task in tasks:
         lines = (f"cannot run: {task.error}",) if task.error else task.sentences
         for number, line in enumerate(lines):

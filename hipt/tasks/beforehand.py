@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from hipt.cohort.same_files import path_marks
 from hipt.config import Config
 from hipt.core.splits import refuse_impossible
 from hipt.errors import HiptError
@@ -20,6 +21,7 @@ from hipt.task_config import TaskConfig
 from hipt.tasks.folds.listed import listed_folds
 from hipt.tasks.folds.strata import columns_of
 from hipt.tasks.labels.facts import sentences
+from hipt.tasks.same_slides import SameSlides
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,21 @@ class Outlook:
     """Why it cannot run."""
 
 
-def outlooks(config: Config, rows: Sequence[SlideRow]) -> Iterator[Outlook]:
+def outlooks(
+    config: Config, rows: Sequence[SlideRow], marks: Mapping[str, str] | None = None
+) -> Iterator[Outlook]:
     """Every task of the config.
 
     Args:
         config: names the tasks and where their results will be.
         rows: the sheet.
+        marks: what tells the content of slides, see `content_marks`; None: rows of one file are
+            one slide.
     """
+    known = path_marks(rows) if marks is None else marks
     for name, task in config.tasks.items():
         try:
-            yield Outlook(name, tuple(_outlook(name, task, config, rows)))
+            yield Outlook(name, tuple(_outlook(name, task, config, rows, known)))
         except HiptError as error:
             yield Outlook(name, error=error)
 
@@ -71,34 +78,41 @@ def raise_first(failed: Sequence[Outlook]) -> None:
 
 
 def _outlook(
-    name: str, task: TaskConfig, config: Config, rows: Sequence[SlideRow]
+    name: str,
+    task: TaskConfig,
+    config: Config,
+    rows: Sequence[SlideRow],
+    marks: Mapping[str, str],
 ) -> Iterator[str]:
     """What a task's labels come to, after a look at its folds."""
     sheet = config.slides
     slides = None if task.features is None else _slides_of(Path(task.features))
     labels = task_labels(name, task, rows, slides, sheet.case_from, sheet.missing)
+    same = SameSlides.among(labels.slides, marks if task.features is None else {})
     if task.split_files is not None:
         listed = listed_folds(task.split_files, labels.slides, sheet.missing)
         folds = f"{len(listed.parts)} folds of {task.split_files}"
     else:
-        _refuse_folds(name, task, labels.slides, Results(Path(config.results)))
+        _refuse_folds(name, task, labels.slides, same, Results(Path(config.results)))
         folds = f"{task.folds} folds"
     first, *others = sentences(labels.facts, task.columns)
     yield f"{first}; {folds}"
     yield from others
+    yield from same.remarks(labels.slides)
 
 
 def _refuse_folds(
-    name: str, task: TaskConfig, slides: Sequence[Labelled], results: Results
+    name: str, task: TaskConfig, slides: Sequence[Labelled], same: SameSlides, results: Results
 ) -> None:
-    """Refuse folds that cannot be dealt."""
-    columns = columns_of(task, slides)
+    """Refuse folds that cannot be dealt; cases that hold the same slide are dealt as one."""
+    columns = columns_of(task, same.keyed(slides))
     sites = columns.sites if task.split == "site" else None
-    known = read_members(results.task(name, "members.csv"), task.folds)
+    ledger = results.task(name, "members.csv")
+    known = same.known(read_members(ledger, task.folds), ledger)
     try:
         refuse_impossible(columns.cases, columns.strata, sites, task.folds, known)
     except ValueError as error:
-        raise HiptError(f"tasks.{name}: {error}") from None
+        raise HiptError(f"tasks.{name}: {error}{same.hint()}") from None
 
 
 def _slides_of(file: Path) -> set[str]:

@@ -40,11 +40,12 @@ class SameSlides:
         """What somebody should know of them."""
         if self.groups:
             several = len(self.together) - len(set(self.together.values()))
+            what = "1 case is" if several == 1 else f"{several} cases are"
             yield (
                 f"{sum(map(len, self.groups))} slides are {len(self.groups)} by their content "
                 f"({group_name(self.groups[0])}"
                 + (", ..." if len(self.groups) > 1 else "")
-                + f"); {several} cases are kept on the side of another one that holds their slide"
+                + f"); {what} kept on the side of another one that holds the same slide"
             )
         yield from other_labels({one.slide_id: _target(one) for one in slides}, self.groups)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hipt.cohort import same_files
-from hipt.cohort.same_files import copies
+from hipt.cohort.same_files import content_marks, copies
 from hipt.io.sheets import read_with_remarks
 from hipt.io.slides import identity
 
@@ -28,7 +28,7 @@ def test_copies_are_named_and_files_of_their_own_size_are_not_read(
     read = []
     monkeypatch.setattr(same_files, "identity", lambda p: read.append(p.name) or identity(p))
     rows = [*(f"{name},{name}.svs,," for name in "abcd"), "gone,gone.svs,,", "x,a.svs,,yes"]
-    assert list(copies(read_with_remarks(sheet(tmp_path, *rows))[0])) == [
+    assert list(copies(content_marks(read_with_remarks(sheet(tmp_path, *rows))[0]))) == [
         "2 slides are 1 by their content (a, c); tasks keep their cases on one side"
     ]
     assert sorted(read) == ["a.svs", "b.svs", "c.svs"]
@@ -36,7 +36,7 @@ def test_copies_are_named_and_files_of_their_own_size_are_not_read(
 
 def test_pieces_of_one_glass_are_no_copies(tmp_path: Path):
     rows, remarks = read_with_remarks(sheet(tmp_path, "p,a.svs,m.png,", "q,a.svs,n.png,"))
-    assert not list(copies(rows))
+    assert not list(copies(content_marks(rows)))
     assert remarks == []
 
 

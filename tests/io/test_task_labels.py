@@ -242,7 +242,7 @@ def test_classes_with_which_nothing_can_be_learned():
         "3 folds; use fewer folds or add cases"
     )
     rows = [row(f"s{n}", "one" if n % 2 else f"c{n}", grade=g) for n, g in enumerate(GRADES)]
-    assert "class 'low' of column 'grade' in slides.sheet has 1 cases" in sentence(grading(), rows)
+    assert "class 'low' of column 'grade' in slides.sheet has 1 case," in sentence(grading(), rows)
     given = grading(split="files", split_files="s")
     assert len(task_labels("t", given, rows, None).slides) == 4
     assert sentence(grading(classes=["low", "hig"]), graded(*GRADES)) == (
@@ -255,7 +255,7 @@ def test_classes_with_which_nothing_can_be_learned():
     )
     rows = [row("a", months="2", died="1")]
     assert sentence(survival(), rows) == (
-        "tasks.t.folds: column 'months' in slides.sheet has 1 cases, fewer than the 2 folds; "
+        "tasks.t.folds: column 'months' in slides.sheet has 1 case, fewer than the 2 folds; "
         "use fewer folds or add cases"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from hipt.io.sheets import SlideRow
 from hipt.tasks.beforehand import outlooks, refuse_tasks
 
 ROWS = [
-    SlideRow(f"s{n}", Path("x.svs"), f"c{n // 2}", "NS"[n // 8], labels={"grade": "hl"[n // 2 % 2]})
+    SlideRow(
+        f"s{n}", Path(f"s{n}.svs"), f"c{n // 2}", "NS"[n // 8], labels={"grade": "hl"[n // 2 % 2]}
+    )
     for n in range(16)
 ]
 
@@ -94,3 +97,36 @@ def test_members_of_other_folds(tmp_path: Path):
     ledger.write_text("case_id,fold\nc0,3\n")
     (sentence,) = errors(config(tmp_path, t={}))
     assert "members.csv: is no ledger of 2 folds" in sentence
+
+
+def test_rows_of_one_file_are_dealt_as_one(tmp_path: Path):
+    rows = [replace(row, path=Path(f"x{n % 2}.svs")) for n, row in enumerate(ROWS)]
+    (problem,) = errors(config(tmp_path, t={"unit": "slide"}), rows)
+    assert problem == (
+        "tasks.t: fewer cases than the 2 folds: 'h' (1); cases that hold the same slide count as "
+        "one"
+    )
+
+
+def test_copies_are_dealt_as_one_and_their_labels_compared(tmp_path: Path):
+    marks = {row.slide_id: row.slide_id for row in ROWS} | {"s0": "same", "s3": "same"}
+    (outlook,) = outlooks(config(tmp_path, t={}), ROWS, marks)
+    _, of_copies, of_labels = outlook.sentences
+    assert of_copies == (
+        "2 slides are 1 by their content (s0, s3); 1 case is kept on the side of another one that "
+        "holds the same slide"
+    )
+    assert of_labels == "s0, s3 have the same content and the labels h, l"
+    own = config(tmp_path, t={"features": str(tmp_path / "f.parquet")})
+    pq.write_table(pa.table({"slide_id": [row.slide_id for row in ROWS]}), tmp_path / "f.parquet")
+    (outlook,) = outlooks(own, ROWS, marks)  # what its vectors show is not in the slides' files
+    assert len(outlook.sentences) == 1
+
+
+def test_copies_of_which_one_alone_has_the_event(tmp_path: Path):
+    labels = {f"s{n}": {"m": str(n + 1), "e": str(int(n in (7, 15)))} for n in range(16)}
+    rows = [replace(r, case_id=r.slide_id, labels=labels[r.slide_id]) for r in ROWS]
+    marks = {"s0": "a", "s7": "a", "s1": "b", "s15": "b"}
+    settings = config(tmp_path, t={"kind": "survival", "label": None, "time": "m", "event": "e"})
+    (outlook,) = outlooks(settings, rows, marks)
+    assert outlook.error is None

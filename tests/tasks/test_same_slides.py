@@ -114,7 +114,7 @@ def test_copies_with_other_labels_are_named(tmp_path: Path, caplog: pytest.LogCa
     assert [record.message for record in caplog.records] == [
         (
             "task t: 4 slides are 2 by their content (s000-0, s002-0, ...); 2 cases are kept on "
-            "the side of another one that holds their slide"
+            "the side of another one that holds the same slide"
         ),
         "task t: s004-0, s005-0 have the same content and the labels a, b",
     ]

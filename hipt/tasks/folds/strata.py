@@ -33,8 +33,11 @@ def columns_of(task: TaskConfig, slides: Sequence[Labelled]) -> Columns:
 
 
 def _outcomes(task: TaskConfig, slides: Sequence[Labelled]) -> Texts:
-    """(N,) whether the event was seen, and the quarter of the event times, if that is enough."""
-    first = {slide.case_id: slide for slide in slides}
+    """(N,) whether the event was seen, and the quarter of the event times, if that is enough.
+
+    Of cases that are dealt as one and differ, one with the event counts.
+    """
+    first = {slide.case_id: slide for slide in sorted(slides, key=lambda one: bool(one.event))}
     time = np.array([slide.time for slide in first.values()], np.float64)
     event = np.array([bool(slide.event) for slide in first.values()])
     quarter = bin_of(time, time_bins(time, event))

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from hipt.cohort.missing import looks_missing
+from hipt.cohort.missing import looks_missing, same_but_for_writing
 from hipt.errors import HiptError
 from hipt.io.label_tables import Entry
 from hipt.io.label_values import Value
-from hipt.tasks.labels.facts import EMPTY, NO_ROW
+from hipt.tasks.labels.facts import EMPTY, NO_ROW, Fact
 from hipt.tasks.labels.source import SHEET, Source
 
 
@@ -32,6 +32,9 @@ def nothing_found(source: Source, wanted: Sequence[str], words: Sequence[str]) -
     if not wanted:
         problem = "there is no slide with embeddings; see what became of the slides"
         return HiptError(f"{source.setting('features')}: {problem}")
+    if source.file != SHEET and not source.entries:
+        problem = "has no row below its header; add one per slide or case"
+        return HiptError(f"{source.file}: {problem}")
     classes = f" of {', '.join(source.task.classes)}" if source.task.classes else ""
     problem = (
         f"none of {len(wanted)} slides, such as '{wanted[0]}', has a value{classes} in {columns}"
@@ -48,12 +51,23 @@ def nothing_found(source: Source, wanted: Sequence[str], words: Sequence[str]) -
     return HiptError(f"{source.file}: {problem}; {remedy}")
 
 
-def check_events(source: Source, found: Sequence[Valued]) -> None:
-    """Refuse times with which nothing can be learned."""
+def check_events(source: Source, found: Sequence[Valued], timeless: int) -> None:
+    """Refuse times with which nothing can be learned.
+
+    Args:
+        source: of the values.
+        found: the slides that have a time and whether the event was seen.
+        timeless: slides whose event was seen, and that have no time.
+    """
     column = source.task.columns[1]
     if not any(one.value.event for one in found):
         sense = "1 means censored" if source.task.censorship else "1 means that the event was seen"
         problem = f"all {len(found)} slides are censored; see that {sense}, or add events"
+        if timeless:
+            problem = (
+                f"all {len(found)} slides with a time are censored, and {timeless} with an event "
+                f"have none; give them the time of the event in column '{source.task.columns[0]}'"
+            )
         raise HiptError.at(source.file, problem, column=column)
     _check_folds(source, f"column '{source.task.columns[0]}'", {item.case_id for item in found})
     for seen, what in ((True, "an event"), (False, "no event")):
@@ -89,7 +103,7 @@ def classes_of(source: Source, found: Sequence[Valued], words: Collection[str]) 
 
 
 def _refuse_words(source: Source, cases: Mapping[str, int], words: Collection[str]) -> None:
-    """Refuse classes that look like a value that is not known, and `-` beside `+`."""
+    """Refuse classes that look like an unknown value or like another class, and `-` beside `+`."""
     column = source.task.columns[0]
     named = f"name all classes in {source.setting('classes')} if it is one"
     if doubtful := [label for label in cases if looks_missing(label)]:
@@ -97,6 +111,15 @@ def _refuse_words(source: Source, cases: Mapping[str, int], words: Collection[st
         problem = (
             f"classes (cases) that read like a value that is not known: {some}; add such a word to "
             f"slides.missing, or {named}"
+        )
+        raise HiptError.at(source.file, problem, column=column)
+    if twice := same_but_for_writing(cases):
+        some = "; ".join(
+            " and ".join(f"{label!a} ({cases[label]:,})" for label in group) for group in twice[:5]
+        )
+        problem = (
+            f"classes (cases) that differ in their writing alone: {some}; write each class in one "
+            f"way, or name all classes in {source.setting('classes')}"
         )
         raise HiptError.at(source.file, problem, column=column)
     negative = {"-", "--"} & set(words)
@@ -122,7 +145,41 @@ def _check_folds(source: Source, what: str, cases: Collection[str]) -> None:
     """Refuse fewer cases than folds, where folds are dealt."""
     task = source.task
     if task.split != "files" and len(cases) < task.folds:
+        number = f"{len(cases)} case{'s' * (len(cases) != 1)}"
         raise HiptError(
-            f"{source.setting('folds')}: {what} in {source.file} has "
-            f"{len(cases)} cases, fewer than the {task.folds} folds; use fewer folds or add cases"
+            f"{source.setting('folds')}: {what} in {source.file} has {number}, fewer than the "
+            f"{task.folds} folds; use fewer folds or add cases"
         )
+
+
+def uncensored_note(found: Sequence[Valued], timeless: int) -> list[Fact]:
+    """A note where nobody is censored since those without the event have no time.
+
+    Args:
+        found: the slides that have a time and whether the event was seen.
+        timeless: slides whose event was not seen, and that have no time.
+    """
+    if not timeless or not all(one.value.event for one in found):
+        return []
+    note = (
+        f"all {len(found):,} slides with a time have the event, and {timeless:,} without it have "
+        "no time: give them the time of their last follow-up"
+    )
+    return [Fact("note", note, "", 0, None)]
+
+
+def other_cases_note(source: Source, found: Sequence[Valued]) -> list[Fact]:
+    """A note where a table of slides names another case than the one that is taken."""
+    if source.file == SHEET or source.key != "slide_id":
+        return []
+    pairs = [(one, one.entry.cells.get("case_id", "")) for one in found]
+    other = [(one, case) for one, case in pairs if case and case != one.case_id]
+    if not other:
+        return []
+    one, case = other[0]
+    what = "slide has" if len(other) == 1 else "slides have"
+    note = (
+        f"{len(other):,} {what} another case in {source.file} than in the sheet, whose case is "
+        f"taken: '{one.slide_id}' has '{case}' there and '{one.case_id}' in the sheet"
+    )
+    return [Fact("note", note, "", 0, None)]

@@ -18,7 +18,11 @@ _FLAGS = {
 _SEEN = {
     **dict.fromkeys(("alive", "living", "censored", "no event", "event free"), False),
     **dict.fromkeys(("disease free", "diseasefree", "progression free"), False),
+    **dict.fromkeys(("recurrence free", "relapse free", "not recurred", "not progressed"), False),
+    **dict.fromkeys(("no recurrence", "no progression", "no relapse"), False),
+    **dict.fromkeys(("alive or dead tumor free", "censor", "lost to follow up"), False),
     **dict.fromkeys(("dead", "deceased", "died", "death", "uncensored", "event"), True),
+    **dict.fromkeys(("dead with tumor", "dead of disease", "died of disease"), True),
     **dict.fromkeys(("recurred", "progressed", "recurred progressed"), True),
     **dict.fromkeys(("recurrence", "progression", "relapse", "relapsed"), True),
 }

@@ -18,6 +18,10 @@ _ALIASES = {"slide_id": ("slideid",), "case_id": _CASE}
 
 _SUBMITTERS = ("casesubmitterid", "casessubmitterid", "submitterid")
 
+_SAMPLE = ("sampleid", "sample", "xenasample", "samplebarcode", "bcrsamplebarcode")
+
+_SEPARATOR = re.compile('"?sep=."?')
+
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -43,17 +47,27 @@ def id_columns(header: Sequence[str], rows: Sequence[Sequence[str]] = ()) -> dic
     return found
 
 
+def id_remedy(header: Sequence[str]) -> str:
+    """What to do about a table without an id that is known."""
+    plain = {re.sub(r"[^a-z0-9]", "", name.casefold()): name for name in reversed(header)}
+    sample = _first(plain, _SAMPLE)
+    if sample is None:
+        return "add it"
+    return f"'{sample}' names samples; add the patient of each as case_id, or its slide as slide_id"
+
+
 def below_comments(text: str) -> tuple[int, str]:
     """How many lines of comment a table begins with, and what is below.
 
-    A header that is itself a comment (`#slide_id,label`) loses its `#`.
+    A header that is itself a comment (`#slide_id,label`) loses its `#`; Excel's `sep=;` is a
+    comment.
     """
-    lines = text.split("\n")
-    above = 0
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    above = 1 if _SEPARATOR.fullmatch(lines[0]) else 0
     while above < len(lines) and lines[above].lstrip('"').startswith("#"):
         above += 1
     if not above:
-        return 0, text
+        return 0, "\n".join(lines)
     last = lines[above - 1].lstrip('"# ')
     below = lines[above] if above < len(lines) else ""
     if id_columns(_cells(last)) and not id_columns(_cells(below)):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hipt.cohort.missing import Missing
+from hipt.errors import HiptError
 from hipt.io.label_tables import Entry, bare, no_column, read_label_table
-from hipt.io.sheets import SlideRow
+from hipt.io.sheets import COLUMNS, SlideRow
 from hipt.task_config import TaskConfig
 from hipt.tasks.labels.facts import Fact
 
@@ -65,6 +66,9 @@ def source_of(
     cells = {row.slide_id: {"site": row.site, **row.labels} for row in rows}
     known = sorted(set().union(*cells.values()))
     for column in task.columns:
+        if column in COLUMNS and column not in known:
+            problem = "has a meaning of its own and is no label; copy it under another name"
+            raise HiptError(f"{SHEET}, column '{column}': {problem}, or correct tasks.{name}")
         if column not in known:
             remedy = f"add it, correct tasks.{name}, or name a table in tasks.{name}.labels"
             raise no_column(SHEET, column, known, remedy)

@@ -11,7 +11,8 @@ ONE_MEANING = {
     **{"yes": True, "No": False, "1:DECEASED": True, "0:LIVING": False, "Alive": False},
     **{"Dead": True, "deceased": True, "LIVING": False, "0:Alive": False, "1: Dead": True},
     **{"1:Recurred/Progressed": True, "0:DiseaseFree": False, "1:DEAD WITH TUMOR": True},
-    **{"censored": False, "Disease-Free": False},
+    **{"censored": False, "Disease-Free": False, "Not Progressed": False, "Progressed": True},
+    **{"ALIVE OR DEAD TUMOR FREE": False, "DEAD WITH TUMOR": True, "No Recurrence": False},
 }
 
 
