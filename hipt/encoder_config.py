@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hipt.section import Section
 
@@ -42,6 +43,12 @@ REGION_SHAPES = {
 """ViT4096-256 as the paper describes it, and as its released weights are."""
 
 
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+"""Text that people mean as a number."""
+
+_PYTHON_WORDS = {"None": "null", "True": "true", "False": "false", "true": "true", "false": "false"}
+"""Words of Python and YAML that are text in quotes, and how YAML writes what they mean."""
+
 Argument = bool | int | float | str | list[int | float | str] | None
 Share = Annotated[float, Field(ge=0, le=1)]
 Spread = Annotated[float, Field(gt=0, le=1)]
@@ -78,8 +85,28 @@ class PatchEncoderConfig(Section):
     max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.05
     """More unreadable tissue patches than this share: the slide ends as `damaged`."""
 
+    @field_validator("encoder_args")
+    @classmethod
+    def _plain_arguments(cls, arguments: dict[str, Argument]) -> dict[str, Argument]:
+        """YAML reads 1e-5 as text; timm would take the text "False" for true."""
+        plain: dict[str, Argument] = {}
+        for key, value in arguments.items():
+            plain[key] = value
+            if not isinstance(value, str):
+                continue
+            if value in _PYTHON_WORDS:
+                word = _PYTHON_WORDS[value]
+                raise ValueError(f"{key}: '{value}' is text here; write {word}, without quotes")
+            if _NUMBER.fullmatch(value):
+                plain[key] = int(value) if value.isdecimal() else float(value)
+        return plain
+
     @model_validator(mode="after")
     def _own_network(self) -> Self:
+        if self.encoder == "hipt" and self.encoder_args:
+            raise ValueError(
+                "encoder_args are for networks of timm; leave them out, or set encoder to one"
+            )
         if self.weights == PRETRAIN and self.encoder != "hipt":
             raise ValueError(
                 f"weights: pretrain is for encoder: hipt; name a weights file for {self.encoder}"

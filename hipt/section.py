@@ -81,6 +81,8 @@ def _sentence(cls: type[Section], error: ValidationError) -> str:
     where, kind = _brief(".".join(keys)).strip("'"), worst["type"]
     if kind in ("extra_forbidden", "invalid_key"):
         return f"unknown key '{where}'; {_hint(keys[-1], sorted(section.model_fields))}"
+    if kind == "missing" and isinstance(worst["loc"][-1], int):
+        return f"{where}: has too few values, got {_brief(worst['input'])}"
     if kind == "missing":
         return f"{where}: is missing; set it"
     place = f"{where}: " if where else ""

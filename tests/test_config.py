@@ -58,8 +58,8 @@ def test_nothing_given_is_the_defaults():
 
 
 SECTIONS = (
-    "attend, embed, export, knn, mpp, pretrain, probe, report, results, segment, slides, tasks, "
-    "tile"
+    "attend, device, embed, export, knn, mpp, pretrain, probe, report, results, segment, slides, "
+    "tasks, tile"
 )
 SENTENCES = {
     "tile: {min_tisue: 0.1}": "unknown key 'tile.min_tisue'; did you mean 'min_tissue'?",
@@ -169,6 +169,7 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "mean": {"std": [0.1, 0.1, 0.1]},
     "std": {"mean": [0.1, 0.1, 0.1]},
     "which": {"weights": "w.pth"},
+    "encoder_args": {"encoder": "test_vit"},
 }
 """Keys that are refused alone, with those of their section that they need."""
 
@@ -217,6 +218,8 @@ TOLD = {
     "mpp": {"tile", "export"},
     "segment": {"segment"},
     "tile": {"tile", "embed_patches", "embed_regions", "pretrain", "probe", "attend", "export"},
+    "device": set(),
+    "embed.mixed_precision": {"slides"},
     "embed.precision": {"embed_patches", "embed_regions"},
     "embed.patches": {"embed_patches", "pretrain", "probe", "attend", "export"},
     "embed.patches.features": {"tile", "embed_patches", "pretrain", "probe", "attend", "export"},

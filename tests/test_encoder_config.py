@@ -27,6 +27,20 @@ SENTENCES = {
         "embed.patches: weights: pretrain trains with mean and std of 0.5, and embeds with them; "
         "leave them out"
     ),
+    "embed: {patches: {mean: [0.5], std: [0.2, 0.2, 0.2]}}": (
+        "embed.patches.mean: has too few values, got [0.5]"
+    ),
+    "embed: {patches: {random: 1, encoder_args: {depth: 2}}}": (
+        "embed.patches: encoder_args are for networks of timm; leave them out, or set encoder to "
+        "one"
+    ),
+    "embed: {patches: {encoder: test_vit, encoder_args: {global_pool: None}}}": (
+        "embed.patches.encoder_args: global_pool: 'None' is text here; write null, without quotes"
+    ),
+    "embed: {patches: {encoder: test_vit, encoder_args: {dynamic_img_size: 'False'}}}": (
+        "embed.patches.encoder_args: dynamic_img_size: 'False' is text here; write false, without "
+        "quotes"
+    ),
     "embed: {regions: {random: 1, which: student}}": (
         "embed.regions: which: 'student' names a network of a weights file; name the file"
     ),
@@ -54,3 +68,11 @@ def test_arguments_are_those_of_model_cards():
     assert Config.model_validate_json(config.model_dump_json()) == config
     args = config.embed.patches.encoder_args
     assert (args["img_size"], args["init_values"], args["qk_norm"]) == ([224, 224], 1e-5, None)
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers():
+    """Model cards write init_values=1e-5, and YAML wants a point before the e."""
+    text = "embed: {patches: {encoder: test_vit, encoder_args: {init_values: 1e-5, depth: '2'}}}"
+    args = parse(Config, yaml.safe_load(text), "x").embed.patches.encoder_args
+    assert args == {"init_values": 1e-5, "depth": 2}
+    assert [type(value) for value in args.values()] == [float, int]

@@ -143,7 +143,9 @@ def refuse_machine_trouble(slide_id: str, error: Exception) -> None:
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """An error and those that it was raised for; of a sentence, what it is about."""
     cause: BaseException | None = error
-    while cause is not None:
+    seen = set[int]()
+    while cause is not None and id(cause) not in seen:  # an error may be raised for itself
+        seen.add(id(cause))
         yield cause
         cause = cause.__cause__ or cause.__context__
 
@@ -154,14 +156,22 @@ def _is_machines(error: BaseException) -> bool:
         return error.errno in _MACHINE
     if isinstance(error, MemoryError) or type(error).__name__ in _DEVICE_ERRORS:
         return True
-    return isinstance(error, RuntimeError | cv2.error) and bool(_DEVICE.search(str(error)))
+    return isinstance(error, RuntimeError | cv2.error) and bool(_DEVICE.search(_text(error)))
 
 
 def in_one_line(error: BaseException) -> str:
     """An error's type and text, the same in every run: addresses are left out."""
     name = type(error).__name__
-    text = _ADDRESS.sub("0x...", str(error))
+    text = _ADDRESS.sub("0x...", _text(error))
     return str(HiptError(f"{name}: {text}" if text else name))
+
+
+def _text(error: BaseException) -> str:
+    """An error's text; some errors raise another when they are asked for it."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 (no slide ends its batch)
+        return ""
 
 
 def _kept_traceback(error: Exception, path: Path) -> str:
@@ -174,7 +184,8 @@ def _kept_traceback(error: Exception, path: Path) -> str:
     lines = "".join(traceback.format_exception(error))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(lines, encoding="utf-8")
+        # names of files that are no UTF-8 come as characters that cannot be encoded
+        path.write_text(lines, encoding="utf-8", errors="backslashreplace")
     except OSError:
         log.warning("%s cannot be written; the traceback:\n%s", path, lines)
         return "traceback: in the job's log"

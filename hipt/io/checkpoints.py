@@ -31,6 +31,11 @@ log = logging.getLogger(__name__)
 
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
 
+_OF_TORCH = (b"PK\x03\x04", b"\x80")
+"""First bytes of what torch saves: a zip archive, before 2020 a pickle."""
+
+_LISTED = 6
+
 CHOICE = "`hipt weights convert --which`"
 """How a network of several is chosen where no key of the config does it."""
 
@@ -97,8 +102,12 @@ def _read(path: Path) -> _File:
         HiptError: if it is not one.
     """
     refuse_no_weights(path)
-    if path.suffix != ".safetensors":
-        return _File(path, flat(read_torch(path)), {}, ours=False)
+    if not _is_safetensors(path):
+        content = read_torch(path)
+        tensors = flat(content)
+        if not tensors and content:
+            raise HiptError(f"{path}: {_no_tensors(content)}")
+        return _File(path, tensors, {}, ours=False)
     try:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -108,6 +117,28 @@ def _read(path: Path) -> _File:
         raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
 
 
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file is safetensors, by its first bytes; where they do not say, by its name.
+
+    Source: the format: 8 bytes of length, then JSON.
+    """
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head[8:] == b"{":
+        return True
+    return path.suffix == ".safetensors" and not head.startswith(_OF_TORCH)
+
+
+def _no_tensors(content: Mapping[Any, Any]) -> str:
+    """What a table holds in place of tensors under names."""
+    kinds = [f"{key} ({type(value).__name__})" for key, value in content.items()]
+    more = ", ..." if len(kinds) > _LISTED else ""
+    return (
+        f"holds no tensors under names (found: {', '.join(kinds[:_LISTED])}{more}); name the file "
+        "with the network's weights, or save the network's state dict"
+    )
+
+
 def read_torch(path: Path) -> Mapping[Any, Any]:
     """The table that `torch.save` wrote; nothing but tensors and plain values is read.
 
@@ -115,10 +146,18 @@ def read_torch(path: Path) -> Mapping[Any, Any]:
         HiptError: if the file is damaged, holds other things, or no table.
     """
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+        with (
+            torch.serialization.safe_globals([argparse.Namespace]),
+            warnings.catch_warnings(),
+            path.open("rb") as file,  # of a path torch looks at the suffix
+        ):
             warnings.simplefilter("ignore")  # what is odd about a file is said below
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if not _starts_as_torch(path):
+            raise HiptError(
+                f"{path}: is no weights file: neither safetensors nor what torch.save writes"
+            ) from None
         raise HiptError(
             f"{path}: holds more than tensors and plain values ({_foreign(error)}), and is not "
             "read, since such a file can run code; where it comes from, save its state dict alone"
@@ -135,10 +174,20 @@ def read_torch(path: Path) -> Mapping[Any, Any]:
     return content
 
 
+def _starts_as_torch(path: Path) -> bool:
+    """Whether a file's first bytes are those of torch.save."""
+    with path.open("rb") as file:
+        return file.read(4).startswith(_OF_TORCH)
+
+
 def _foreign(error: BaseException) -> str:
     """What a file holds that is not read."""
-    name = re.search(r"GLOBAL (\S+)", str(error))
-    return f"an object of {name[1]}" if name else _short(error)
+    text = str(error)
+    name = re.search(r"GLOBAL (\S+)", text)
+    if name:
+        return f"an object of {name[1]}"
+    reason = text.rpartition("WeightsUnpickler error: ")[2]
+    return (reason.splitlines() or [type(error).__name__])[0].strip()
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -169,7 +218,7 @@ def file_normalisation(path: Path) -> Normalisation | None:
         HiptError: if they are no three numbers each, or the file is absent or damaged.
     """
     refuse_no_weights(path)
-    metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
+    metadata = read_metadata(path) if _is_safetensors(path) else {}
     if not {"mean", "std"} <= metadata.keys():
         return None
     try:

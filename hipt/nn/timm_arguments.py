@@ -36,6 +36,8 @@ _REFUSED = {
     "cache_dir": "weights come from embed.patches.weights alone",
     "features_only": "one vector is taken per patch, and not maps of features",
     "pretrained_cfg": "name the tag in encoder: NAME.TAG, or set mean, std and input_px",
+    "device": "the network is where the job computes; see device",
+    "dtype": "see embed.precision",
     "pretrained_cfg_overlay": "set mean, std and input_px",
 }
 """Arguments of `create_model` that would say in a second place what the config says in one."""
@@ -66,7 +68,9 @@ def create_model_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
         elif key == "in_chans":
             if value != 3:
                 raise ValueError(f"in_chans: patches have 3 colours, got {value}; leave it out")
-        elif key in LAYERS and isinstance(value, str):
+        elif key in LAYERS and value is not None:
+            if not isinstance(value, str):
+                raise ValueError(f"{key}: takes the name of a layer, got {value!r}")
             made[key] = _layer(key, value)
         elif isinstance(value, str) and value.startswith(("torch.", "timm.", "nn.", "functools.")):
             known = ", ".join(sorted(LAYERS))
@@ -85,9 +89,16 @@ def image_side(arguments: Mapping[str, Any]) -> int | None:
     size = arguments.get("img_size")
     if size is None:
         return None
-    sides = set(size) if isinstance(size, list | tuple) else {size}
-    if len(sides) != 1 or not all(type(side) is int and side > 0 for side in sides):
-        raise ValueError(f"img_size: patches are squares; give one side in pixels, got {size}")
+    both = size if isinstance(size, list | tuple) else [size, size]
+    sides = set(both)
+    if (
+        len(both) != 2
+        or len(sides) != 1
+        or not all(type(side) is int and side > 0 for side in sides)
+    ):
+        raise ValueError(
+            f"img_size: patches are squares; give one side in whole pixels, got {size!r}"
+        )
     return int(sides.pop())
 
 

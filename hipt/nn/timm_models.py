@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+import huggingface_hub.constants
 import timm
 import torch
 from timm.data.config import resolve_model_data_config
@@ -48,7 +51,8 @@ def timm_model(name: str, arguments: Mapping[str, Any], device: str = "cpu") -> 
     except ValueError as error:
         raise ValueError(f"embed.patches.encoder_args.{error}") from None
     try:
-        with torch.device(device):
+        with torch.device(device), offline(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of networks that copy weights while they are built
             network: Any = timm.create_model(name, **made)
     except Exception as error:  # noqa: BLE001 - what timm raises depends on the network
         raise ValueError(_refused(name, error)) from None
@@ -62,6 +66,17 @@ def timm_model(name: str, arguments: Mapping[str, Any], device: str = "cpu") -> 
     config = network.pretrained_cfg
     tag = ".".join(filter(None, (config.get("architecture"), config.get("tag"))))
     return TimmModel(network, px, px_from, tuple(data["mean"]), tuple(data["std"]), tag)
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Nothing is fetched: `hf-hub:` names what lies in Hugging Face's cache on this machine."""
+    before = huggingface_hub.constants.HF_HUB_OFFLINE
+    huggingface_hub.constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        huggingface_hub.constants.HF_HUB_OFFLINE = before
 
 
 def vector_width(network: nn.Module, input_px: int) -> int:
@@ -110,7 +125,8 @@ def classifier_names(name: str, arguments: Mapping[str, Any], state: Mapping[str
     made = create_model_arguments(arguments)
     network = timm_model(name, arguments, device="meta").network
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), offline(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             with_classes = timm.create_model(name, **(made | {"num_classes": 2})).state_dict()
     except Exception:  # noqa: BLE001 - then timm's config alone says it
         with_classes = {}
@@ -152,11 +168,23 @@ def _only_side(network: nn.Module) -> int | None:
 def _refused(name: str, error: Exception) -> str:
     """Why timm did not build a model."""
     reason = f"embed.patches: timm refuses {name}: {_first_line(error)}"
+    if name.startswith(("hf-hub:", "hf_hub:")):
+        return (
+            f"embed.patches.encoder: {name}: its config.json is not in Hugging Face's cache on "
+            "this machine, and nothing is fetched; download the model there first, or name its "
+            "folder: local-dir:FOLDER"
+        )
     if ":" in name or "/" in name:
         return f"{reason}; a folder with the model's config.json is local-dir:FOLDER"
-    if timm.is_model(name.split(".")[0]):
+    model, _, tag = name.partition(".")
+    if timm.is_model(model):
+        if "Invalid pretrained tag" in str(error):
+            tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{model}.*")]
+            there = f"it has {', '.join(tags)}" if tags else "it has none"
+            return f"embed.patches.encoder: timm's {model} has no tag '{tag}'; {there}"
         return f"{reason}; see encoder_args"
-    near = difflib.get_close_matches(name, ["hipt", *timm.list_models()], n=3)
+    plain = name.strip().lower()
+    near = difflib.get_close_matches(plain, ["hipt", *timm.list_models()], n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models()"
     return f"embed.patches.encoder: timm has no model '{name}'; {hint}"
 

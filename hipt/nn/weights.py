@@ -15,6 +15,10 @@ _LISTED = 6
 _COUNTER = ".num_batches_tracked"
 """Batch norms count their steps; old files lack it, and no vector depends on it."""
 
+_TRANSFORMERS = ("patch_embeddings.projection.", "attention.query.", "embeddings.patch_embedding.")
+"""Parts of the names that Hugging Face's transformers give to tensors of vision transformers."""
+
+State = Mapping[str, Tensor]
 Names = Callable[[], Collection[str]]
 
 
@@ -45,6 +49,7 @@ def load_strictly(
         HiptError: if one tensor does not fit.
     """
     wanted = model.state_dict()
+    _refuse_whole_numbers(wanted, state, source)
     missing = [name for name in wanted if name not in state and not name.endswith(_COUNTER)]
     spare = [name for name in state if name not in wanted]
     spare = [name for name in spare if not _computed(model, name, state[name])]
@@ -63,10 +68,38 @@ def load_strictly(
     if parts:
         raise HiptError(
             f"{source}: the weights are of another architecture than the config says: tensors "
-            f"{'; '.join(parts)}; {hint or _hint(state)}"
+            f"{'; '.join(parts)}; {_of_transformers(state) or hint or _hint(state, wanted)}"
         )
     model.load_state_dict({name: state.get(name, own) for name, own in wanted.items()})
     return dict(Counter(name.partition(".")[0] for name in spare))
+
+
+def _refuse_whole_numbers(wanted: State, state: State, source: str) -> None:
+    """Refuse quantised weights: without their scales they are other numbers.
+
+    Raises:
+        HiptError: if a tensor is of whole numbers where the network computes with real ones.
+    """
+    names = [
+        f"{name} {str(state[name].dtype).removeprefix('torch.')}"
+        for name, value in wanted.items()
+        if name in state and value.is_floating_point() and not state[name].is_floating_point()
+    ]
+    if names:
+        raise HiptError(
+            f"{source}: {len(names)} tensors are whole numbers ({_some(names)}), as quantised "
+            "networks have them; give the weights in floating point, as they were trained"
+        )
+
+
+def _of_transformers(state: State) -> str:
+    """What to do about names of Hugging Face's transformers; empty where they are others."""
+    if not any(mark in name for name in state for mark in _TRANSFORMERS):
+        return ""
+    return (
+        "the file's names are those of Hugging Face's transformers, and not timm's; take timm's "
+        "file of the same model, or save the weights under timm's names"
+    )
 
 
 def _of_training(name: str, roots: Collection[str]) -> bool:
@@ -94,15 +127,22 @@ def blocks_and_width(state: Mapping[str, Tensor]) -> tuple[int, int] | None:
     return (depth, len(norm)) if depth and norm is not None and norm.ndim == 1 else None
 
 
-def _hint(state: Mapping[str, Tensor]) -> str:
+def _hint(state: State, wanted: State) -> str:
     """What the file seems to hold, and where to say so."""
     size = blocks_and_width(state)
     if size is None:
         return (
             "it holds no vision transformer of this family; for others set encoder: to timm's name"
         )
-    kind = "a grid of features (ViT4096-256)" if "phi.0.weight" in state else "pixels (ViT256-16)"
-    return f"the file holds {size[0]} blocks, {size[1]} wide, for {kind}; set shape: accordingly"
+    grids = "phi.0.weight" in state
+    kind = "a grid of features (ViT4096-256)" if grids else "pixels (ViT256-16)"
+    blocks = f"{size[0]} blocks, {size[1]} wide, for {kind}"
+    if size == blocks_and_width(wanted) and grids == ("phi.0.weight" in wanted):
+        return (
+            f"the file holds {blocks}, as the config says, but they are built in another way than "
+            "HIPT's; weights of timm's networks need encoder: set to timm's name"
+        )
+    return f"the file holds {blocks}; set shape: accordingly"
 
 
 def _some(names: list[str]) -> str:

@@ -50,7 +50,7 @@ _OPTIONAL = ".num_batches_tracked"
 _DEPTH = 8
 """Most tables inside each other, and most components of a prefix, that are looked into."""
 
-_AVERAGED = {"teacher", "ema", "momentum"}
+_AVERAGED = {"teacher", "ema", "momentum", "swa", "averaged"}
 _LISTED = 8
 
 

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from hipt.config import PatchEncoderConfig
+from hipt.embedding.encoder_input import encoder_input
 from hipt.errors import HiptError
 from hipt.io.checkpoints import load_patch_encoder
 from hipt.nn.encoders import PatchEncoder
@@ -150,6 +151,10 @@ SENTENCES = {
     "take Mlp, GluMlp, GatedMlp, SwiGLU, SwiGLUPacked, GlobalResponseNormMlp, ConvMlp": {
         "mlp_layer": "Other"
     },
+    "embed.patches.encoder_args.act_layer: takes the name of a layer, got 3": {"act_layer": 3},
+    "embed.patches.encoder_args.dtype: see embed.precision; leave it out": {"dtype": "float16"},
+    "embed.patches.encoder_args.img_size: patches are squares; give one side in whole pixels, got "
+    "[224]": {"img_size": [224]},
     "embed.patches: timm refuses test_vit: VisionTransformer.__init__() got an unexpected keyword "
     "argument 'nonsense'; see encoder_args": {"nonsense": 1},
 }
@@ -170,3 +175,46 @@ def test_layers_by_name_build_the_card_network():
     encoder = load_patch_encoder(cfg)
     assert type(encoder.model.get_submodule("blocks.0.mlp")).__name__ == "GluMlp"
     assert isinstance(encoder.model.get_submodule("blocks.0.mlp.act"), nn.SiLU)
+
+
+NAMES = {
+    "test_vit.r160": "embed.patches.encoder: timm's test_vit has no tag 'r160'; it has r160_in1k",
+    "TEST_VIT": "embed.patches.encoder: timm has no model 'TEST_VIT'; did you mean test_vit or ",
+    "HIPT ": "embed.patches.encoder: timm has no model 'HIPT '; did you mean hipt?",
+    "hf-hub:lab/network": (
+        "embed.patches.encoder: hf-hub:lab/network: its config.json is not in Hugging Face's cache "
+        "on this machine, and nothing is fetched; download the model there first, or name its "
+        "folder: local-dir:FOLDER"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_are_none(name: str, monkeypatch: pytest.MonkeyPatch):
+    """No name opens a connection."""
+
+    def called(*args: Any, **_: Any) -> None:
+        raise AssertionError(f"a connection was asked for: {args}")
+
+    monkeypatch.setattr("socket.getaddrinfo", called)
+    monkeypatch.setattr("socket.socket.connect", called)
+    with pytest.raises(HiptError) as error:
+        load_patch_encoder(PatchEncoderConfig(encoder=name, random=0))
+    assert str(error.value).startswith(NAMES[name])
+
+
+def test_what_networks_warn_of_while_they_are_built_is_not_the_users(recwarn: Any):
+    """CoaT copies weights into modules, which says a hundred lines on tensors without memory."""
+    given = encoder_input(PatchEncoderConfig(encoder="coat_lite_tiny", random=0))
+    assert given.px == 224
+    assert not [w for w in recwarn if "meta parameter" in str(w.message)]
+
+
+def test_names_of_transformers_are_refused_in_true_words(tmp_path: Path):
+    state = {
+        "vit.embeddings.cls_token": torch.zeros(1, 1, 64),
+        "vit.embeddings.patch_embeddings.projection.weight": torch.zeros(64, 3, 16, 16),
+        "vit.encoder.layer.0.attention.attention.query.weight": torch.zeros(64, 64),
+    }
+    with pytest.raises(HiptError, match="names are those of Hugging Face's transformers, and not"):
+        loaded("test_vit", written(tmp_path / "w.safetensors", state))

@@ -201,7 +201,7 @@ def test_a_whole_network_is_never_opened(tmp_path: Path):
 
 def test_a_file_without_tensors_says_so(tmp_path: Path):
     torch.save({"optimizer": {}, "epoch": 3}, tmp_path / "none.pth")
-    with pytest.raises(HiptError, match=r"none\.pth: holds no tensors; name the file with"):
+    with pytest.raises(HiptError, match=r"none\.pth: holds no tensors under names"):
         load_patch_encoder(PatchEncoderConfig(shape=SHAPE, weights=str(tmp_path / "none.pth")))
 
 
@@ -262,3 +262,51 @@ def test_random_weights_come_from_the_seed():
     )
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
+
+
+def test_the_content_says_what_a_file_is_and_not_its_name(tmp_path: Path):
+    state = backbone(3)
+    save_file(state, tmp_path / "pytorch_model.bin")
+    torch.save({"teacher": state}, tmp_path / "model.safetensors")
+    for name in ("pytorch_model.bin", "model.safetensors"):
+        read = read_weights(tmp_path / name).state
+        assert all(torch.equal(read[key], state[key]) for key in state)
+
+
+def test_a_page_of_the_web_is_no_weights_file(tmp_path: Path):
+    page = tmp_path / "w.bin"
+    page.write_text("<!DOCTYPE html><html>access denied</html>")
+    with pytest.raises(HiptError) as error:
+        read_weights(page)
+    assert str(error.value) == (
+        f"{page}: is no weights file: neither safetensors nor what torch.save writes"
+    )
+
+
+def test_networks_in_a_list_are_not_called_none(tmp_path: Path):
+    torch.save({"networks": [backbone(1)], "epoch": 3}, tmp_path / "w.pth")
+    with pytest.raises(
+        HiptError, match=r"no tensors under names \(found: networks \(list\), epoch"
+    ):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_quantised_weights_are_refused(tmp_path: Path):
+    """Without their scales they would load as other numbers."""
+    state = {name: (100 * value).to(torch.int8) for name, value in backbone(1).items()}
+    path = tmp_path / "int8.safetensors"
+    save_file(state, path)
+    with pytest.raises(HiptError, match=r"30 tensors are whole numbers \(cls_token int8, .* point"):
+        load_patch_encoder(PatchEncoderConfig(shape=SHAPE, weights=str(path)))
+
+
+def test_another_network_of_the_same_size_is_not_said_to_need_a_shape(tmp_path: Path):
+    path = tmp_path / "w.safetensors"
+    save_file(backbone(1) | {"register_tokens": torch.zeros(1, 4, 24)}, path)
+    with pytest.raises(HiptError) as error:
+        load_patch_encoder(PatchEncoderConfig(shape=SHAPE, weights=str(path)))
+    assert str(error.value).endswith(
+        "tensors 1 left over (register_tokens); the file holds 2 blocks, 24 wide, for pixels "
+        "(ViT256-16), as the config says, but they are built in another way than HIPT's; weights "
+        "of timm's networks need encoder: set to timm's name"
+    )

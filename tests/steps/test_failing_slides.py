@@ -209,3 +209,37 @@ def test_weights_that_cannot_be_loaded_are_no_slides_fault(
     }
     with pytest.raises(HiptError, match=r"wrong\.safetensors"):
         chain.call(step)
+
+
+class MuteError(Exception):
+    """An error that raises when it is asked for its text."""
+
+    def __str__(self) -> str:
+        raise TypeError("no text")
+
+
+def for_itself() -> Exception:
+    error = RuntimeError("round and round")
+    error.__cause__ = error
+    return error
+
+
+ODD = {
+    r"ValueError: 100% of {slides} at %s, C:\d\n, <b>, gr\udce9": ValueError(
+        "100% of {slides} at %s, C:\\d\\n, <b>, gr\udce9"  # a name that is no UTF-8
+    ),
+    "MuteError": MuteError(),
+    "RuntimeError: round and round": for_itself(),
+}
+
+
+@pytest.mark.parametrize("line", ODD)
+def test_odd_errors_cost_their_slide_alone_too(
+    undisturbed: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+):
+    chain = copied(undisturbed, tmp_path / "p", "tile")
+    Fault(monkeypatch, ODD[line]).put("hipt.steps.tile.region_grid")
+    rows = chain.call("tile")
+    assert [rows[name]["status"] for name in "abc"] == ["ok", "failed", "ok"]
+    assert rows[BAD]["reason"].startswith(f"{line} (traceback: ")
+    assert chain.results.traceback("tile", BAD).read_text(encoding="utf-8").startswith("Traceback")
