@@ -134,8 +134,8 @@ def _from_picture(path: Path, shape: tuple[int, int], scale: float, frame: Frame
         if path.suffix.lower() in _PICTURES or not path.is_file():
             raise
         raise HiptError(
-            f"{path}: is neither GeoJSON (.geojson, .json) nor a picture; open annotations of "
-            "other programs in QuPath, and export them as GeoJSON"
+            f"{path}: is neither GeoJSON (.geojson, .json) nor a picture; unpack it if it is "
+            "compressed, open annotations of other programs in QuPath and export them as GeoJSON"
         ) from None
     height, width = picture.shape
     if misfit := frame.misfit(width, height):

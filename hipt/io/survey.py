@@ -14,7 +14,7 @@ from hipt.core.geometry import ReadPlan
 from hipt.core.grid import Grid, TissueMask, region_grid
 from hipt.core.tissue import find_tissue
 from hipt.errors import SlideError, Status
-from hipt.io.headers import header_note, slide_mpp, slide_plan
+from hipt.io.headers import header_note, joined, slide_mpp, slide_plan
 from hipt.io.progress import Progress
 from hipt.io.regions import SlideJob
 from hipt.io.sheets import SlideRow
@@ -65,7 +65,8 @@ def grid_of(header: Header, config: Config) -> Grid:
     with open_slide(header.row.path) as slide:
         thumbnail, scale = slide.thumbnail(max(1.0, config.segment.mask_mpp / header.mpp))
         bounds = slide.info.bounds
-        note = picture_note(thumbnail, slide.info.pixels, slide.most_opaque, masked)
+        seen = picture_note(thumbnail, slide.info.pixels, slide.most_opaque, masked)
+        note = joined(seen, header_note(slide.info))
     mask = find_tissue(thumbnail, header.mpp * scale, config.segment).mask
     if note and not masked and not mask.any():
         raise SlideError("no_tissue", nothing_found(note))

@@ -190,8 +190,8 @@ def test_annotations_of_other_programs_are_told_what_to_do(tmp_path: Path, name:
     with pytest.raises(HiptError) as caught:
         read_outside_mask(tmp_path / name, (4, 4), 1.0)
     assert str(caught.value) == (
-        f"{tmp_path / name}: is neither GeoJSON (.geojson, .json) nor a picture; open annotations "
-        "of other programs in QuPath, and export them as GeoJSON"
+        f"{tmp_path / name}: is neither GeoJSON (.geojson, .json) nor a picture; unpack it if it "
+        "is compressed, open annotations of other programs in QuPath and export them as GeoJSON"
     )
 
 

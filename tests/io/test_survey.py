@@ -47,18 +47,24 @@ def test_regions_are_whole_ones_from_all_over_the_slide(tmp_path: Path):
     assert len(few) == 3
 
 
+SPARSE = np.dstack([tissue_picture(512, 384), np.zeros((384, 512), np.uint8)])
+SPARSE[:9, :9, 3] = 255  # nearly all of it is transparent
+
+
 @pytest.mark.parametrize(
     ("levels", "status", "said"),
     [
         ([tissue_picture(512, 384) // 16], "unreadable", "is dark, without bright glass"),
         ([tissue_picture(512, 384).astype(np.uint16) * 16], "unreadable", "only the lower 12"),
         ([np.repeat(tissue_picture(512, 384)[..., :1], 3, 2)], "no_tissue", "has no colour"),
+        ([SPARSE], "no_tissue", "the fourth was taken for alpha"),
     ],
 )
 def test_a_picture_in_which_no_tissue_can_be_found_is_said_at_the_trial(
     tmp_path: Path, levels, status, said
 ):
-    write_levels(tmp_path / "a.tif", levels)
+    more = {"extrasamples": ("unassalpha",)} if levels[0].shape[2] == 4 else {}
+    write_levels(tmp_path / "a.tif", levels, **more)
     (tmp_path / "slides.csv").write_text("slide_id,path\na,a.tif\n")
     config = Config.model_validate({"slides": {"sheet": str(tmp_path / "slides.csv")}})
     (header,) = headers(read_sheet(tmp_path / "slides.csv"), config)
