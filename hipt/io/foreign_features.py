@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ _SMALL_BYTES, _MOST_PACKED = 1 << 28, 200
 
 _FARTHEST_PX = 2**31 - 1
 """No slide is larger."""
+
+
+_VARYING = re.compile(r": time = .*?error message = (.*?), buf = .*(?=\))", re.DOTALL)
+"""What HDF5 says of a failed read around its reason: the time of day, numbers of the process."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,8 @@ def _opened(path: Path) -> Iterator[Any]:
         with h5py.File(path, "r", locking=False) as file:
             yield file
     except (OSError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise _unusable(path, f"is no HDF5 file that can be read ({error})") from None
+        reason = _VARYING.sub(r": \1", str(error))
+        raise _unusable(path, f"is no HDF5 file that can be read ({reason})") from None
 
 
 def _dataset(path: Path, file: Any, name: str) -> Any:  # noqa: ANN401

@@ -132,3 +132,14 @@ def test_no_hdf5_file(tmp_path: Path, content: bytes | None):
         read_patches(files, "a")
     assert error.value.status == ("missing" if content is None else "unreadable")
     assert features_width(files) is None
+
+
+def test_a_failed_read_is_said_in_the_same_words_every_time(tmp_path: Path):
+    """HDF5 brings the time of day and an address; an index holds nothing that varies."""
+    (tmp_path / "a.h5").mkdir()
+    with pytest.raises(SlideError) as error:
+        read_features(FeatureFiles(tmp_path), "a")
+    assert error.value.reason == (
+        f"its imported features: {tmp_path / 'a.h5'}: is no HDF5 file that can be read ([Errno 21] "
+        "Unable to synchronously open file (file read failed: 'Is a directory'))"
+    )
