@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -22,6 +22,7 @@ from hipt.io.tables import write_rows
 from hipt.io.task_scores import Evaluated, Row, evaluated, score_rows
 from hipt.io.task_tables import DIFFERENCES, SCORES
 from hipt.steps import VERSION
+from hipt.tasks.drawn_together import drawn_together, joined
 from hipt.tasks.provenance import made_by, settings_of
 from hipt.told import EvaluateSettings
 
@@ -33,14 +34,30 @@ FALSE_ALARMS = 0.05
 """The corrected p below which a difference is usually believed."""
 
 
-def run(predictions: Sequence[Path], out: Path, differences: Path, cfg: EvaluateSettings) -> None:
+def run(
+    predictions: Sequence[Path],
+    out: Path,
+    differences: Path,
+    cfg: EvaluateSettings,
+    together: Mapping[str, str] | None = None,
+) -> None:
     """Write the scores of all models and fractions, and the differences of all pairs of models.
+
+    Args:
+        predictions: of each model and fraction.
+        out: the scores to make.
+        differences: those of pairs of models to make.
+        cfg: the settings.
+        together: see `drawn_together`.
 
     Raises:
         HiptError: if predictions cannot be scored, or contradict each other about a unit.
     """
     read = [read_predictions(path, cfg.kind) for path in predictions]
-    models = [evaluated(made, cfg.resamples, cfg.seed) for made in read]
+    with_same = together or {}
+    if with_same:
+        log.info("cases drawn with another one that holds the same slide: %d", len(with_same))
+    models = [evaluated(joined(one, with_same), cfg.resamples, cfg.seed) for one in read]
     rows = [row for model in models for row in score_rows(model)]
     pairs = [
         _difference_row(one, other, cfg)
@@ -48,6 +65,8 @@ def run(predictions: Sequence[Path], out: Path, differences: Path, cfg: Evaluate
         if one.made.fraction == other.made.fraction
     ]
     inputs = {f"{one.model}/{one.fraction:g}": _mark(one) for one in read}
+    if with_same:
+        inputs["together"] = fingerprint(cases=sorted(with_same.items()))
     made = made_by((STEP, VERSION[STEP]), settings_of(cfg), inputs)
     write_rows(out, [{"task": cfg.name, **row} for row in rows], SCORES, made)
     corrected = _corrected(pairs, cfg.resamples)
@@ -168,6 +187,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     add = partial(parser.add_argument, type=Path, required=True)
     add("--predictions", nargs="+", help="<model>/<fraction>/predictions.parquet of each fit")
     add("--differences", help="the table of pairs of models to make")
+    parser.add_argument("--folds", type=Path, help="the task's folds: cases with the same slide")
+    parser.add_argument("--slides", type=Path, help="the slide table, beside --folds")
     args = parser.parse_args(argv)
     cfg = read_task_settings(STEP, EvaluateSettings, args.cfg, args.task)
-    run(args.predictions, args.out, args.differences, cfg)
+    together = drawn_together(args.folds, args.slides) if args.folds and args.slides else None
+    run(args.predictions, args.out, args.differences, cfg, together)

@@ -15,6 +15,7 @@ from hipt.errors import HiptError
 from hipt.io.predictions import Predictions
 from hipt.io.results import Results
 from hipt.io.settings import read_task_settings, step_parser
+from hipt.io.shards import fingerprint
 from hipt.io.tables import write_rows
 from hipt.io.task_features import features_of
 from hipt.io.task_scores import evaluated, score_rows
@@ -22,6 +23,7 @@ from hipt.io.task_tables import SCORES, knn_schema
 from hipt.io.task_units import TEST, TRAIN, Units, read_units
 from hipt.io.unit_means import Means, patch_means, region_means
 from hipt.steps import VERSION
+from hipt.tasks.drawn_together import drawn_together, joined
 from hipt.tasks.provenance import made_by, settings_of, unit_inputs
 from hipt.told import KnnSettings
 
@@ -63,6 +65,7 @@ def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) ->
         )
     units = read_units(folds)
     _refuse_too_few(units, cfg)
+    together = drawn_together(folds, slides)
     said: list[Row] = []
     scored: list[Row] = []
     for level in cfg.levels:
@@ -71,9 +74,11 @@ def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) ->
         for distance in cfg.distances:
             made = _predictions(out, units, means, (level, distance), cfg.k)
             said += [{"level": level, "distance": distance, **row} for row in _rows(made)]
-            rows = score_rows(evaluated(made, cfg.resamples, cfg.seed))
+            rows = score_rows(evaluated(joined(made, together), cfg.resamples, cfg.seed))
             scored += [{"task": cfg.name, **row} for row in rows]
     inputs = unit_inputs(units, cfg.features is not None)
+    if together:
+        inputs["together"] = fingerprint(cases=sorted(together.items()))
     provenance = made_by((STEP, VERSION[STEP]), settings_of(cfg), inputs)
     write_rows(scores, scored, SCORES, provenance)
     write_rows(out, said, knn_schema(_classes(units)), provenance)

@@ -72,10 +72,12 @@ if CONFIG.tasks:
             runtime=grown(60),
         params:
             cfg=told_of_task("evaluate"),
+            slides=str(RESULTS.slides),
             version=VERSION["evaluate"],
         shell:
             """
             python -m hipt evaluate --predictions {input.tables:q} --cfg {params.cfg:q} \
+                --folds {input.folds:q} --slides {params.slides:q} \
                 --differences {output.differences:q} --out {output.scores:q} \
                 2>&1 | tee {log:q} >&2
             """
