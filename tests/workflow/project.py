@@ -84,11 +84,12 @@ class Project:
         self.folder = folder
         self.results = folder / "results"
 
-    def configure(self, **sections: dict[str, Any]) -> None:
-        """Write the config: the tiny one with some keys of its sections replaced."""
+    def configure(self, **sections: Any) -> None:
+        """Write the config: the tiny one with some keys, or keys of its sections, replaced."""
         merged = {name: dict(section) for name, section in TINY.items()}
         for name, section in sections.items():
-            merged[name] = merged.get(name, {}) | section
+            keys = isinstance(section, dict)
+            merged[name] = merged.get(name, {}) | section if keys else section
         (self.folder / "config.yaml").write_text(yaml.safe_dump(merged))
 
     def write_sheet(self, rows: list[dict[str, str]]) -> None:

@@ -116,7 +116,8 @@ def cancel(cluster: Cluster, project: Project) -> dict[Path, int]:
 @pytest.mark.timeout(1200)
 def test_through_slurm(cluster: Cluster, cohort: Project, trained: Project, tmp_path: Path):
     project = cohort.copy(tmp_path / "p")
-    project.configure(embed=EMBED, pretrain=PRETRAIN)
+    # the node's GPU is a file that no torch can compute on: without this key its jobs would end
+    project.configure(embed=EMBED, pretrain=PRETRAIN, device="cpu")
     with project.running(where=PROFILE, env=cluster.environment) as run:
         preempted = preempt(cluster, project)
         limited = run_out_of_time(cluster, project)
