@@ -83,7 +83,10 @@ def test_two_processes_in_a_rule(cohort: Project, tmp_path: Path):
     ran = project.run("--resources", "gpu=2", "--until", "pretrain_patches", "--printshellcmds")
     assert ran.rc == 0, ran.text
     assert ran.jobs["pretrain_patches"] == 1
-    assert "--nproc-per-node 2" in ran.text
+    assert "--processes 2" in ran.text
+    log = (project.results / "logs/pretrain_patches.log").read_text()
+    assert "process 1 of 2" in log
+    assert "process 2 of 2" in log
     assert read_weights(model(project, "vit256")).metadata["iterations"] == "3"
 
 
