@@ -62,7 +62,7 @@ def run(slides: Path, out: Path, leaks_out: Path, cfg: SplitSettings) -> None:
     found = task_labels(cfg.name, task, sheet, features.slides(), cfg.case_from, cfg.missing)
     _log(cfg.name, task, found)
     same = SameSlides.among(found.slides, features.contents())
-    for remark in same.remarks(found.slides):
+    for remark in same.remarks(found.slides, task.split == "files"):
         log.warning("task %s: %s", cfg.name, remark)
     if task.split == "files":
         parts = _from_files(task, found.slides, same, cfg.missing)

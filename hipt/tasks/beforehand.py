@@ -18,7 +18,7 @@ from hipt.io.tables import DAMAGED
 from hipt.io.task_labels import Labelled, task_labels
 from hipt.io.task_members import read_members
 from hipt.task_config import TaskConfig
-from hipt.tasks.folds.listed import listed_folds
+from hipt.tasks.folds.listed import listed_folds, listed_remarks
 from hipt.tasks.folds.strata import columns_of
 from hipt.tasks.labels.facts import sentences
 from hipt.tasks.same_slides import SameSlides
@@ -54,13 +54,18 @@ def outlooks(
             yield Outlook(name, error=error)
 
 
-def refuse_tasks(config: Config, rows: Sequence[SlideRow]) -> None:
+def refuse_tasks(config: Config, rows: Sequence[SlideRow]) -> list[str]:
     """Refuse tasks that would fail after all slides were embedded.
+
+    Returns:
+        What the plan says of the others.
 
     Raises:
         HiptError: the sentence about the first, with the names of the others.
     """
-    raise_first([outlook for outlook in outlooks(config, rows) if outlook.error])
+    known = list(outlooks(config, rows))
+    raise_first([outlook for outlook in known if outlook.error])
+    return [f"tasks.{one.name}: {'; '.join(one.sentences)}" for one in known]
 
 
 def raise_first(failed: Sequence[Outlook]) -> None:
@@ -89,16 +94,19 @@ def _outlook(
     slides = None if task.features is None else _slides_of(Path(task.features))
     labels = task_labels(name, task, rows, slides, sheet.case_from, sheet.missing)
     same = SameSlides.among(labels.slides, marks if task.features is None else {})
+    remarks: list[str] = []
     if task.split_files is not None:
         listed = listed_folds(task.split_files, labels.slides, sheet.missing)
-        folds = f"{len(listed.parts)} folds of {task.split_files}"
+        folds = f"{len(listed.parts)} fold{'s' * (len(listed.parts) > 1)} of {task.split_files}"
+        remarks = list(listed_remarks(listed, labels.slides))
     else:
         _refuse_folds(name, task, labels.slides, same, Results(Path(config.results)))
         folds = f"{task.folds} folds"
     first, *others = sentences(labels.facts, task.columns)
     yield f"{first}; {folds}"
     yield from others
-    yield from same.remarks(labels.slides)
+    yield from same.remarks(labels.slides, task.split == "files")
+    yield from remarks
 
 
 def _refuse_folds(

@@ -36,16 +36,24 @@ class SameSlides:
         """The slides as folds are dealt: cases that hold the same slide have one name."""
         return [replace(one, case_id=self.together[one.case_id]) for one in slides]
 
-    def remarks(self, slides: Sequence[Labelled]) -> Iterator[str]:
-        """What somebody should know of them."""
+    def remarks(self, slides: Sequence[Labelled], listed: bool) -> Iterator[str]:
+        """What somebody should know of them.
+
+        Args:
+            slides: of the task.
+            listed: folds are those of foreign files, which may part them.
+        """
         if self.groups:
             several = len(self.together) - len(set(self.together.values()))
             what = "1 case is" if several == 1 else f"{several} cases are"
+            result = f"{what} kept on the side of another one that holds the same slide"
+            if listed:
+                result = "folds from files may part them, and the audit lists where they do"
             yield (
                 f"{sum(map(len, self.groups))} slides are {len(self.groups)} by their content "
                 f"({group_name(self.groups[0])}"
                 + (", ..." if len(self.groups) > 1 else "")
-                + f"); {what} kept on the side of another one that holds the same slide"
+                + f"); {result}"
             )
         yield from other_labels({one.slide_id: _target(one) for one in slides}, self.groups)
 

@@ -130,3 +130,31 @@ def test_copies_of_which_one_alone_has_the_event(tmp_path: Path):
     settings = config(tmp_path, t={"kind": "survival", "label": None, "time": "m", "event": "e"})
     (outlook,) = outlooks(settings, rows, marks)
     assert outlook.error is None
+
+
+def test_what_split_files_leave_out_is_said(tmp_path: Path):
+    (tmp_path / "splits_0.csv").write_text(
+        ",train,val,test\n0,s0.svs,s4.svs,s8.SVS\n1,s2,s6,s9\n2,s1,,gone\n"
+    )
+    settings = config(tmp_path, t={"split": "files", "split_files": str(tmp_path)})
+    marks = {"s0": "same", "s8": "same"}
+    (outlook,) = outlooks(settings, ROWS, marks)
+    counts, *others = outlook.sentences
+    assert counts.endswith(f"; 1 fold of {tmp_path}")
+    of_copies, unknown, unused, lacks = others
+    assert of_copies == (
+        "2 slides are 1 by their content (s0, s8); folds from files may part them, and the audit "
+        "lists where they do"
+    )
+    assert unknown == "ids in the files that no slide with a label has: 1, left out: gone"
+    assert unused == (
+        "slides with a label that are not in the files: 9, not used: s10, s11, s12, s13, s14, s15, "
+        "s3, s5, s7"
+    )
+    assert lacks == "fold 0 has nobody with l to test"
+
+
+def test_the_plan_says_who_is_in_a_task(tmp_path: Path):
+    assert refuse_tasks(config(tmp_path, t={}), ROWS) == [
+        "tasks.t: 16 of 16 slides have a label: h 8 (4 cases), l 8 (4 cases); 2 folds"
+    ]

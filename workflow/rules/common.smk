@@ -81,7 +81,8 @@ try:
         if CONFIG.tasks:
             from hipt.tasks.beforehand import refuse_tasks
 
-            refuse_tasks(CONFIG, SHEET)
+            for _sentence in refuse_tasks(CONFIG, SHEET):
+                logger.info(_sentence)
     # A model that is trained here is an input file of its rule; its content is no param, since it is
     # not known before.
     WEIGHTS = {

@@ -18,6 +18,9 @@ from hipt.io.task_units import TEST, TRAIN, UNUSED, VALIDATION
 
 PART_OF = dict(zip(SIDES, (TRAIN, VALIDATION, TEST), strict=True))
 
+_NAMED = 10
+"""Most slides, or parts without a class, that a sentence names."""
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -49,6 +52,39 @@ def listed_folds(
     for fold, part in parts.items():
         refuse_empty(path, fold, part, ("train", "test"))
     return ListedFolds(parts, splits.unknown)
+
+
+def listed_remarks(listed: ListedFolds, slides: Sequence[Labelled]) -> Iterator[str]:
+    """What somebody should know of such folds: ids of nobody, slides of no fold, absent classes.
+
+    Args:
+        listed: what files say.
+        slides: N of the task.
+    """
+    if listed.unknown:
+        count = f"{len(listed.unknown):,}, left out: {_some(listed.unknown)}"
+        yield f"ids in the files that no slide with a label has: {count}"
+    parts = np.stack(list(listed.parts.values()), axis=1)
+    unused = [slides[i].slide_id for i in np.flatnonzero((parts == UNUSED).all(1)).tolist()]
+    if unused:
+        count = f"{len(unused):,}, not used: {_some(unused)}"
+        yield f"slides with a label that are not in the files: {count}"
+    kinds = np.array(
+        [slide.label or ("no event", "an event")[bool(slide.event)] for slide in slides]
+    )
+    lacks = []
+    for fold, part in listed.parts.items():
+        for side in ("train", "test"):
+            there = set(kinds[part == PART_OF[side]].tolist())
+            absent = sorted(set(kinds.tolist()) - there)
+            lacks += [f"fold {fold} has nobody with {kind} to {side}" for kind in absent]
+    if lacks:
+        yield "; ".join(lacks[:_NAMED]) + ("; ..." if len(lacks) > _NAMED else "")
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names."""
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def refuse_empty(path: str, fold: int, parts: Ints, sides: Sequence[str] = SIDES) -> None:
