@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -70,6 +71,11 @@ class SlideError(HiptError):
         super().__init__(reason)
         self.status: Status = status
         self.reason = str(self)
+
+
+def some_of(names: Sequence[object], most: int) -> str:
+    """The first of some names, for a sentence: `a, b, ...`."""
+    return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
 
 
 def _told(sentence: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hipt.errors import HiptError
+from hipt.errors import HiptError, some_of
 
 MOST_LISTED = 10
 """Places that a sentence names beside the first."""
@@ -20,6 +20,6 @@ def all_of(faults: Sequence[tuple[str, HiptError]], kind: str) -> HiptError:
     first, places = faults[0][1], [place for place, _ in faults[1:]]
     if not places:
         return first
-    some = ", ".join(places[:MOST_LISTED]) + (", ..." if len(places) > MOST_LISTED else "")
+    some = some_of(places, MOST_LISTED)
     plural = "s are" if len(places) > 1 else " is"
     return HiptError(f"{first} ({len(places):,} more {kind}{plural} at fault: {some})")

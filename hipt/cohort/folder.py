@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from hipt.cohort.dicom_series import DicomHeader, dicom_headers, may_be_dicom
-from hipt.errors import HiptError
+from hipt.errors import HiptError, some_of
 
 SLIDE_SUFFIXES = (
     *(".bif", ".btf", ".czi", ".dcm", ".mrxs", ".ndpi", ".qptiff", ".scn", ".svs"),
@@ -135,7 +135,7 @@ def departed(folder: Path, known: Iterable[str], present: Iterable[str]) -> Iter
     """
     gone = sorted(set(known) - set(present))
     if gone and folder.is_dir():
-        named = ", ".join(gone[:_NAMED]) + (", ..." if len(gone) > _NAMED else "")
+        named = some_of(gone, _NAMED)
         yield (
             f"slides of earlier runs that are not in the folder any more: {len(gone):,} ({named}); "
             "they leave the slide table; see whether a disk is not mounted"

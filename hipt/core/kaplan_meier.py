@@ -1,16 +1,16 @@
-"""Survival curves without a model: Kaplan-Meier, the log-rank test, how long cases are followed.
+"""Survival curves without a model: Kaplan-Meier, and how long cases are followed.
 
-N cases, T distinct times, K groups. Times are months above 0; event is True where it happened and
+N cases, T distinct times. Times are months above 0; event is True where it happened and
 False where the case was censored. A case censored at the time of an event was still at risk.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg, special
+from scipy import special
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -35,15 +35,6 @@ class KaplanMeier(NamedTuple):
     """(T,) end of the 95 % interval; NaN where survival is 0, 1 where it is 1."""
     upper: Floats
     """(T,) other end."""
-
-
-class LogRank(NamedTuple):
-    """Do groups differ in survival?"""
-
-    chi2: float
-    dof: int
-    """Groups that can be told apart, less one."""
-    p: float
 
 
 def checked(time: npt.ArrayLike, event: npt.ArrayLike) -> tuple[Floats, Events]:
@@ -108,29 +99,6 @@ def censoring_survival(time: Floats, event: Events, at: Floats) -> Floats:
     return step_value(times, share, at)
 
 
-def log_rank(time: Floats, event: Events, group: npt.NDArray[Any]) -> LogRank:
-    """Whether groups have one survival curve; chi2 and p are NaN where nothing can be compared.
-
-    Args:
-        time: (N,) months.
-        event: (N,).
-        group: (N,) group of each case, K values. A group without a case at risk at any event, or
-            alone at all of its events, takes no part.
-
-    Source: Mantel, Cancer Chemother Rep 1966; Peto and Peto, J R Stat Soc A 1972.
-    """
-    time, event = checked(time, event)
-    at_risk, events = _grouped_counts(time, event, group)
-    deaths, n = events.sum(0), at_risk.sum(0)
-    share = at_risk / n  # [K, T]
-    surplus = (events - share * deaths).sum(1)  # (K,) observed less expected
-    spread = deaths * (n - deaths) / np.maximum(n - 1, 1)
-    variance = np.diag(share @ spread) - (share * spread) @ share.T  # [K, K]
-    inverse, dof = linalg.pinvh(variance, atol=1e-9, return_rank=True)
-    chi2 = float(surplus @ inverse @ surplus) if dof else np.nan
-    return LogRank(chi2, int(dof), float(special.chdtrc(dof, chi2)) if dof else np.nan)
-
-
 def _counts(time: Floats, event: Events) -> tuple[Floats, Ints, Ints, Ints]:
     """Distinct times, and at each the cases at risk, with event and censored."""
     times, place = np.unique(time, return_inverse=True)
@@ -138,17 +106,6 @@ def _counts(time: Floats, event: Events) -> tuple[Floats, Ints, Ints, Ints]:
     censored = np.bincount(place[~event], minlength=len(times))
     at_risk = np.cumsum((events + censored)[::-1])[::-1]
     return times, at_risk, events, censored
-
-
-def _grouped_counts(time: Floats, event: Events, group: npt.NDArray[Any]) -> tuple[Ints, Ints]:
-    """[K, T] cases at risk and events of each group at the distinct times of events."""
-    times = np.unique(time[event])
-    at_risk, events = [], []
-    for kind in np.unique(group):
-        followed, died = np.sort(time[group == kind]), np.sort(time[(group == kind) & event])
-        at_risk.append(len(followed) - np.searchsorted(followed, times))
-        events.append(np.searchsorted(died, times, "right") - np.searchsorted(died, times))
-    return np.array(at_risk), np.array(events)
 
 
 def _interval(at_risk: Ints, events: Ints, survival: Floats) -> tuple[Floats, Floats]:

@@ -8,7 +8,6 @@ alike. So what separates is the density's spread over the channels, its *chroma*
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -16,13 +15,13 @@ import numpy.typing as npt
 import shapely
 
 from hipt.config import SegmentConfig
+from hipt.geometry.channels import extremes
 from hipt.geometry.extent import is_stained, tissue_extent
 from hipt.geometry.ink import find_ink
 from hipt.geometry.masks import Mask, grown
 
 RGB = npt.NDArray[np.uint8]  # [h, w, 3]
 Density = npt.NDArray[np.float32]  # [h, w, 3]
-T = TypeVar("T", np.uint8, np.float32)
 
 _GLASS = ((200, 50, 0.5), (200, 15, 0.0))
 """Least value, largest spread of the channels, and least share of one colour: tinted, plain."""
@@ -50,7 +49,7 @@ def find_tissue(rgb: RGB, mpp: float, cfg: SegmentConfig) -> Tissue:
         cfg: the criteria.
     """
     density = optical_density(rgb, glass_colour(rgb))
-    lowest, highest = _extremes(density)
+    lowest, highest = extremes(density)
     chroma = np.asarray(highest - lowest, np.float32)
     stained = is_stained(chroma, mpp, cfg)
     ink = find_ink(density, stained, mpp, cfg)
@@ -70,7 +69,7 @@ def glass_colour(rgb: RGB) -> npt.NDArray[np.float64]:
     """
     step = 1 + rgb.size // _GLASS_SAMPLE
     rgb = np.ascontiguousarray(rgb[::step])
-    low, high = _extremes(rgb)
+    low, high = extremes(rgb)
     for least, spread, flat in _GLASS:
         bright = rgb[(low >= least) & (high - low <= spread)]  # (N, 3)
         if len(bright) < _GLASS_SHARE * low.size:
@@ -105,9 +104,3 @@ def contours(mask: Mask) -> shapely.MultiPolygon:
 def tissue_mm2(mask: Mask, mpp: float) -> float:
     """Area of the mask."""
     return float(mask.sum()) * mpp**2 / 1e6
-
-
-def _extremes(image: npt.NDArray[T]) -> tuple[npt.NDArray[T], npt.NDArray[T]]:
-    """Smallest and largest value over the three channels, [h, w] each."""
-    a, b, c = cv2.split(image)
-    return cv2.min(cv2.min(a, b), c), cv2.max(cv2.max(a, b), c)  # type: ignore[return-value]

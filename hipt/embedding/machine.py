@@ -42,7 +42,7 @@ def usable_cores(root: Path = _ROOT) -> int:
         root: where the system's files lie.
     """
     quotas = [*_quotas_v2(root), *_quotas_v1(root)]
-    return max(1, min(len(os.sched_getaffinity(0)), *(math.ceil(quota) for quota in quotas), 2**20))
+    return max(1, min([len(os.sched_getaffinity(0)), *map(math.ceil, quotas)]))
 
 
 def usable_memory_bytes(root: Path = _ROOT) -> int:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.config import SegmentConfig
+from hipt.geometry.channels import extremes
 from hipt.geometry.masks import Mask, closed, distance_within, grown, without_small
 
 Density = npt.NDArray[np.float32]  # [h, w, 3]
@@ -75,7 +76,8 @@ def find_ink(density: Density, stained: Mask, mpp: float, cfg: SegmentConfig) ->
     colours = _coloured(density, cfg)
     if not colours:
         return Ink(pen, dark)
-    coloured = stained & (_spread(density) > cfg.min_chroma_od)
+    lowest, highest = extremes(density)
+    coloured = stained & (highest - lowest > cfg.min_chroma_od)
     everything_mm2 = float((stained | _any_of(colours, stained.shape)).sum()) * mpp**2 / 1e6
     for colour, mask in colours.items():
         other = coloured & ~_faint(colour, density, cfg)
@@ -114,7 +116,7 @@ def _is_stain(part: _Part, colour: Colour, usual: bool, alone: bool, cfg: Segmen
 def _coloured(density: Density, cfg: SegmentConfig) -> dict[Colour, Mask]:
     """Where it is as dark and of the colour of ink; colours that are nowhere are left out."""
     red, green, blue = cv2.split(density)
-    lowest, highest = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
+    lowest, highest = extremes(density)
     strong = highest > cfg.ink_od
     black = strong & (lowest > cfg.black_od) & (highest - lowest < 0.15 * highest)
     cool = strong & ~black & ((red > cfg.ink_red_to_green * green) | _is_green(density))
@@ -129,13 +131,6 @@ def _coloured(density: Density, cfg: SegmentConfig) -> dict[Colour, Mask]:
     return {colour: mask for colour, mask in masks.items() if mask.any()}
 
 
-def _spread(density: Density) -> Density:
-    """How far the colours differ, [h, w]."""
-    red, green, blue = cv2.split(density)
-    highest, lowest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
-    return np.asarray(highest - lowest, np.float32)
-
-
 def _is_green(density: Density) -> Mask:
     """Where green is absorbed least."""
     red, green, blue = cv2.split(density)
@@ -146,8 +141,8 @@ def _faint(colour: Colour, density: Density, cfg: SegmentConfig) -> Mask:
     """Where it has a colour of ink, however faint."""
     red, green, blue = cv2.split(density)
     if colour == "black":
-        highest = cv2.max(cv2.max(red, green), blue)
-        return np.asarray(_spread(density) < 0.15 * highest)
+        lowest, highest = extremes(density)
+        return np.asarray(highest - lowest < 0.15 * highest)
     if colour == "red":
         return np.asarray((blue > 0.6 * green) & (red < 0.4 * green))
     return np.asarray((red > cfg.ink_red_to_green * green) | _is_green(density))

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from hipt.config import PatchEncoderConfig, RegionEncoderConfig
-from hipt.errors import HiptError
+from hipt.errors import HiptError, some_of
 from hipt.io.digests import refuse_no_weights
 from hipt.io.shards import KEY, whole
 from hipt.nn.encoders import PatchEncoder, build_patch_encoder, build_region_encoder
@@ -132,9 +132,8 @@ def _is_safetensors(path: Path) -> bool:
 def _no_tensors(content: Mapping[Any, Any]) -> str:
     """What a table holds in place of tensors under names."""
     kinds = [f"{key} ({type(value).__name__})" for key, value in content.items()]
-    more = ", ..." if len(kinds) > _LISTED else ""
     return (
-        f"holds no tensors under names (found: {', '.join(kinds[:_LISTED])}{more}); name the file "
+        f"holds no tensors under names (found: {some_of(kinds, _LISTED)}); name the file "
         "with the network's weights, or save the network's state dict"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hipt.errors import HiptError
+from hipt.errors import HiptError, some_of
 from hipt.io.sheets import SlideRow
 
 
@@ -39,7 +39,7 @@ def _labelled(rows: Sequence[SlideRow], name: str, value: str) -> list[SlideRow]
     found = [row for row, cell in zip(rows, cells, strict=True) if cell.get(name) == value]
     if not found:
         values = sorted({cell.get(name, "") for cell in cells} - {""})
-        some = ", ".join(values[:10]) + (", ..." if len(values) > 10 else "")
+        some = some_of(values, 10)
         raise HiptError(f"{where}: no slide has this value (found: {some})")
     return found
 

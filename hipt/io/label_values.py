@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hipt.cohort.missing import Missing
-from hipt.errors import HiptError
+from hipt.errors import HiptError, some_of
 from hipt.io.label_tables import Entry, wrong_cells
 from hipt.task_config import TaskConfig
 from hipt.tasks.labels.events import Sense, event_readings, foreign_coding
@@ -167,7 +167,7 @@ def check_same_cases(task: TaskConfig, found: Iterable[tuple[str, Value, Entry]]
         if task.kind == "classification":
             problem += ", or set unit to slide"
         if others := list(torn)[1:]:
-            named = ", ".join(others[:10]) + (", ..." if len(others) > 10 else "")
+            named = some_of(others, 10)
             problem += f" ({len(others):,} more cases have two: {named})"
         raise entry.wrong(column, problem)
 

@@ -22,6 +22,7 @@ from hipt.io.survival_figures import survival_figure
 from hipt.io.tables import read_table
 from hipt.io.task_errors import with_pictures, with_slides, worst_errors
 from hipt.io.task_tables import DIFFERENCES, FOLDS, LABELS, LEAKS, SCORES
+from hipt.io.task_units import TEST, UNUSED
 from hipt.pretraining.lineage import seen_by
 from hipt.stats.fold_error import corrected_error, share_tested
 from hipt.task_config import LINEAR, NEIGHBOURS, TaskConfig
@@ -90,7 +91,7 @@ def _task(name: str, task: TaskConfig, results: Results) -> dict[str, Any]:
         "metrics": [NAMES[m] for m in metrics],
         "main": NAMES[main],
         "models": list(_models(table, metrics, _published(task), parts)),
-        "test_share": share_tested(parts),
+        "test_share": _test_share(parts),
         "notes": list(_notes(table)),
         "download": _download(table),
         "figures": list(_figures(name, made, classes, task.by, ranked)),
@@ -133,6 +134,11 @@ def _parts(folds: pl.DataFrame) -> Ints:
     """(N, folds) the part of each unit."""
     by_unit = folds.unique("unit", maintain_order=True)["parts"]
     return np.array(by_unit.to_list(), np.int64)
+
+
+def _test_share(parts: Ints) -> float:
+    """Share of its units that a fold tests."""
+    return share_tested(parts == TEST, parts != UNUSED)
 
 
 Published = Mapping[tuple[str, float], tuple[float, float]]
@@ -189,7 +195,7 @@ def _beside(
     if ours["mean"] is None:
         return beside
     beside["difference"] = ours["mean"] - mean
-    if ours["sd"] is not None and 0 < (share := share_tested(parts)) < 1:
+    if ours["sd"] is not None and 0 < (share := _test_share(parts)) < 1:
         own = corrected_error(ours["sd"], scored, share)
         error = np.hypot(own, corrected_error(sd, parts.shape[1], share))
         beside["errors"] = float(beside["difference"] / error) if error > 0 else None

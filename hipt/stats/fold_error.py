@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Parts = npt.NDArray[np.int64]
-
-TEST, UNUSED = 2, -1
-"""Numbers of parts, as a task's folds have them."""
+Flags = npt.NDArray[np.bool_]
 
 
 def corrected_error(sd: float, folds: int, test_share: float) -> float:
@@ -37,12 +34,13 @@ def corrected_error(sd: float, folds: int, test_share: float) -> float:
     return float(sd * np.sqrt(1 / folds + test_share / (1 - test_share)))
 
 
-def share_tested(parts: Parts) -> float:
+def share_tested(tested: Flags, used: Flags) -> float:
     """Mean over folds of the share of a fold's units that it tests; NaN where none is used.
 
     Args:
-        parts: (N, folds) part of each unit, see `TEST` and `UNUSED`.
+        tested: (N, folds) whether a fold tests each unit.
+        used: (N, folds) whether it uses it at all.
     """
-    tested, used = (parts == TEST).sum(0), (parts != UNUSED).sum(0)
-    known = used > 0
-    return float((tested[known] / used[known]).mean()) if known.any() else np.nan
+    units = used.sum(0)
+    known = units > 0
+    return float((tested.sum(0)[known] / units[known]).mean()) if known.any() else np.nan

@@ -25,7 +25,7 @@ from hipt.core.grid import Grid
 from hipt.embedding.encoder_input import encoder_input
 from hipt.embedding.machine import Granted, unset_variables, usable_cores
 from hipt.embedding.trial import input_text, notes, tried
-from hipt.errors import SlideError
+from hipt.errors import SlideError, some_of
 from hipt.exchange.clam_ids import misread_ids, warning_of
 from hipt.exchange.feature_survey import survey_features
 from hipt.io.batches import read_ledger
@@ -268,9 +268,8 @@ def _say_features(fine: Sequence[Header], known: Sequence[str], config: Config) 
         widths = ", ".join(f"{n:,} x {dim}" for dim, n in survey.widths.most_common())
         say("", f"vectors of several widths: {widths}; features of one encoder are needed")
     if survey.strangers:
-        some = ", ".join(survey.strangers[:LISTED])
-        more = ", ..." if len(survey.strangers) > LISTED else ""
-        say("", f"files of no slide of the sheet: {len(survey.strangers):,} ({some}{more})")
+        some = some_of(survey.strangers, LISTED)
+        say("", f"files of no slide of the sheet: {len(survey.strangers):,} ({some})")
     return fit
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -69,16 +69,32 @@ def run(slides: Path, out: Path, cfg: ProbeSettings, threads: int) -> None:
             "probe: nothing is labelled; name a folder of label maps (probe.labels), or a column "
             "of the sheet (probe.column)"
         )
-    results = Results(slides.parent)
-    lines = [*_patch_lines(slides, results, cfg, threads), *_region_lines(slides, results, cfg)]
-    write_rows(out, lines, PROBE, _provenance(slides, results, cfg))
+    results, rows = Results(slides.parent), slides_in_order(slides)
+    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from, cfg.missing)
+    labels = _Labels(
+        label_maps(sheet, cfg.probe.labels), slide_labels(sheet, cfg.probe.column, cfg.missing)
+    )
+    lines = [
+        *_patch_lines(rows, labels, results, cfg, threads),
+        *_region_lines(rows, labels, results, cfg),
+    ]
+    write_rows(out, lines, PROBE, _provenance(rows, labels, results, cfg))
 
 
-def _provenance(slides: Path, results: Results, cfg: ProbeSettings) -> Provenance:
+class _Labels(NamedTuple):
+    """What is to be found, as far as somebody asks for it."""
+
+    maps: Mapping[str, Path]
+    """Label map by slide."""
+    of_column: Mapping[str, str]
+    """Value of the sheet's column by slide."""
+
+
+def _provenance(
+    rows: Sequence[Row], labels: _Labels, results: Results, cfg: ProbeSettings
+) -> Provenance:
     """What decides the table: labels, maps, and every slide's vectors."""
-    rows = slides_in_order(slides)
-    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from)
-    of_column = slide_labels(sheet, cfg.probe.column)
+    of_column = labels.of_column
     named = [(row["slide_id"], row["case_id"], of_column.get(row["slide_id"])) for row in rows]
     shards = {
         row["slide_id"]: " ".join(
@@ -88,20 +104,20 @@ def _provenance(slides: Path, results: Results, cfg: ProbeSettings) -> Provenanc
         for row in rows
     }
     inputs = slide_inputs(named, shards, imported=False)
-    maps = label_maps(sheet, cfg.probe.labels)
-    inputs["maps"] = files_mark(maps[row["slide_id"]] for row in rows if row["slide_id"] in maps)
+    known = [row["slide_id"] for row in rows if row["slide_id"] in labels.maps]
+    inputs["maps"] = files_mark(labels.maps[slide_id] for slide_id in known)
     software = {"torch": torch.__version__, "device": DEVICE.type, "precision": "fp32"}
     return made_by((STEP, VERSION[STEP]), settings_of(cfg), inputs, software)
 
 
-def _patch_lines(slides: Path, results: Results, cfg: ProbeSettings, threads: int) -> Iterator[Row]:
+def _patch_lines(
+    rows: Sequence[Row], labels: _Labels, results: Results, cfg: ProbeSettings, threads: int
+) -> Iterator[Row]:
     """The lines of the patch level; none if no label maps are named."""
     if not cfg.probe.labels:
         return
-    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from, cfg.missing)
-    maps, names = label_maps(sheet, cfg.probe.labels), class_names(cfg.probe.labels)
-    shows = cfg.pictures_show
-    found = labelled_patches(slides_in_order(slides), maps, names, results, shows)
+    names = class_names(cfg.probe.labels)
+    found = labelled_patches(rows, labels.maps, names, results, cfg.pictures_show)
     items = found.drawn(cfg.probe.most_patches, cfg.probe.seed)
     _look_at(items, f"probe.labels: patches on the maps of {cfg.probe.labels}")
     network, colour = _of_pixels(items, results, cfg, threads)
@@ -113,20 +129,19 @@ def _patch_lines(slides: Path, results: Results, cfg: ProbeSettings, threads: in
     yield from _scored("patch", "class of the label map", items, features, cfg.probe.k)
 
 
-def _region_lines(slides: Path, results: Results, cfg: ProbeSettings) -> Iterator[Row]:
+def _region_lines(
+    rows: Sequence[Row], labels: _Labels, results: Results, cfg: ProbeSettings
+) -> Iterator[Row]:
     """The lines of the region level: arrangement on the maps, then the column; as far as named."""
-    sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from, cfg.missing)
-    rows = slides_in_order(slides)
     if cfg.probe.labels:
-        maps = label_maps(sheet, cfg.probe.labels)
-        found = arranged_regions(rows, maps, results, cfg.tile.grid**2, cfg.pictures_show)
+        found = arranged_regions(rows, labels.maps, results, cfg.tile.grid**2, cfg.pictures_show)
         what = f"probe.labels: regions on the maps of {cfg.probe.labels}"
         if len(np.unique(found.label)) > 1:
             yield from _of_regions("arrangement on the label map", what, found, results, cfg)
         else:
             log.info("%s are all arranged alike: nothing to ask", what)
     if cfg.probe.column:
-        found = labelled_regions(rows, slide_labels(sheet, cfg.probe.column, cfg.missing))
+        found = labelled_regions(rows, labels.of_column)
         what = f"probe.column: regions with a value in column '{cfg.probe.column}'"
         yield from _of_regions(cfg.probe.column, what, found, results, cfg)
 

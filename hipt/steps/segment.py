@@ -53,22 +53,34 @@ def run(out: Path, cfg: SegmentSettings) -> None:
                     facts |= _header(slide.info)
                     own = identity(row.path)
                     facts["content"] = with_companions(row.path, own)
-                    facts |= _segment(slide, row, own, results, cfg)
+                    facts |= _segment(slide, row, (own, facts["content"]), results, cfg)
                 if not facts["tissue_mm2"]:
                     raise SlideError("no_tissue", facts["reason"] or nothing_found(facts["note"]))
 
 
-def _segment(slide: Slide, row: SlideRow, own: str, results: Results, cfg: SegmentSettings) -> Row:
-    """A slide's facts: its files are kept if they are the right ones, else made."""
+def _segment(
+    slide: Slide, row: SlideRow, digests: tuple[str, str], results: Results, cfg: SegmentSettings
+) -> Row:
+    """A slide's facts: its files are kept if they are the right ones, else made.
+
+    Args:
+        slide: the open slide.
+        row: its row of the sheet.
+        digests: of its file, and of its content, files beside it included.
+        results: where its files go.
+        cfg: the settings.
+    """
+    own, content = digests
     mpp = slide_mpp(slide.info, row, cfg.default_mpp)
     settings = cfg.segment.model_dump()
     inputs = {"slide": own, "mpp": repr(mpp.value)}
-    inputs["mask"] = _mask_identity(row.mask, cfg) if row.mask else ""
+    mask_digest = _mask_identity(row.mask) if row.mask else ""
+    inputs["mask"] = f"{mask_digest} {cfg.mask_origin} {cfg.pictures_show}" if row.mask else ""
     mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
     shard, outline = results.shard(STEP, row.slide_id), results.contours(row.slide_id)
     overview = results.overview(STEP, row.slide_id)
     said: Row = {"mpp": mpp.value, "mpp_source": mpp.source}
-    said["content"] = content_mark(with_companions(row.path, own), inputs["mask"].partition(" ")[0])
+    said["content"] = content_mark(content, mask_digest)
     kept = kept_facts(shard, mark, [outline, overview])
     if kept is not None:
         return kept | said | {"note": _note(header_note(slide.info, mpp), kept)}
@@ -141,10 +153,10 @@ def _outside_mask(
         raise SlideError("unreadable", f"its mask cannot be used: {error}") from None
 
 
-def _mask_identity(mask: Path, cfg: SegmentSettings) -> str:
-    """The content of the sheet's mask file, and how it is understood."""
+def _mask_identity(mask: Path) -> str:
+    """A digest of the sheet's mask file."""
     try:
-        return f"{identity(mask)} {cfg.mask_origin} {cfg.pictures_show}"
+        return identity(mask)
     except SlideError as error:
         raise SlideError("unreadable", f"its mask cannot be used: {error.reason}") from None
 

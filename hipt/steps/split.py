@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hipt.core.leaks import Item, Kind, Leak, leaks
 from hipt.core.splits import grouped_folds, site_folds, validation_part
-from hipt.errors import HiptError
+from hipt.errors import HiptError, some_of
 from hipt.io.settings import read_task_settings, step_parser
 from hipt.io.shards import Provenance, fingerprint
 from hipt.io.sheets import SlideRow, read_sheet
@@ -116,8 +116,7 @@ def _log(name: str, task: TaskConfig, labels: TaskLabels) -> None:
     for sentence in sentences(labels.facts, task.columns):
         log.info("task %s: %s", name, sentence)
     if labels.left_out:
-        more = ", ..." if len(labels.left_out) > 10 else ""
-        log.info("task %s: left out: %s%s", name, ", ".join(labels.left_out[:10]), more)
+        log.info("task %s: left out: %s", name, some_of(labels.left_out, 10))
 
 
 def _unit(task: TaskConfig, one: Labelled) -> str:

@@ -112,4 +112,5 @@ def test_both_kinds_are_counted_once_each():
 def test_the_largest_number_of_float16_is_one():
     broken = Broken()
     broken.add(np.full((2, 3), 65504, np.float16), 0)
+    assert (broken.vectors, broken.nan, broken.infinite, broken.first) == (2, 0, 0, None)
     broken.refuse("65504 (float16)", "region", "patch")

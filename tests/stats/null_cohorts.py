@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from hipt.core.evaluation import Floats, Followed, Ints, pooled
-from hipt.core.kaplan_meier import log_rank
 from hipt.core.linear import fit_hazard
 from hipt.core.resampled import bootstrap_scores, interval
 from hipt.core.splits import grouped_folds, validation_part
@@ -56,7 +56,11 @@ def shuffled(setting: Setting, times: int, seed: int) -> Iterator[tuple[Followed
 def log_rank_p(predictions: Followed) -> float:
     """p of the halves by risk, as if these had nothing to do with the outcomes of others."""
     high = predictions.risk > np.median(predictions.risk)
-    return log_rank(predictions.time, predictions.event, high).p
+    halves = (
+        stats.CensoredData.right_censored(predictions.time[rows], ~predictions.event[rows])
+        for rows in (high, ~high)
+    )
+    return float(stats.logrank(*halves).pvalue)
 
 
 def excludes_chance(predictions: Followed, resamples: int = 200) -> bool:

@@ -30,8 +30,9 @@ def test_a_share_is_between_0_and_1(share: float):
 
 def test_unused_units_do_not_count():
     parts = np.array([[2, 0], [0, 2], [0, 0], [1, 1], [-1, 0]])
-    assert share_tested(parts) == pytest.approx((1 / 4 + 1 / 5) / 2)
-    assert math.isnan(share_tested(np.full((3, 2), -1)))
+    assert share_tested(parts == 2, parts != -1) == pytest.approx((1 / 4 + 1 / 5) / 2)
+    nobody = np.zeros((3, 2), bool)
+    assert math.isnan(share_tested(nobody, nobody))
 
 
 def test_it_is_about_the_true_spread_of_the_mean():

@@ -95,6 +95,14 @@ def test_the_random_network_is_the_one_that_embedded_if_their_seeds_are_the_same
     np.testing.assert_allclose(seen[5], np.float32(grids).mean(1), atol=1e-5)
 
 
+def test_a_word_that_the_config_calls_missing_is_no_value(chain: Chain):
+    painted(chain, "abcd")
+    sheet = (chain.folder / "slides.csv").read_text()
+    chain.sheet(sheet.replace("case b,light", "case b,[Completed]"))
+    chain.values["slides"]["missing"] = ["[Completed]"]
+    assert {line["cases"] for line in probed(chain, column="kind")} == {3}
+
+
 def test_a_case_teaches_itself_nothing(chain: Chain):
     """One dark case alone: no other case shows its kind, so that it is never found."""
     painted(chain, "abc")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hipt.config import MISSING
 from hipt.core.leaks import SIDES
-from hipt.errors import HiptError
+from hipt.errors import HiptError, some_of
 from hipt.io.split_files import read_splits
 from hipt.io.task_labels import Labelled
 from hipt.io.task_units import TEST, TRAIN, UNUSED, VALIDATION
@@ -62,12 +62,12 @@ def listed_remarks(listed: ListedFolds, slides: Sequence[Labelled]) -> Iterator[
         slides: N of the task.
     """
     if listed.unknown:
-        count = f"{len(listed.unknown):,}, left out: {_some(listed.unknown)}"
+        count = f"{len(listed.unknown):,}, left out: {some_of(listed.unknown, _NAMED)}"
         yield f"ids in the files that no slide with a label has: {count}"
     parts = np.stack(list(listed.parts.values()), axis=1)
     unused = [slides[i].slide_id for i in np.flatnonzero((parts == UNUSED).all(1)).tolist()]
     if unused:
-        count = f"{len(unused):,}, not used: {_some(unused)}"
+        count = f"{len(unused):,}, not used: {some_of(unused, _NAMED)}"
         yield f"slides with a label that are not in the files: {count}"
     kinds = np.array(
         [slide.label or ("no event", "an event")[bool(slide.event)] for slide in slides]
@@ -80,11 +80,6 @@ def listed_remarks(listed: ListedFolds, slides: Sequence[Labelled]) -> Iterator[
             lacks += [f"fold {fold} has nobody with {kind} to {side}" for kind in absent]
     if lacks:
         yield "; ".join(lacks[:_NAMED]) + ("; ..." if len(lacks) > _NAMED else "")
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first names."""
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def refuse_empty(path: str, fold: int, parts: Ints, sides: Sequence[str] = SIDES) -> None:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
+from hipt.errors import some_of
+
 Sense = Literal["event", "censorship"]
 """What a column's 1, true or yes means: that the event was seen, or that it was not."""
 
@@ -49,7 +51,7 @@ def foreign_coding(cells: Collection[str], readings: Mapping[str, bool]) -> str 
     if all(cell in readings for cell in numbers):
         return None
     values = sorted(set(numbers.values()))
-    some = ", ".join(f"{value:g}" for value in values[:5]) + (", ..." if len(values) > 5 else "")
+    some = some_of([f"{value:g}" for value in values], 5)
     if values == [1, 2]:
         return "holds 1 and 2, and programs differ in which of them is the event"
     if len(values) > 2:
