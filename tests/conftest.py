@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.slidemaker import tissue_picture, write_slide
 
 ROOT = Path(__file__).parent.parent
+
+# The same examples in every run: what fails here fails everywhere, and no test fails by chance.
+hypothesis.settings.register_profile("hipt", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("hipt")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

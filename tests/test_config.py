@@ -296,7 +296,7 @@ def merged(changes: list[tuple[Key, Any]]) -> dict[str, Any]:
     return values
 
 
-@hypothesis_settings(deadline=None, derandomize=True, max_examples=400)
+@hypothesis_settings(max_examples=400)
 @given(VALUES | MEANT.map(merged))
 def test_any_values_are_a_config_or_a_sentence(values: Any):
     try:

@@ -7,6 +7,7 @@ header's `openslide.bounds-x` and `bounds-y`; for all others they are the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -90,7 +91,14 @@ class Frame:
         return (x, y, width, height) if extent == "scan" else (0, 0, self.width_px, self.height_px)
 
     def _fits(self, width_px: int, height_px: int, extent: Extent) -> bool:
-        """Whether a picture has a part's shape, but for sides that were rounded to whole pixels."""
-        width, height = self._part(extent)[2:]
-        off = abs((width_px / height_px) / (width / height) - 1)
-        return off <= MOST_MISFIT + 1 / max(1, min(width_px, height_px) - 1)
+        """Whether one factor makes both sides of a part these, rounded down, up or to the nearest.
+
+        A side that rounds to nothing is 1 px.
+        """
+        sides = list(zip((width_px, height_px), self._part(extent)[2:], strict=True))
+        for cut in (0.0, 0.5, 1.0):  # what rounding took off a side at most, up to none
+            least = max(side / (px + cut) for px, side in sides)
+            most = min(side / (px + cut - 1) if px > 1 else math.inf for px, side in sides)
+            if least <= most * (1 + MOST_MISFIT):
+                return True
+        return False

@@ -25,7 +25,7 @@ def best_of_all(counts: np.ndarray, fixed: np.ndarray, folds: int) -> float:
     return min(found)
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3)).filter(any), min_size=4, max_size=7),
     st.integers(2, 3),
@@ -80,7 +80,7 @@ def test_moves_and_exchanges_leave_nothing_to_gain_and_no_fold_empty():
     assert balance._exchanges(counts, fold, held).min() >= 0
 
 
-@settings(deadline=None, max_examples=30, derandomize=True)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_the_gain_of_a_change_is_what_it_changes(seed: int):
     rng = np.random.default_rng(seed)
@@ -113,7 +113,7 @@ def test_what_is_fixed_is_made_up_for():
     assert (done.fold.tolist(), done.how) == ([1, 0, 0, 1], "optimal")
 
 
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100)
 @given(st.integers(0, 10**6), st.integers(2, 5), st.booleans())
 def test_greedy_leaves_no_fold_empty(seed: int, folds: int, some_fixed: bool):
     rng = np.random.default_rng(seed)

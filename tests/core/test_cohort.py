@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hipt.core.cohort import SUMMED, distributions, histograms, totals
@@ -52,7 +52,6 @@ def test_no_histogram_of_nothing():
     assert list(histograms(table(status=["missing"]))) == []
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.lists(st.floats(1e-3, 1e5), min_size=1, max_size=40))
 def test_histogram_counts_every_slide_once(values: list[float]):
     chart = next(histograms(table(tissue_mm2=values)))

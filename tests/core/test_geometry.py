@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hipt.core.geometry import (
@@ -55,7 +55,6 @@ def test_too_coarse_says_what_was_found_and_wanted():
     target=st.floats(0.3, 2.0),
     tolerance=st.floats(0, 0.3),
 )
-@settings(deadline=None, derandomize=True)
 def test_nothing_is_enlarged_and_what_comes_out_is_near(mpp, steps, target, tolerance):
     downsamples = [1.0]
     for step in steps:

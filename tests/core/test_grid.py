@@ -35,7 +35,7 @@ masks = st.integers(0, 2**31).map(
 
 
 @given(mask=masks, least=st.sampled_from([0.0, 0.1, 0.5, 1.0]))
-@settings(deadline=None, derandomize=True, max_examples=40)
+@settings(max_examples=40)
 def test_shares_equal_counting_pixels(mask: np.ndarray, least: float):
     grid = grid_of(mask, cfg=CFG.model_copy(update={"min_tissue": least}))
     columns = grid.columns
@@ -52,7 +52,7 @@ def test_shares_equal_counting_pixels(mask: np.ndarray, least: float):
 
 
 @given(mask=masks)
-@settings(deadline=None, derandomize=True, max_examples=20)
+@settings(max_examples=20)
 def test_patches_tile_their_region_and_regions_are_apart(mask: np.ndarray):
     columns = grid_of(mask).columns
     corners = set()
@@ -114,7 +114,7 @@ def test_share_of_a_patch_inside_the_slide():
     anchor=st.sampled_from(["tissue", "slide"]),
     left=st.integers(0, 50),
 )
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(max_examples=200)
 def test_every_patch_begins_on_a_pixel_of_the_level_that_is_read(
     mask, scale, downsamples, target, anchor, left
 ):

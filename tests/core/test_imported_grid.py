@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hipt.config import TileConfig
@@ -34,7 +34,6 @@ def test_a_full_rectangle_is_whole_regions():
     assert found.remark == ""
 
 
-@settings(deadline=None, derandomize=True)
 @given(
     cells=st.sets(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1),
     corner=st.tuples(st.integers(0, 500), st.integers(0, 500)),
@@ -82,7 +81,6 @@ def test_a_few_patches_are_one_region_and_not_a_lost_slide():
     assert found.grid.columns["tissue"].tolist() == [1.0] + [0.0] * 15
 
 
-@settings(deadline=None, derandomize=True)
 @given(
     known=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=30),
     wanted=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=30),

@@ -21,7 +21,7 @@ from hipt.core.intervals import (
 P_VALUES = st.lists(st.floats(0, 1) | st.just(math.nan), max_size=8)
 
 
-@settings(deadline=None, max_examples=30, derandomize=True)
+@settings(max_examples=30)
 @given(st.lists(st.integers(3, 9), min_size=1, max_size=20), st.integers(0, 99))
 def test_cases_stay_together_and_as_many_are_drawn(cases: list[int], seed: int):
     groups = np.array(cases)
@@ -136,7 +136,7 @@ def test_holm_by_hand():
         holm(np.array([1.1]))
 
 
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100)
 @given(P_VALUES, st.floats(0, 1))
 def test_holm_rejects_what_its_procedure_rejects(p_values: list[float], level: float):
     """Step by step: the smallest p against level / m, the next against level / (m - 1), ..."""
@@ -152,7 +152,7 @@ def test_holm_rejects_what_its_procedure_rejects(p_values: list[float], level: f
     )
 
 
-@settings(deadline=None, max_examples=50, derandomize=True)
+@settings(max_examples=50)
 @given(st.integers(1, 200), st.floats(0, 1), st.sampled_from([0.5, 0.95]))
 def test_wilson_agrees_with_scipy(items: int, share: float, level: float):
     hits = round(share * items)

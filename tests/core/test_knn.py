@@ -36,7 +36,7 @@ def by_loop(features: np.ndarray, labels: np.ndarray, cases: np.ndarray, k: int)
     return found
 
 
-@settings(deadline=None, max_examples=30, derandomize=True)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), k=st.integers(1, 12))
 def test_as_a_plain_loop(seed: int, k: int):
     rng = np.random.default_rng(seed)
@@ -95,7 +95,7 @@ def shares_by_loop(
     return found
 
 
-@settings(deadline=None, max_examples=30, derandomize=True)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), k=st.integers(1, 12), cosine=st.booleans())
 def test_shares_as_a_plain_loop(seed: int, k: int, cosine: bool):
     rng = np.random.default_rng(seed)
@@ -107,7 +107,7 @@ def test_shares_as_a_plain_loop(seed: int, k: int, cosine: bool):
     assert found.tolist() == shares_by_loop(queries, keys.astype(float), labels, k, cosine)
 
 
-@settings(deadline=None, max_examples=30, derandomize=True)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), distance=st.sampled_from(["euclidean", "cosine"]))
 def test_shares_ignore_the_order_of_keys_and_a_common_scale(seed: int, distance: Distance):
     rng = np.random.default_rng(seed)
@@ -180,7 +180,7 @@ def test_standardised_knows_no_offset_scale_or_constant_column():
     np.testing.assert_allclose(standardised(values * [3, 9, 7] + 100), found, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=50, derandomize=True)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(1, 80), st.integers(0, 9))
 def test_groups_give_as_many_as_the_others_or_all_that_they_have(
     sizes: list[int], most: int, seed: int
@@ -200,7 +200,7 @@ def test_another_seed_draws_others():
     assert drawn_evenly(groups, 10, 0).tolist() != drawn_evenly(groups, 10, 1).tolist()
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(2, 30), st.sampled_from(["euclidean", "cosine"]))
 def test_of_equally_near_keys_the_first_vote_however_few_are_compared_at_once(
     seed: int, n: int, distance: Distance

@@ -58,7 +58,7 @@ def test_auc_needs_every_class_and_numbers():
         auc(np.array([0, 1]), binary([0.1, np.nan]))
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @given(RANDOM)
 def test_auc_as_a_loop_and_as_the_u_test(draw: tuple[int, int, int]):
     y, p = drawn(*draw)
@@ -84,7 +84,7 @@ def test_roc_by_hand():
     np.testing.assert_allclose(curve.true_positive_rate, [0, 2 / 3, 2 / 3, 1, 1])
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @given(RANDOM)
 def test_roc_has_the_rates_at_its_thresholds_and_the_area(draw: tuple[int, int, int]):
     y, p = drawn(draw[0], 2, draw[2] + 1)
@@ -120,7 +120,7 @@ def test_kappa_in_closed_form():
     assert math.isnan(quadratic_kappa(np.ones(3, int), np.array([0, 1, 1]), 2))  # 0 says nothing
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @given(RANDOM)
 def test_kappa_as_a_loop(draw: tuple[int, int, int]):
     y, p = drawn(*draw)
@@ -169,7 +169,7 @@ def test_of_more_than_two_classes_the_likeliest_counts():
     assert expected_calibration_error(y, p, bins=2) == pytest.approx((0.3 + 0.5) / 2)
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @given(RANDOM, st.integers(1, 12))
 def test_bins_hold_every_item_and_neighbours_only(draw: tuple[int, int, int], bins: int):
     y, p = drawn(*draw)

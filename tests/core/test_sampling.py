@@ -13,7 +13,7 @@ from hipt.core.sampling import Share, epoch_order, pools, regrouped, remaining
 
 COUNTS = np.random.default_rng(0).integers(1, 17, 100).astype(np.uint8)
 
-few = settings(deadline=None, derandomize=True, max_examples=30)
+few = settings(max_examples=30)
 
 
 def patches(counts: np.ndarray, pool_blocks: int, share: Share, position: int = 0, epochs: int = 1):

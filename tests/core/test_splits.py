@@ -43,7 +43,7 @@ def fold_counts(cases: np.ndarray, strata: np.ndarray, fold: np.ndarray, folds: 
 
 
 seeds = st.integers(0, 10**6)
-few = settings(deadline=None, max_examples=25, derandomize=True)
+few = settings(max_examples=25)
 
 
 @few

@@ -31,7 +31,7 @@ def test_quartiles_of_the_events_alone():
         time_bins(time, flags("......."))
 
 
-@settings(deadline=None, max_examples=50, derandomize=True)
+@settings(max_examples=50)
 @given(SEEDS, st.integers(12, 60), st.integers(2, 6))
 def test_bins_as_pandas_makes_them(seed: int, n: int, bins: int):
     rng = np.random.default_rng(seed)
@@ -96,7 +96,7 @@ def loop_uncensored(time: np.ndarray, event: np.ndarray, at: float) -> float:
     return share
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @given(SEEDS, st.integers(2, 30))
 def test_harrell_as_a_loop(seed: int, n: int):
     time, event, risk = random_cases(seed, n)
@@ -106,7 +106,7 @@ def test_harrell_as_a_loop(seed: int, n: int):
     assert (flipped.concordant, flipped.discordant) == (found.discordant, found.concordant)
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @given(SEEDS, st.integers(4, 30), st.sampled_from([None, 3.0, 20.0]))
 def test_uno_as_a_loop(seed: int, n: int, tau: float | None):
     time, event, risk = random_cases(seed, n)
@@ -147,7 +147,7 @@ def loop_auc(
     return score / total if total else math.nan
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @given(SEEDS, st.integers(4, 30))
 def test_dynamic_auc_as_a_loop(seed: int, n: int):
     time, event, risk = random_cases(seed, n)

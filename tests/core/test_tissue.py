@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hipt.config import SegmentConfig
@@ -178,7 +178,6 @@ masks = st.tuples(st.integers(0, 2**31), st.integers(1, 20), st.integers(1, 20))
 )
 
 
-@settings(deadline=None, derandomize=True)
 @given(masks)
 def test_contours_hold_exactly_the_pixels_of_the_mask(mask: np.ndarray):
     shapes = contours(mask)

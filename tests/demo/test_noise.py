@@ -7,7 +7,7 @@ from scipy.spatial.distance import pdist
 from hipt.demo.noise import scatter, smooth, smoothstep, texture
 
 
-@settings(deadline=None, derandomize=True, max_examples=15)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 999),
     size=st.tuples(st.floats(60, 400), st.floats(60, 400)),

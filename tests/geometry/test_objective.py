@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hipt.geometry.objective import limits, times_apart, usual_mpp
@@ -15,7 +15,6 @@ def test_scanners_have_half_a_micrometre_at_20x():
 
 
 @given(objective=st.sampled_from([10, 20, 40, 63]), times=st.floats(1, 100))
-@settings(deadline=None, derandomize=True)
 def test_coarser_and_finer_count_alike(objective: float, times: float):
     usual = usual_mpp(objective)
     assert times_apart(usual * times, objective) == pytest.approx(times)

@@ -53,7 +53,7 @@ masks = st.integers(0, 2**31).map(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(max_examples=30)
 @given(masks, st.sampled_from([1.0, 16.0, 31.97]))
 def test_outlines_are_read_back_with_their_area_and_as_the_same_mask(tmp_path_factory, mask, scale):
     path = tmp_path_factory.mktemp("g") / "outline.geojson"
@@ -79,7 +79,7 @@ def test_outlines_are_written_as_qupath_reads_them(tmp_path: Path):
     assert json.loads(path.read_text())["features"] == []
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.floats(-20, 70), st.floats(-20, 70)), min_size=3, max_size=9))
 def test_a_polygon_is_the_pixels_whose_centre_lies_in_it(tmp_path_factory, corners):
     area = shapely.convex_hull(shapely.MultiPoint(corners))

@@ -16,9 +16,7 @@ from hipt.io.sheets import SlideRow
 
 SHEET = st.dictionaries(st.sampled_from([f"s{i}" for i in range(12)]), st.sampled_from("xyz"))
 HISTORY = st.lists(st.tuples(SHEET, st.integers(1, 4)), max_size=5)
-property_test = settings(
-    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+property_test = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def after(history: list[tuple[dict[str, str], int]]) -> Ledger:

@@ -15,7 +15,7 @@ def dark(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 200, (height, width, 3), np.uint8)
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@settings(max_examples=40)
 @given(SIZES, st.integers(0, 7))
 def test_pictures_beside_and_below_each_other_are_as_they_were_and_the_rest_is_white(sizes, gap):
     pictures = [dark(*size, seed) for seed, size in enumerate(sizes)]
@@ -42,7 +42,7 @@ def test_a_frame_lies_outside_of_the_picture():
     assert 100 < out[0, 0, 0] < 220  # neither tissue nor paper
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@settings(max_examples=40)
 @given(*(st.integers(1, 20),) * 2, *(st.integers(0, 9),) * 2)
 def test_a_padded_picture_is_in_the_middle(height, width, more_y, more_x):
     picture = dark(height, width)

@@ -25,7 +25,7 @@ def row(heading: str, *shapes: tuple[int, int], first: int = 0) -> SheetRow:
 shapes = st.lists(st.tuples(*(st.integers(6, 90),) * 2), max_size=4)
 
 
-@settings(deadline=None, derandomize=True, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(shapes, min_size=1, max_size=4), st.integers(16, 80))
 def test_every_picture_is_whole_undistorted_and_in_its_row(sizes, tile_px):
     rows = [row(f"class {i}", *some, first=10 * i) for i, some in enumerate(sizes)]

@@ -66,7 +66,7 @@ def test_what_is_not_known_is_white_and_what_lies_beyond_is_an_end():
     assert (out[0, 1:] < 255).any(1).all()
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@settings(max_examples=40)
 @given(*(st.integers(1, 12),) * 2, *(st.integers(1, 60),) * 2, st.floats(0, 1))
 def test_an_overlay_is_the_mean_of_colour_and_grey_where_a_value_is_known(h, w, rows, cols, alpha):
     rgb = noise(rows, cols)
@@ -99,7 +99,7 @@ def test_structure_under_an_overlay_is_seen():
     assert np.corrcoef(luminance(rgb).ravel(), luminance(out).ravel())[0, 1] > 0.95
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(max_examples=200)
 @given(st.floats(1e-4, 1e4), st.floats(1, 5000))
 def test_a_scale_bar_is_round_and_as_long_as_it_says(um_per_px: float, most_px: float):
     length_px, text = round_length(um_per_px, most_px)
@@ -167,7 +167,7 @@ def test_any_text_makes_a_figure_and_leaves_the_picture_alone(text: str):
     place_of(rgb, side_by_side([rgb], [text], 3))
 
 
-@settings(deadline=None, derandomize=True, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(*(st.integers(8, 40),) * 2), min_size=1, max_size=8), st.integers(1, 4))
 def test_a_grid_holds_every_picture_in_its_order(sizes, columns):
     pictures = [noise(*size, seed) for seed, size in enumerate(sizes)]

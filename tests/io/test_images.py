@@ -40,7 +40,7 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.0, 0.3, 1.0]))
 def test_a_mask_and_its_texts_are_read_as_written(tmp_path_factory, height, width, share):
     path = tmp_path_factory.mktemp("m") / "mask.png"
@@ -143,7 +143,6 @@ def test_reduced_is_the_area_mean_at_any_factor(height: int, width: int):
     assert np.abs(reduced(rgb, width, height) - mean).max() <= 0.5 + 1e-3
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 300))
 def test_shrunk_has_the_long_side_asked_for_and_keeps_its_shape(height, width, longest):
     rgb = np.zeros((height, width, 3), np.uint8)

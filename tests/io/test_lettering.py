@@ -34,7 +34,7 @@ def ink_columns(strip: np.ndarray) -> np.ndarray:
     return np.flatnonzero((strip < 128).all(2).any(0))
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(st.text() | st.sampled_from(HOSTILE), st.integers(1, 300), st.integers(6, 40))
 def test_any_text_is_a_line_of_the_size_that_was_asked_for(text: str, width: int, size: int):
     strip = text_line(text, width, size)
@@ -42,7 +42,7 @@ def test_any_text_is_a_line_of_the_size_that_was_asked_for(text: str, width: int
     np.testing.assert_array_equal(strip[0], 255)  # no letter touches the line above
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(st.text("abcdefWi_-. 0123456789", min_size=1, max_size=200), st.integers(40, 600))
 def test_a_text_is_whole_or_has_both_its_ends_and_an_ellipsis(text: str, width: int):
     shown = shortened(text, width, 14)

@@ -80,7 +80,7 @@ def lattice(count: int, side_px: int) -> np.ndarray:
 tiles = st.lists(st.tuples(*(st.integers(-(10**6), 10**6),) * 2), max_size=20)
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@settings(max_examples=40)
 @given(tiles, st.integers(1, 9000), st.tuples(*(st.integers(0, 10**5),) * 2))
 def test_tiles_are_squares_at_their_corners_less_the_origin(tmp_path_factory, at, side_px, origin):
     path = tmp_path_factory.mktemp("q") / "new" / "t.geojson"

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hipt import __version__
@@ -203,7 +203,6 @@ def reversed_keys(value: object) -> object:
     return [reversed_keys(item) for item in value] if isinstance(value, list) else value
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.dictionaries(st.text(max_size=3), VALUES))
 def test_fingerprint_does_not_depend_on_the_order_of_keys(facts: dict[str, object]):
     assert fingerprint(facts=facts) == fingerprint(facts=reversed_keys(facts))

@@ -332,8 +332,6 @@ LIKELY = st.lists(st.lists(CELL, min_size=1, max_size=4).map(",".join), max_size
 
 
 @settings(
-    deadline=None,
-    derandomize=True,
     max_examples=300,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -72,7 +72,6 @@ def manifest(rows: int) -> dict[str, Any]:
     return {"slide_id": ["0012"] * rows} | numbers
 
 
-@settings(deadline=None, derandomize=True)
 @given(
     hnp.arrays(
         st.sampled_from([np.float16, np.float32]),

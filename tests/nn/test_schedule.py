@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -51,7 +51,6 @@ def test_short_runs():
     start=st.floats(0, 1),
     end=st.floats(0, 1),
 )
-@settings(deadline=None, derandomize=True)
 def test_values_stay_between_their_ends_and_go_one_way(total, warmup, start, end):
     values = [cosine(i, total, start, end, warmup) for i in range(total)]
     rise, rest = np.array(values[:warmup]), np.array(values[warmup:])

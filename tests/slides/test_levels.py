@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hipt.errors import SlideError
@@ -34,7 +34,6 @@ def overview(width: int, height: int) -> np.ndarray:
     factors=st.lists(st.sampled_from([2, 4, 3, 2.5]), min_size=1, max_size=4),
     rounded=st.sampled_from([np.floor, np.ceil, np.round, lambda v: 2 * np.ceil(v / 2)]),
 )
-@settings(deadline=None, derandomize=True)
 def test_levels_are_levels_however_their_sides_are_rounded(width, height, factors, rounded):
     sizes = [(width, height)]
     for factor in factors:

@@ -11,7 +11,7 @@ from hipt.core.resampled import bootstrap_scores
 from hipt.stats.sufficiency import missing_resamples, missing_scores
 
 
-@settings(deadline=None, max_examples=200, derandomize=True)
+@settings(max_examples=200)
 @given(st.integers(0, 10_000), st.integers(1, 7), st.integers(1, 4))
 def test_every_missing_survival_score_has_a_reason_and_no_other_has(seed: int, n: int, last: int):
     rng = np.random.default_rng(seed)
@@ -24,7 +24,7 @@ def test_every_missing_survival_score_has_a_reason_and_no_other_has(seed: int, n
     assert all(np.isnan(drawn[name]).all() for name in missing)
 
 
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100)
 @given(st.integers(0, 10_000), st.integers(1, 7), st.integers(2, 4))
 def test_every_missing_score_of_classes_has_a_reason(seed: int, n: int, classes: int):
     rng = np.random.default_rng(seed)
