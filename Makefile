@@ -27,7 +27,7 @@ lint: .venv/.ready
 	$(RUN) codespell
 	$(RUN) snakemake --lint --configfile tests/workflow/lint.yaml
 
-# What is generated: from hipt/config.py the JSON schema and docs/config.md, from the packages'
+# What is generated: from hipt/config/config.py the JSON schema and docs/config.md, from the packages'
 # metadata docs/licences.md.
 docs: .venv/.ready
 	$(RUN) PYTHONPATH="$(CURDIR)" python docs/generate.py

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from hipt.config import ViTShape
-from hipt.core.knn import balanced_accuracy, knn_predict, standardised
-from hipt.nn.crops import GridViews
-from hipt.nn.trainer import Trainer, step_seed
+from hipt.config.config import ViTShape
+from hipt.config.pretraining import DinoConfig, GridViewsConfig
+from hipt.nn.dino.trainer import Trainer, step_seed
+from hipt.nn.dino.views import GridViews
 from hipt.nn.vit import ViT, initialise, vit4096
-from hipt.recipe import DinoConfig, GridViewsConfig
+from hipt.stats.knn import balanced_accuracy, knn_predict, standardised
 
 SIDE, KINDS, DIM = 16, 3, 96
 TRAIN, TEST = 1024, 600

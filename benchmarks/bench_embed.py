@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 from cohort import Cohort
 
-from hipt.config import PatchEncoderConfig
-from hipt.io.checkpoints import load_patch_encoder
-from hipt.io.embedder import PatchEmbedder
-from hipt.io.rates import model_rate
-from hipt.io.tables import read_table
+from hipt.config.config import PatchEncoderConfig
+from hipt.embedding.embedder import PatchEmbedder
+from hipt.embedding.rates import model_rate
+from hipt.embedding.weights_files import load_patch_encoder
 from hipt.store.schemas import INDICES
+from hipt.store.tables import read_table
 
 
 def bare_rate(threads: int, seconds: float = 20.0) -> float:

@@ -19,9 +19,9 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from hipt.nn.fitting import BagData, fit
+from hipt.config.tasks import FitConfig
 from hipt.nn.mil import BagModel, build
-from hipt.task_config import FitConfig
+from hipt.nn.mil.fitting import BagData, fit
 
 BAGS, REGIONS, WIDTH, CLASSES = 900, 40, 192, 2
 FOLDS, EPOCHS, TRAINED = 10, 20, 0.8

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from hipt.core.sampling import Share
-from hipt.io.corpus import GridCorpus
-from hipt.io.corpus_list import Member
-from hipt.io.grid_source import GridSource
-from hipt.io.shards import Provenance
-from hipt.io.tables import patch_embeddings_writer, vectors
+from hipt.pretraining.corpus import GridCorpus
+from hipt.pretraining.corpus_list import Member
+from hipt.pretraining.grid_source import GridSource
+from hipt.pretraining.order import Share
+from hipt.store.provenance import Provenance
 from hipt.store.schemas import patch_embeddings_schema
+from hipt.store.tables import patch_embeddings_writer, vectors
 
 ROUNDS, PATCHES, DIM = 5, 256, 384
 

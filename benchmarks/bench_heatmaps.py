@@ -18,15 +18,15 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from hipt.config import Config
-from hipt.io.checkpoints import load_region_encoder
-from hipt.io.images import write_jpeg
-from hipt.io.results import Results
-from hipt.io.shards import Provenance
-from hipt.io.tables import patch_embeddings_writer, vectors, write_rows, write_table
+from hipt.config.config import Config
+from hipt.config.step_settings import settings
+from hipt.embedding.weights_files import load_region_encoder
+from hipt.layout import Results
 from hipt.steps import attend
+from hipt.store.images import write_jpeg
+from hipt.store.provenance import Provenance
 from hipt.store.schemas import INDICES, MANIFEST, patch_embeddings_schema
-from hipt.told import settings
+from hipt.store.tables import patch_embeddings_writer, vectors, write_rows, write_table
 
 GRID, PATCH_READ, DIM = 16, 512, 384
 SIDE = GRID * PATCH_READ

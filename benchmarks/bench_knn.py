@@ -19,9 +19,9 @@ from pathlib import Path
 
 import polars as pl
 
-from hipt.config import Config
+from hipt.config.config import Config
+from hipt.config.step_settings import task_settings
 from hipt.steps import knn, split
-from hipt.told import task_settings
 
 TASKS = {
     "brca": ("IDC", "ILC"),

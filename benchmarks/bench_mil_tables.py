@@ -32,14 +32,14 @@ import numpy as np
 import polars as pl
 import torch
 
-from hipt.config import Config
-from hipt.core.linear import Scale
-from hipt.core.metrics import accuracy, auc
-from hipt.core.splits import validation_part
-from hipt.io.fold_fits import FoldFitter, TaskData
-from hipt.io.task_units import TEST, TRAIN, VALIDATION, Units
-from hipt.task_config import LINEAR
-from hipt.told import FitSettings, task_settings
+from hipt.config.config import Config
+from hipt.config.step_settings import FitSettings, task_settings
+from hipt.config.tasks import LINEAR
+from hipt.stats.linear import Scale
+from hipt.stats.metrics import accuracy, auc
+from hipt.tasks.fold_fits import FoldFitter, TaskData
+from hipt.tasks.folds.splits import validation_part
+from hipt.tasks.units import TEST, TRAIN, VALIDATION, Units
 
 DATASETS = ("musk1", "musk2", "elephant", "fox", "tiger")
 SHARE = 0.125

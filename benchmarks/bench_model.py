@@ -21,11 +21,11 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from hipt.config import PatchEncoderConfig
-from hipt.io.checkpoints import load_patch_encoder
-from hipt.io.devices import device_name
-from hipt.io.embedder import MINIBATCH
-from hipt.io.rates import again, flops_per_patch, product_rate, rate_of
+from hipt.config.config import PatchEncoderConfig
+from hipt.embedding.devices import device_name
+from hipt.embedding.embedder import MINIBATCH
+from hipt.embedding.rates import again, flops_per_patch, product_rate, rate_of
+from hipt.embedding.weights_files import load_patch_encoder
 from hipt.nn.encoders import PatchEncoder
 
 PX, COMPARED = 256, 64

@@ -22,10 +22,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hipt.config import SegmentConfig
-from hipt.core.tissue import contours, find_tissue, glass_colour, optical_density
-from hipt.io.images import draw_contours, shrunk, write_png
-from hipt.io.slides import Slide, open_slide
+from hipt.config.config import SegmentConfig
+from hipt.geometry.tissue import contours, find_tissue, glass_colour, optical_density
+from hipt.pictures.drawing import draw_contours, shrunk
+from hipt.slides.slide import Slide, open_slide
+from hipt.store.images import write_png
 
 DRAWN = Path(__file__).parent / "outlines.json"
 FINE_MPP = 2.0

@@ -26,11 +26,11 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from hipt.io.devices import choose_precision
-from hipt.io.rates import product_rate
-from hipt.io.stages import Stage, stage_of
-from hipt.nn.trainer import Trainer, step_seed
-from hipt.told import settings
+from hipt.config.step_settings import settings
+from hipt.embedding.devices import choose_precision
+from hipt.embedding.rates import product_rate
+from hipt.nn.dino.trainer import Trainer, step_seed
+from hipt.pretraining.stages import Stage, stage_of
 
 ROUNDS = 3
 

@@ -37,20 +37,20 @@ import torch
 from cohort import Cohort
 from torch.utils.data import DataLoader, Dataset
 
-from hipt.config import PatchEncoderConfig
-from hipt.core.geometry import ReadPlan
-from hipt.core.sampling import Share
-from hipt.io.checkpoints import load_patch_encoder
-from hipt.io.corpus import Corpus, read_corpus
-from hipt.io.direct import Opener
-from hipt.io.embedder import PatchEmbedder
-from hipt.io.headers import read_plan
-from hipt.io.patch_source import PatchSource
-from hipt.io.rates import model_rate, pipeline_rate
-from hipt.io.regions import RegionReader, SlideJob
-from hipt.io.sheets import read_sheet
-from hipt.io.tables import read_table
+from hipt.cohort.headers import read_plan
+from hipt.cohort.sheet import read_sheet
+from hipt.config.config import PatchEncoderConfig
+from hipt.embedding.embedder import PatchEmbedder
+from hipt.embedding.rates import model_rate, pipeline_rate
+from hipt.embedding.weights_files import load_patch_encoder
+from hipt.geometry.resolution import ReadPlan
+from hipt.pretraining.corpus import Corpus, read_corpus
+from hipt.pretraining.order import Share
+from hipt.pretraining.patch_source import PatchSource
+from hipt.slides.direct import Opener
+from hipt.slides.region_reader import RegionReader, SlideJob
 from hipt.store.schemas import INDICES, MANIFEST
+from hipt.store.tables import read_table
 
 BATCH, POOL_BLOCKS = 64, 32
 

@@ -27,15 +27,15 @@ import torch
 from cohort import Cohort
 from torch import nn
 
-from hipt.core.knn import knn_predict, standardised
-from hipt.io.checkpoints import write_weights
-from hipt.io.stages import Stage, stage_of
-from hipt.nn.colours import draw_colours, recolour
+from hipt.config.pretraining import PatchViewsConfig
+from hipt.config.step_settings import settings
+from hipt.embedding.weights_files import write_weights
+from hipt.nn.dino.colours import draw_colours, recolour
+from hipt.nn.dino.trainer import Trainer, step_seed
 from hipt.nn.encoders import HIPT_MEAN, HIPT_STD, PatchEncoder, inference
-from hipt.nn.trainer import Trainer, step_seed
 from hipt.nn.vit import initialise
-from hipt.recipe import PatchViewsConfig
-from hipt.told import settings
+from hipt.pretraining.stages import Stage, stage_of
+from hipt.stats.knn import knn_predict, standardised
 
 K = 10
 """Neighbours that vote, whatever the features."""

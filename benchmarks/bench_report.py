@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hipt.config import Config
-from hipt.io.images import write_jpeg
-from hipt.io.tables import write_rows
+from hipt.config.config import Config
+from hipt.config.step_settings import ReportSettings
+from hipt.store.images import write_jpeg
 from hipt.store.schemas import SLIDES
-from hipt.told import ReportSettings
+from hipt.store.tables import write_rows
 
 
 def slide(number: int, rng: np.random.Generator) -> dict[str, object]:

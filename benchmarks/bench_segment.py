@@ -16,11 +16,11 @@ from pathlib import Path
 
 from cohort import Cohort
 
-from hipt.io.slides import Slide, open_slide
-from hipt.io.tables import read_table
+from hipt.config.step_settings import settings
+from hipt.slides.slide import Slide, open_slide
 from hipt.steps import segment, tile
 from hipt.store.schemas import INDICES
-from hipt.told import settings
+from hipt.store.tables import read_table
 
 BLOCK_PX = 1024
 

@@ -16,10 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from hipt.config import PatchEncoderConfig
-from hipt.io.checkpoints import load_patch_encoder, write_weights
+from hipt.config.config import PatchEncoderConfig
+from hipt.embedding.weights_files import load_patch_encoder, write_weights
 
-WEIGHTS = "from hipt.config import PatchEncoderConfig\nfrom hipt.io.checkpoints import *\n"
+WEIGHTS = "from hipt.config.config import PatchEncoderConfig\n"
+WEIGHTS += "from hipt.embedding.weights_files import *\n"
 WEIGHTS += "encoder = load_patch_encoder(PatchEncoderConfig(weights={path!r}))\n"
 BATCH = "import torch\nwith torch.inference_mode():\n"
 BATCH += "    encoder(torch.zeros(16, 256, 256, 3, dtype=torch.uint8))\n"

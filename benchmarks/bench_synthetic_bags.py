@@ -20,13 +20,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from hipt.config import Config
-from hipt.core.evaluation import Classified, scores
-from hipt.core.resampled import bootstrap_scores, interval
-from hipt.core.splits import grouped_folds, validation_part
-from hipt.io.fold_fits import FoldFitter, TaskData
-from hipt.io.task_units import TEST, TRAIN, VALIDATION, Units
-from hipt.told import FitSettings, task_settings
+from hipt.config.config import Config
+from hipt.config.step_settings import FitSettings, task_settings
+from hipt.stats.bootstrap import bootstrap_scores, interval
+from hipt.stats.evaluation import Classified, scores
+from hipt.tasks.fold_fits import FoldFitter, TaskData
+from hipt.tasks.folds.splits import grouped_folds, validation_part
+from hipt.tasks.units import TEST, TRAIN, VALIDATION, Units
 
 ROWS, COLUMNS, WIDTH, FOLDS = 4, 6, 32, 5
 REGIONS = ROWS * COLUMNS

@@ -17,9 +17,9 @@ import torch
 from PIL import Image, ImageFilter
 from torchvision.transforms import v2
 
-from hipt.nn.crops import PatchViews
+from hipt.config.pretraining import PatchViewsConfig
+from hipt.nn.dino.views import PatchViews
 from hipt.nn.encoders import HIPT_MEAN, HIPT_STD
-from hipt.recipe import PatchViewsConfig
 
 Transform = Callable[[Image.Image], torch.Tensor]
 

@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hipt.config import Config
-from hipt.io.batches import Ledger, updated, write_ledger
-from hipt.io.results import Results
-from hipt.io.sheets import read_sheet
-from hipt.told import settings
+from hipt.cohort.ledger import Ledger, updated, write_ledger
+from hipt.cohort.sheet import read_sheet
+from hipt.config.config import Config
+from hipt.config.step_settings import settings
+from hipt.layout import Results
 
 INPUT = {"tile": "segment", "embed_patches": "tile", "embed_regions": "patches"}
 BEFORE = {"tile": "segment", "embed_patches": "tile", "embed_regions": "embed_patches"}

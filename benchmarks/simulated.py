@@ -25,13 +25,13 @@ import pyarrow as pa
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from hipt.io.batches import Ledger, updated, write_ledger  # noqa: E402
-from hipt.io.images import write_jpeg, write_mask  # noqa: E402
-from hipt.io.results import CHAIN, Results  # noqa: E402
-from hipt.io.shards import Provenance, fingerprint  # noqa: E402
-from hipt.io.sheets import read_sheet  # noqa: E402
-from hipt.io.tables import patch_embeddings_writer, vectors, write_rows, write_table  # noqa: E402
+from hipt.cohort.ledger import Ledger, updated, write_ledger  # noqa: E402
+from hipt.cohort.sheet import read_sheet  # noqa: E402
+from hipt.layout import CHAIN, Results  # noqa: E402
+from hipt.store.images import write_jpeg, write_mask  # noqa: E402
+from hipt.store.provenance import Provenance, fingerprint  # noqa: E402
 from hipt.store.schemas import INDICES, MANIFEST, patch_embeddings_schema, region_embeddings_schema  # noqa: E402
+from hipt.store.tables import patch_embeddings_writer, vectors, write_rows, write_table  # noqa: E402
 from tests.slidemaker import tissue_picture, write_slide  # noqa: E402
 
 PATCH_PX, GRID, MPP = 256, 4, 0.5

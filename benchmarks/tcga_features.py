@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hipt.io.tables import vectors
+from hipt.store.tables import vectors
 
 FILES = ("brca", "kidney", "lung", "survival_rest")
 

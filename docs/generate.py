@@ -1,4 +1,4 @@
-"""Write what follows from hipt/config.py: its JSON schema and docs/config.md."""
+"""Write what follows from hipt/config/config.py: its JSON schema and docs/config.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hipt.config import Config
+from hipt.config.config import Config
 
 ROOT = Path(__file__).parent.parent
 
@@ -20,7 +20,7 @@ HEAD = """\
 Every key of [config/config.yaml](../config/config.yaml); what a config file leaves out has its \
 default. Units stand in the names: `_px` pixels, `_um` micrometres, `_mm2` square millimetres, \
 `mpp` micrometres per pixel (um/px), `_od` optical density. Unknown keys are refused. This page is \
-made from `hipt/config.py` by `make docs`.
+made from `hipt/config/config.py` by `make docs`.
 """
 TOP = "Of the whole run, outside any section."
 TABLE = "| key | default | type, bounds | meaning |\n|---|---|---|---|"

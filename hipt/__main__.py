@@ -16,7 +16,7 @@ from types import FrameType
 
 from hipt import __version__
 from hipt.errors import HiptError
-from hipt.io.shards import NO_SPACE
+from hipt.store.whole import NO_SPACE
 
 STEPS = {
     "segment": "tissue masks, contours and overviews of a batch of slides",

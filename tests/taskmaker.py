@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from hipt.config import Config
-from hipt.io.results import Results
-from hipt.io.tables import write_rows
-from hipt.io.task_tables import FOLDS, LEAKS, predictions_schema
+from hipt.config.config import Config
+from hipt.config.step_settings import task_settings
+from hipt.layout import Results
 from hipt.steps import evaluate
-from hipt.told import task_settings
+from hipt.store.tables import write_rows
+from hipt.tasks.schemas import FOLDS, LEAKS, predictions_schema
 
 
 class MadeTask:

@@ -1,4 +1,4 @@
-"""Imports go down one way, files stay small, and only `io` opens files."""
+"""Which room may import which; files stay small; what computes opens no file."""
 
 from __future__ import annotations
 
@@ -10,27 +10,40 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "hipt"
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "demo" not in p.parts)
-PURE = {"core", "geometry", "stats", "pictures"}
-"""NumPy alone: these open no file and know no torch."""
-ON_DISK = {
-    *("io", "store", "slides", "cohort", "exchange", "embedding", "heatmaps", "pretraining"),
-    *("tasks", "audit", "report"),
+GROUND = {"errors", "layout", "progress", "machine"}
+PURE = {"geometry", "stats", "pictures", "nn"}
+"""These open no file, log nothing and know no clock; of the ground they know errors alone."""
+ARROWS = {
+    "config": set(),
+    "stats": set(),
+    "pictures": set(),
+    "geometry": {"config"},
+    "nn": {"config"},
+    "store": {"pictures"},
+    "slides": {"config", "pictures", "geometry", "store"},
+    "cohort": {"config", "geometry", "store", "slides"},
+    "exchange": {"config", "pictures", "geometry", "store", "slides", "cohort"},
+    "embedding": {"config", "geometry", "nn", "store", "slides", "cohort", "exchange"},
+    "heatmaps": {"config", "pictures", "geometry", "nn", "store", "slides", "cohort", "exchange"},
+    "pretraining": {
+        *("config", "pictures", "geometry", "nn", "store", "slides", "cohort", "embedding"),
+    },
+    "tasks": {
+        *("config", "stats", "geometry", "nn", "store", "cohort", "embedding", "pretraining"),
+    },
+    "audit": {"store", "cohort", "embedding", "tasks"},
+    "report": {
+        *("config", "pictures", "stats", "store", "slides", "cohort", "heatmaps", "pretraining"),
+        "tasks",
+    },
 }
-"""What opens files; the rooms that `io` is divided into lie on its floor."""
-FLOOR = {
-    "errors": 0,
-    **dict.fromkeys(("section", "recipe", "task_config", "encoder_config", "config", "told"), 1),
-    **dict.fromkeys({*PURE, "nn"}, 2),
-    **dict.fromkeys(ON_DISK, 3),
-    "steps": 4,
-    "__main__": 5,
-}
+"""What each room may import, besides itself and the ground. Steps may import every room."""
 IMPURE = {"pathlib", "logging", "os", "openslide", "pyarrow", "PIL", "time", "random"}
 LONGEST_FILE_LINES = 400
 
 
 def room(module: str) -> str:
-    """`hipt.io.slides` is in the room `io`."""
+    """`hipt.slides.slide` is in the room `io`."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
 
@@ -52,39 +65,59 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+def test_every_room_imports_only_what_lies_below_it():
+    below: set[str] = set()
+    for name, arrows in ARROWS.items():
+        assert arrows <= below, f"{name} comes before {arrows - below} in the table"
+        below.add(name)
+
+
+def test_every_folder_is_a_room():
+    folders = {p.parent.name for p in PACKAGE.glob("*/__init__.py")}
+    assert folders == {*ARROWS, "steps", "demo"}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_go_down(path: Path):
+def test_imports_follow_the_arrows(path: Path):
     here = room(name_of(path))
     for module in imports(path):
-        if not module.startswith("hipt."):
+        if not module.startswith("hipt.") or module == "hipt.__version__":
             continue
         there = room(module)
-        if there.startswith("__version__"):
-            continue
-        assert there in FLOOR, f"{path} imports {module}, which no floor has"
-        assert FLOOR[there] <= FLOOR.get(here, 9), f"{path} imports upwards: {module}"
-        if "nn" in (here, there) and PURE & {here, there}:
-            pytest.fail(f"{path}: nn and what is pure are strangers, but it imports {module}")
-        if here == "steps" and module != "hipt.steps":
-            assert there != "steps", f"{path}: steps meet in files, but it imports {module}"
+        if there in GROUND:
+            assert here not in PURE or there == "errors", f"{path} is pure, but imports {module}"
+        elif here == "steps":
+            assert there != "steps" or module == "hipt.steps", f"{path} imports another step"
+        elif here in ARROWS:
+            assert there in ARROWS[here] | {here}, f"{path}: no arrow from {here} to {module}"
+        elif here in GROUND:
+            assert there in GROUND, f"{path} is ground, but imports {module}"
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in MODULES if room(name_of(p)) in {*PURE, "nn"}], ids=name_of
-)
+@pytest.mark.parametrize("name", sorted({"steps", *ARROWS}))
+def test_no_two_files_import_each_other(name: str):
+    files = {name_of(p): imports(p) for p in MODULES if room(name_of(p)) == name}
+    inside = {file: found & set(files) - {file} for file, found in files.items()}
+    while free := {file for file, found in inside.items() if not found & set(inside)}:
+        inside = {file: found for file, found in inside.items() if file not in free}
+    assert not inside, f"a circle among {sorted(inside)}"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if room(name_of(p)) in PURE], ids=name_of)
 def test_what_computes_is_pure(path: Path):
     roots = {module.split(".")[0] for module in imports(path)}
-    assert not roots & IMPURE, f"{path} imports {roots & IMPURE}"
+    drawing = {"PIL"} if room(name_of(path)) == "pictures" else set()
+    assert not roots & IMPURE - drawing, f"{path} imports {roots & IMPURE}"
 
 
 def test_only_slides_imports_openslide():
     users = {name_of(p) for p in MODULES if "openslide" in {m.split(".")[0] for m in imports(p)}}
-    assert users == {"hipt.io.slides"}
+    assert users == {"hipt.slides.slide"}
 
 
 def test_only_images_lettering_and_slides_import_pil():
     users = {name_of(p) for p in MODULES if "PIL" in {m.split(".")[0] for m in imports(p)}}
-    assert users == {"hipt.io.slides", "hipt.io.images", "hipt.io.lettering"}
+    assert users == {"hipt.slides.slide", "hipt.store.images", "hipt.pictures.lettering"}
 
 
 def test_nothing_imports_the_demo():

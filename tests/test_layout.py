@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hipt.io.results import SHARD_SUFFIX, Results
+from hipt.layout import SHARD_SUFFIX, Results
 
 RESULTS = Results(Path("out"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hipt.embedding.machine import (
+from hipt.machine import (
     sign_of_gpu,
     unset_variables,
     usable_cores,
@@ -94,7 +94,7 @@ def test_memory_is_that_of_machine_and_limit(
 
 
 def test_a_real_quota_is_seen():
-    code = "from hipt.embedding.machine import usable_cores; print(usable_cores())"
+    code = "from hipt.machine import usable_cores; print(usable_cores())"
     with half_a_core() as limited:
         command = [*limited, sys.executable, "-c", code]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -137,9 +137,7 @@ def nameless(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-PROBLEMS = (
-    "from hipt.embedding.machine import unset_variables; print(*unset_variables(), sep='\\n')"
-)
+PROBLEMS = "from hipt.machine import unset_variables; print(*unset_variables(), sep='\\n')"
 
 
 def test_a_user_without_name_hears_which_variable_to_set(tmp_path: Path):

@@ -16,7 +16,7 @@ PRELUDE = """
 import signal, sys, types
 from pathlib import Path
 from hipt.__main__ import main
-from hipt.io.shards import whole
+from hipt.store.whole import whole
 
 def become_tile(step):
     module = types.ModuleType("hipt.steps.tile")
@@ -37,7 +37,7 @@ become_tile(step)
 FILLS_THE_DISK = """
 import resource
 import pyarrow as pa
-from hipt.io.tables import write_table
+from hipt.store.tables import write_table
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 def step(args):
     schema = pa.schema([pa.field("a", pa.int64())])

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from hipt.io import progress
-from hipt.io.progress import Progress
+from hipt import progress
+from hipt.progress import Progress, rate_text, say, size_text, time_text
 from tests.clock import Clock
 
 
@@ -20,7 +20,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    caplog.set_level(logging.INFO, logger="hipt.io.progress")
+    caplog.set_level(logging.INFO, logger="hipt.progress")
     return caplog
 
 
@@ -63,3 +63,31 @@ def test_slow_work_that_waits_for_no_reader(clock: Clock, said):
     clock.now += 30
     bar.add(2, "fold 1")
     assert said.messages == ["fold 1: 2/10 folds, 15.0 s each, about 120 s left"]
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"),
+    [(0.001, "4 s"), (0.02, "1 min"), (1.9, "114 min"), (2.0, "2.0 h"), (1234.56, "1,234.6 h")],
+)
+def test_time(hours: float, text: str):
+    assert time_text(hours) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(2e5, "0 MB"), (9.9e8, "990 MB"), (3.21e12, "3,210.0 GB")]
+)
+def test_size(size: float, text: str):
+    assert size_text(size) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(0.123456, "0.123"), (9.876, "9.88"), (12345.6, "12,346")]
+)
+def test_rate(rate: float, text: str):
+    assert rate_text(rate) == text
+
+
+def test_headings_stand_in_a_column(capsys: pytest.CaptureFixture[str]):
+    say("head", "a")
+    say("", "b")
+    assert capsys.readouterr().out == "head      a\n          b\n"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from hipt.io.results import LEDGER, SHARD_SUFFIX, VARYING
+from hipt.layout import LEDGER, SHARD_SUFFIX, VARYING
 
 ORDER = (
     *("batches", "segment", "tile", "pretrain_patches", "embed_patches", "pretrain_regions"),

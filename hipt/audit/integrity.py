@@ -19,27 +19,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tifffile
 
+from hipt.audit.files import place_of, result_files
+from hipt.cohort.batch_run import read_index
+from hipt.cohort.ledger import read_ledger
+from hipt.embedding.weights_files import read_weights
 from hipt.errors import HiptError
-from hipt.io.batches import read_ledger
-from hipt.io.checkpoints import read_weights
-from hipt.io.fold_files import read_fold
-from hipt.io.images import refuse_damaged
-from hipt.io.indices import read_index
-from hipt.io.progress import Progress
-from hipt.io.provenances import read_provenance
-from hipt.io.result_files import place_of, result_files
-from hipt.io.results import LEDGER, SHARD_SUFFIX, Results
-from hipt.io.shards import KEY
-from hipt.io.tables import PatchEmbeddings, read_table
-from hipt.io.task_tables import (
-    DIFFERENCES,
-    EPOCHS,
-    FOLDS,
-    LEAKS,
-    SCORES,
-    knn_schema,
-    predictions_schema,
-)
+from hipt.layout import LEDGER, SHARD_SUFFIX, Results
+from hipt.progress import Progress
+from hipt.store.images import refuse_damaged
+from hipt.store.provenance import KEY
 from hipt.store.schemas import (
     AGREEMENT,
     EXPORT,
@@ -50,6 +38,18 @@ from hipt.store.schemas import (
     SLIDES,
     attention_schema,
     region_embeddings_schema,
+)
+from hipt.store.shard import read_provenance
+from hipt.store.tables import PatchEmbeddings, read_table
+from hipt.tasks.fold_files import read_fold
+from hipt.tasks.schemas import (
+    DIFFERENCES,
+    EPOCHS,
+    FOLDS,
+    LEAKS,
+    SCORES,
+    knn_schema,
+    predictions_schema,
 )
 
 _TABLES = {

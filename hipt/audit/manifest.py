@@ -13,13 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from hipt.core.differences import Entry, Made
+from hipt.audit.differences import Entry, Made
+from hipt.audit.files import compared_files, place_of, shard_of
+from hipt.embedding.weights_files import read_metadata
 from hipt.errors import HiptError
-from hipt.io.checkpoints import read_metadata
-from hipt.io.progress import Progress
-from hipt.io.provenances import read_provenance
-from hipt.io.result_files import compared_files, place_of, shard_of
-from hipt.io.shards import whole
+from hipt.progress import Progress
+from hipt.store.shard import read_provenance
+from hipt.store.whole import whole
 
 HEADER = (
     *("file", "step", "kind", "of", "bytes", "sha256"),

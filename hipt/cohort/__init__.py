@@ -1,1 +1,1 @@
-"""Which slides there are: the sheet or the folder, the ledger, what they share."""
+"""Which slides there are: the sheet or the folder, the ledger, headers, what they share."""

@@ -13,11 +13,12 @@ from typing import Any, Literal, Self
 
 from hipt.cohort.failures import OneSlide, refuse_many
 from hipt.errors import TROUBLE
-from hipt.io.provenances import read_provenance
-from hipt.io.results import Results
-from hipt.io.shards import Provenance, whole
-from hipt.io.tables import read_table, write_rows
+from hipt.layout import Results
+from hipt.store.provenance import Provenance
 from hipt.store.schemas import INDICES
+from hipt.store.shard import read_provenance
+from hipt.store.tables import read_table, write_rows
+from hipt.store.whole import whole
 
 log = logging.getLogger(__name__)
 

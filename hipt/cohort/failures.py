@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 
 from hipt.errors import TROUBLE, HiptError, SlideError, Status
-from hipt.io.shards import NO_SPACE
+from hipt.store.whole import NO_SPACE
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hipt.core.geometry import (
+from hipt.cohort.batch_run import Row
+from hipt.cohort.sheet import SlideRow
+from hipt.errors import SlideError
+from hipt.geometry.objective import limits, times_apart, usual_mpp
+from hipt.geometry.resolution import (
     Mpp,
     MppSource,
     ReadPlan,
@@ -13,11 +17,7 @@ from hipt.core.geometry import (
     plan_read,
     resolve_mpp,
 )
-from hipt.errors import SlideError
-from hipt.geometry.objective import limits, times_apart, usual_mpp
-from hipt.io.indices import Row
-from hipt.io.sheets import SlideRow
-from hipt.io.slides import SlideInfo
+from hipt.slides.slide import SlideInfo
 
 LEAST_MPP, MOST_MPP = 0.05, 30.0
 """Micrometres per pixel of any slide: light resolves 0.2, and overviews have 30 at most."""

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hipt.cohort.sheet import SlideRow
 from hipt.errors import HiptError
-from hipt.io.shards import whole
-from hipt.io.sheets import SlideRow
+from hipt.store.whole import whole
 
 HEADER = ("slide_id", "batch", "row_digest")
 _BATCH = re.compile(r"b[0-9]{1,9}")

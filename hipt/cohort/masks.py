@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hipt.cohort.sheet import SlideRow
 from hipt.errors import HiptError
-from hipt.io.sheets import SlideRow
 
 MOST_LISTED = 3
 """Masks that a sentence names."""

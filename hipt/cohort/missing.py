@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from hipt.config import MISSING
+from hipt.config.config import MISSING
 
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 """What spreadsheets and web pages leave at the ends of a cell, beside spaces."""

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hipt.cohort.same_content import alike, content_mark, group_name
+from hipt.cohort.sheet import SlideRow
 from hipt.errors import SlideError
-from hipt.io.sheets import SlideRow
-from hipt.io.slides import identity
 from hipt.slides.companions import with_companions
+from hipt.slides.slide import identity
 
 FILES_AT_ONCE = 8
 """Files read side by side: on network disks, waiting is all that reading is."""

@@ -23,7 +23,7 @@ from hipt.cohort.faults import all_of
 from hipt.cohort.folder import folder_slides
 from hipt.cohort.missing import Missing, is_tcga_site, trimmed
 from hipt.cohort.same_content import shared_paths
-from hipt.config import MISSING
+from hipt.config.config import MISSING
 from hipt.errors import HiptError
 
 COLUMNS = ("slide_id", "path", "case_id", "site", "mpp", "mask", "exclude")

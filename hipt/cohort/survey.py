@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from hipt.cohort.failures import in_one_line
-from hipt.config import Config
-from hipt.core.geometry import ReadPlan
-from hipt.core.grid import Grid, TissueMask, region_grid
-from hipt.core.tissue import find_tissue
+from hipt.cohort.headers import header_note, joined, slide_mpp, slide_plan
+from hipt.cohort.sheet import SlideRow
+from hipt.config.config import Config
 from hipt.errors import SlideError, Status
-from hipt.io.headers import header_note, joined, slide_mpp, slide_plan
-from hipt.io.progress import Progress
-from hipt.io.regions import SlideJob
-from hipt.io.sheets import SlideRow
-from hipt.io.slides import open_slide
+from hipt.geometry.grid import Grid, TissueMask, region_grid
+from hipt.geometry.resolution import ReadPlan
+from hipt.geometry.tissue import find_tissue
+from hipt.progress import Progress
 from hipt.slides.pixel_kind import nothing_found, picture_note
+from hipt.slides.region_reader import SlideJob
+from hipt.slides.slide import open_slide
 
 HEADERS_AT_ONCE = 8
 """Files opened side by side: on network disks, waiting is all that opening is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from hipt.io.sheets import SlideRow
+from hipt.cohort.sheet import SlideRow
 
 _INSTEAD = {
     "case_id": "the slide is a case of its own",

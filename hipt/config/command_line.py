@@ -9,12 +9,12 @@ from typing import TypeVar, cast, get_args
 
 import yaml
 
-from hipt.config import Config, Device, Reader, SlidesConfig
-from hipt.embedding.machine import Granted
+from hipt.config.config import Config, Device, Reader, SlidesConfig
+from hipt.config.section import Section, parse
+from hipt.config.step_settings import settings, task_settings
+from hipt.config.trained import resolved
 from hipt.errors import HiptError
-from hipt.io.models import resolved
-from hipt.section import Section, parse
-from hipt.told import settings, task_settings
+from hipt.machine import Granted
 
 S = TypeVar("S", bound=Section)
 

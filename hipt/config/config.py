@@ -10,17 +10,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from hipt.encoder_config import CELL_PX as CELL_PX
-from hipt.encoder_config import PATCH_SHAPES as PATCH_SHAPES
-from hipt.encoder_config import PRETRAIN as PRETRAIN
-from hipt.encoder_config import REGION_SHAPES as REGION_SHAPES
-from hipt.encoder_config import EmbedConfig as EmbedConfig
-from hipt.encoder_config import PatchEncoderConfig as PatchEncoderConfig
-from hipt.encoder_config import RegionEncoderConfig as RegionEncoderConfig
-from hipt.encoder_config import ViTShape as ViTShape
-from hipt.recipe import PretrainConfig
-from hipt.section import Section
-from hipt.task_config import KnnConfig, TaskConfig, TaskName
+from hipt.config.encoders import CELL_PX as CELL_PX
+from hipt.config.encoders import PATCH_SHAPES as PATCH_SHAPES
+from hipt.config.encoders import PRETRAIN as PRETRAIN
+from hipt.config.encoders import REGION_SHAPES as REGION_SHAPES
+from hipt.config.encoders import EmbedConfig as EmbedConfig
+from hipt.config.encoders import PatchEncoderConfig as PatchEncoderConfig
+from hipt.config.encoders import RegionEncoderConfig as RegionEncoderConfig
+from hipt.config.encoders import ViTShape as ViTShape
+from hipt.config.pretraining import PretrainConfig
+from hipt.config.section import Section
+from hipt.config.tasks import KnnConfig, TaskConfig, TaskName
 
 Device = Literal["auto", "gpu", "cpu"]
 Reader = Literal["auto", "openslide", "direct"]

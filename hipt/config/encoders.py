@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from hipt.section import Section
+from hipt.config.section import Section
 
 PRETRAIN = "pretrain"
 """In place of a weights file: the one that the workflow trains from the slides."""

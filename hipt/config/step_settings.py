@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from hipt.config import (
+from hipt.config.config import (
     MISSING,
     Config,
     Extent,
@@ -15,9 +15,9 @@ from hipt.config import (
     SegmentConfig,
     TileConfig,
 )
-from hipt.recipe import PretrainConfig
-from hipt.section import Section
-from hipt.task_config import FitConfig, Model, TaskConfig
+from hipt.config.pretraining import PretrainConfig
+from hipt.config.section import Section
+from hipt.config.tasks import FitConfig, Model, TaskConfig
 
 MOST_NAMED = 100
 """Slides with heatmaps that the report names."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from hipt.section import Section
+from hipt.config.section import Section
 
 Model = Literal[
     "linear",

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from hipt.config import PRETRAIN, Config
-from hipt.io.results import Results
+from hipt.config.config import PRETRAIN, Config
+from hipt.layout import Results
 
 Stage = Literal["patches", "regions"]
 

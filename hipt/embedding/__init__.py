@@ -1,1 +1,1 @@
-"""Weights files and their identity, what encoders take, and what is known of them before a run."""
+"""Weights files and their identity, devices, the embedder, rates."""

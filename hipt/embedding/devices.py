@@ -20,8 +20,8 @@ from typing import IO, Literal
 
 import torch
 
-from hipt.embedding.machine import ONE_GPU, Granted, sign_of_gpu
 from hipt.errors import HiptError
+from hipt.machine import ONE_GPU, Granted, sign_of_gpu
 from hipt.nn.encoders import Precision
 
 log = logging.getLogger(__name__)

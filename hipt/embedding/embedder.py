@@ -11,11 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hipt.config import Reader
-from hipt.io.devices import choose_precision
-from hipt.io.direct import Opener
-from hipt.io.regions import RegionPixels, RegionReader
+from hipt.config.config import Reader
+from hipt.embedding.devices import choose_precision
 from hipt.nn.encoders import PatchEncoder, Precision, embedded
+from hipt.slides.direct import Opener
+from hipt.slides.region_reader import RegionPixels, RegionReader
 
 MINIBATCH = {"cpu": 16, "cuda": 256}
 """Patches per forward pass: 16 is fastest on a CPU (measured); a whole region on a GPU."""

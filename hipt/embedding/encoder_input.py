@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hipt.config import PatchEncoderConfig
+from hipt.config.config import PatchEncoderConfig
+from hipt.embedding.weights_files import file_normalisation
 from hipt.errors import HiptError
-from hipt.io.checkpoints import file_normalisation
 from hipt.nn.encoders import HIPT_MEAN, HIPT_STD
 
 Colours = tuple[tuple[float, ...], tuple[float, ...], str]

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from hipt.io.indices import read_index
-from hipt.io.results import Results
+from hipt.cohort.batch_run import read_index
+from hipt.layout import Results
 
 Precision = Literal["fp32", "bf16"]
 

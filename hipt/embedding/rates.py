@@ -11,10 +11,10 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from hipt.config import Reader
-from hipt.io.embedder import PatchEmbedder
-from hipt.io.regions import RegionPixels, RegionReader, SlideJob
+from hipt.config.config import Reader
+from hipt.embedding.embedder import PatchEmbedder
 from hipt.nn.encoders import PatchEncoder, Precision
+from hipt.slides.region_reader import RegionPixels, RegionReader, SlideJob
 
 _SIDE = 4096
 """Of the matrices whose product shows what hardware can."""

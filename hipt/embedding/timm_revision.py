@@ -10,7 +10,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from hipt.config import PatchEncoderConfig
+from hipt.config.config import PatchEncoderConfig
 
 LOCAL = "local-dir:"
 """Before a folder whose config.json says what the network is."""

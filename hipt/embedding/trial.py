@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from hipt.config import PatchEncoderConfig
+from hipt.config.config import PatchEncoderConfig
 from hipt.embedding.encoder_input import EncoderInput
 from hipt.errors import HiptError
 from hipt.nn.encoders import PatchEncoder

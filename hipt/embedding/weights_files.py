@@ -18,14 +18,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from hipt.config import PatchEncoderConfig, RegionEncoderConfig
+from hipt.config.config import PatchEncoderConfig, RegionEncoderConfig
+from hipt.embedding.weights_identity import refuse_no_weights
 from hipt.errors import HiptError, some_of
-from hipt.io.digests import refuse_no_weights
-from hipt.io.shards import KEY, whole
 from hipt.nn.encoders import PatchEncoder, build_patch_encoder, build_region_encoder
 from hipt.nn.vit import ViT, initialise
 from hipt.nn.weights import load_strictly
 from hipt.nn.wrappings import Network, counted, flat, network_in, network_like
+from hipt.store.provenance import KEY
+from hipt.store.whole import whole
 
 log = logging.getLogger(__name__)
 

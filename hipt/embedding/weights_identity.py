@@ -9,10 +9,10 @@ import hashlib
 import json
 from pathlib import Path
 
-from hipt.config import PatchEncoderConfig, RegionEncoderConfig
+from hipt.config.config import PatchEncoderConfig, RegionEncoderConfig
 from hipt.errors import HiptError
-from hipt.io.feature_files import FeatureFiles
-from hipt.io.shards import whole
+from hipt.exchange.feature_files import FeatureFiles
+from hipt.store.whole import whole
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _seen: dict[str, str] = {}

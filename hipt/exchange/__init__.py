@@ -1,0 +1,1 @@
+"""Files of other programs, in and out: QuPath, TRIDENT, CLAM, STAMP, HIPT."""

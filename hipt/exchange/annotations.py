@@ -16,9 +16,10 @@ import shapely.affinity
 import shapely.geometry
 
 from hipt.errors import HiptError
+from hipt.exchange.qupath import write_features
 from hipt.geometry.frame import Frame, IntBox, shift
-from hipt.io.images import CONTOUR_COLOUR, read_mask_picture
-from hipt.io.qupath import write_features
+from hipt.pictures.drawing import CONTOUR_COLOUR
+from hipt.store.images import read_mask_picture
 
 Mask = npt.NDArray[np.bool_]  # [h, w]
 

@@ -8,17 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from hipt.cohort.failures import in_one_line
-from hipt.config import Config
+from hipt.cohort.survey import HEADERS_AT_ONCE, Header
+from hipt.config.config import Config
 from hipt.errors import SlideError
-from hipt.io.feature_files import FeatureFiles
-from hipt.io.foreign_features import (
+from hipt.exchange.feature_files import FeatureFiles
+from hipt.exchange.foreign_features import (
     ForeignHeader,
     read_header,
     refuse_another_size,
     refuse_no_patch,
 )
-from hipt.io.progress import Progress
-from hipt.io.survey import HEADERS_AT_ONCE, Header
+from hipt.progress import Progress
 
 
 @dataclass(frozen=True)

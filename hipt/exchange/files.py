@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hipt.io.shards import whole
+from hipt.store.whole import whole
 
 ROOT = "/"
 """Stands for the file itself among the attributes."""

@@ -14,10 +14,10 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hipt.embedding.finite import MOST_FLOAT16, Broken
 from hipt.errors import SlideError
-from hipt.io.feature_files import FeatureFiles
-from hipt.io.slides import identity
+from hipt.exchange.feature_files import FeatureFiles
+from hipt.slides.slide import identity
+from hipt.store.finite import MOST_FLOAT16, Broken
 
 _SMALL_BYTES, _MOST_PACKED = 1 << 28, 200
 """Vectors of numbers shrink to a half at best; what shrinks to a 200th of much is no vectors."""

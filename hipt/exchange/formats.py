@@ -18,10 +18,8 @@ import shapely.affinity
 import shapely.geometry
 
 from hipt import __version__
-from hipt.exchange.trident_scale import magnifications
-from hipt.geometry.frame import shift
-from hipt.io.export_files import ROOT, write_h5, write_pt
-from hipt.io.export_slide import (
+from hipt.exchange.files import ROOT, write_h5, write_pt
+from hipt.exchange.slide import (
     Bag,
     ExportedSlide,
     Scale,
@@ -29,7 +27,9 @@ from hipt.io.export_slide import (
     region_vectors,
     tissue_bag,
 )
-from hipt.io.shards import whole
+from hipt.exchange.trident_scale import magnifications
+from hipt.geometry.frame import shift
+from hipt.store.whole import whole
 
 FINGERPRINT = "hipt_fingerprint"
 """Attribute of every HDF5 file: a digest over everything that decides its content."""

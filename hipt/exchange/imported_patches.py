@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from hipt.core.imported_grid import rows_at
-from hipt.io.feature_files import FeatureFiles
-from hipt.io.foreign_features import read_features, read_patches
-from hipt.io.shards import Provenance
-from hipt.io.tables import patch_embeddings_writer, read_table, vectors
+from hipt.exchange.feature_files import FeatureFiles
+from hipt.exchange.foreign_features import read_features, read_patches
+from hipt.geometry.imported_grid import rows_at
+from hipt.store.provenance import Provenance
 from hipt.store.schemas import MANIFEST, patch_embeddings_schema
+from hipt.store.tables import patch_embeddings_writer, read_table, vectors
 
 
 def write_imported(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from hipt.io.export_files import write_csv
-from hipt.io.sheets import SlideRow
+from hipt.cohort.sheet import SlideRow
+from hipt.exchange.files import write_csv
 
 
 def write_lists(name: str, tree: Path, rows: Sequence[SlideRow]) -> None:

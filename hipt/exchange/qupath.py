@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.geometry.frame import shift
-from hipt.io.shards import whole
+from hipt.store.whole import whole
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating[Any]]

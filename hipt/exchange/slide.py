@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hipt.config import PatchEncoderConfig
-from hipt.io.feature_files import FeatureFiles
-from hipt.io.tables import PatchEmbeddings, matrix, read_table
+from hipt.config.config import PatchEncoderConfig
+from hipt.exchange.feature_files import FeatureFiles
+from hipt.store.tables import PatchEmbeddings, matrix, read_table
 
 
 @dataclass(frozen=True)

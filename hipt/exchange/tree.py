@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hipt.io.shards import whole
+from hipt.store.whole import whole
 
 NOTES = ".hipt"
 """The folder of notes inside a tree."""

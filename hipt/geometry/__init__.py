@@ -1,1 +1,1 @@
-"""Where things lie on a slide: tissue, grid, resolution. NumPy alone."""
+"""Where things lie on a slide: resolution, levels, grid, tissue, lattices. Pure NumPy."""

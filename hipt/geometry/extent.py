@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hipt.config import SegmentConfig
+from hipt.config.config import SegmentConfig
 from hipt.geometry.masks import Mask, closed, opened, without_small
 
 Chroma = npt.NDArray[np.float32]  # [h, w]

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hipt.config import Extent, Origin
+from hipt.config.config import Extent, Origin
 
 IntBox = tuple[int, int, int, int]
 """x, y, width, height in level-0 pixels."""

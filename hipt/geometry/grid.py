@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hipt.config import TileConfig
-from hipt.core.geometry import ReadPlan, on_level
+from hipt.config.config import TileConfig
+from hipt.geometry.resolution import ReadPlan, on_level
 
 Box = tuple[float, float, float, float]
 """x, y, width, height in level-0 pixels."""

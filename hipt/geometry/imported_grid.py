@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hipt.config import TileConfig
-from hipt.core.grid import Box, Grid, manifest_columns, patch_corners
+from hipt.config.config import TileConfig
+from hipt.geometry.grid import Box, Grid, manifest_columns, patch_corners
 
 Corners = npt.NDArray[np.int64]  # (N, 2) x, y, level-0 pixels
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hipt.config import SegmentConfig
+from hipt.config.config import SegmentConfig
 from hipt.geometry.channels import extremes
 from hipt.geometry.masks import Mask, closed, distance_within, grown, without_small
 

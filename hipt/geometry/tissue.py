@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from hipt.config import SegmentConfig
+from hipt.config.config import SegmentConfig
 from hipt.geometry.channels import extremes
 from hipt.geometry.extent import is_stained, tissue_extent
 from hipt.geometry.ink import find_ink

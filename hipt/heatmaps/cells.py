@@ -14,12 +14,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hipt.config import CELL_PX
-from hipt.core.geometry import ReadPlan
-from hipt.io.images import RGB, reduced
-from hipt.io.regions import RegionReader, SlideJob
+from hipt.config.config import CELL_PX
+from hipt.geometry.resolution import ReadPlan
 from hipt.nn.encoders import PatchEncoder
 from hipt.nn.vit import ViT
+from hipt.pictures.drawing import RGB, reduced
+from hipt.slides.region_reader import RegionReader, SlideJob
 
 MINIBATCH = 16
 """Patches per pass."""

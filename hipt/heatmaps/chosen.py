@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hipt.errors import HiptError
-from hipt.io.shards import whole
+from hipt.store.whole import whole
 
 HEADER = "slide_id"
 

@@ -14,14 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hipt.core.heat import at_pixels, on_lattice, percentiles
-from hipt.io.cell_maps import CellMaps
-from hipt.io.heat_pictures import figure, overlay, side_by_side
-from hipt.io.images import RGB, enlarged, read_rgb, shrunk, write_png
-from hipt.io.indices import Row
-from hipt.io.pyramids import write_pyramid
-from hipt.io.qupath import write_tiles
-from hipt.io.results import Results
+from hipt.cohort.batch_run import Row
+from hipt.exchange.qupath import write_tiles
+from hipt.geometry.lattice import at_pixels, on_lattice, percentiles
+from hipt.heatmaps.cells import CellMaps
+from hipt.heatmaps.pyramids import write_pyramid
+from hipt.layout import Results
+from hipt.pictures.drawing import RGB, enlarged, shrunk
+from hipt.pictures.heat import figure, overlay, side_by_side
+from hipt.store.images import read_rgb, write_png
 
 AVERAGE = "attention"
 """The map of stage 2 alone, the mean of its heads."""
@@ -56,7 +57,7 @@ class SlideMaps:
     manifest: pa.Table
     """One row per patch, in its order."""
     places: npt.NDArray[np.int64]
-    """[rows, columns] from `hipt.core.heat.lattice`."""
+    """[rows, columns] from `hipt.geometry.lattice.lattice`."""
     attention: Floats
     """(N, H) of stage 2."""
     maps: Mapping[str, Floats]

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import tifffile
 
-from hipt.io.images import RGB
-from hipt.io.shards import whole
+from hipt.pictures.drawing import RGB
+from hipt.store.whole import whole
 
 TILE_PX = 256
 

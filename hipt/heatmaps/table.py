@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.errors import HiptError
-from hipt.io.provenances import read_provenance
-from hipt.io.tables import list_size, matrix, read_table, refuse_other_schema
 from hipt.store.schemas import attention_schema
+from hipt.store.shard import read_provenance
+from hipt.store.tables import list_size, matrix, read_table, refuse_other_schema
 
 COLUMNS = ("slide_id", "region", "patch", "x", "y", "read_px", "tissue")
 """What a slide's table says of each patch, before `heads` and the maps."""

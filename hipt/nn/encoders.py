@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hipt.config import PatchEncoderConfig, RegionEncoderConfig
+from hipt.config.config import PatchEncoderConfig, RegionEncoderConfig
 from hipt.errors import HiptError
 from hipt.nn.vit import ViT, vit256, vit4096
 

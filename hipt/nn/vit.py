@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hipt.config import CELL_PX, ViTShape
+from hipt.config.config import CELL_PX, ViTShape
 from hipt.nn.block import NORM, Block
 
 POSITIONS = 14

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from hipt.io.images import RGB
+from hipt.pictures.drawing import RGB
 
 FRAME_PX = 1
 """Width of a frame; it lies outside of the picture."""

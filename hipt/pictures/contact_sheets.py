@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hipt.io.collage import FRAME_PX, below, beside, bordered, framed, on_white
-from hipt.io.images import RGB, shrunk
-from hipt.io.lettering import LEAST_PX, fitting_px, text_line
+from hipt.pictures.collage import FRAME_PX, below, beside, bordered, framed, on_white
+from hipt.pictures.drawing import RGB, shrunk
+from hipt.pictures.lettering import LEAST_PX, fitting_px, text_line
 
 _LEAST_LETTERS = 30
 """Least width of a sheet, in sizes of its letters, so that headings have room."""

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from skimage.color import lab2rgb, rgb2lab
 
-from hipt.io.collage import FRAME_PX, below, beside, bordered, framed, on_white
-from hipt.io.images import RGB
-from hipt.io.lettering import INK, LEAST_PX, MICRO, fitting_px, text_line, text_px
+from hipt.pictures.collage import FRAME_PX, below, beside, bordered, framed, on_white
+from hipt.pictures.drawing import RGB
+from hipt.pictures.lettering import INK, LEAST_PX, MICRO, fitting_px, text_line, text_px
 
 Floats = npt.NDArray[np.floating[Any]]  # [h, w]
 

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from hipt.io.images import RGB
+from hipt.pictures.drawing import RGB
 
 INK = (34, 34, 34)
 """The colour of letters."""

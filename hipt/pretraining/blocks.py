@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.cohort.failures import in_one_line, refuse_machine_trouble
-from hipt.core.geometry import ReadPlan, patches_per_block
 from hipt.errors import SlideError
-from hipt.io.corpus import BLOCK, CorpusSlide
-from hipt.io.images import reduced
-from hipt.io.slides import Slide, UnreadableTileError, open_slide
+from hipt.geometry.resolution import ReadPlan, patches_per_block
+from hipt.pictures.drawing import reduced
+from hipt.pretraining.corpus import BLOCK, CorpusSlide
+from hipt.slides.slide import Slide, UnreadableTileError, open_slide
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -11,20 +11,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from hipt.cohort.batch_run import Row, read_index
+from hipt.cohort.headers import read_plan
+from hipt.cohort.ledger import read_ledger
 from hipt.cohort.same_content import file_of
-from hipt.config import TileConfig
-from hipt.core.geometry import ReadPlan
+from hipt.cohort.sheet import SlideRow
+from hipt.config.config import TileConfig
 from hipt.errors import HiptError
-from hipt.io.batches import read_ledger
-from hipt.io.corpus_choice import chosen
-from hipt.io.corpus_list import Member
-from hipt.io.headers import read_plan
-from hipt.io.indices import Row, read_index
-from hipt.io.results import Results
-from hipt.io.sheets import SlideRow
-from hipt.io.slides import Slide, open_slide
-from hipt.io.tables import read_table
+from hipt.geometry.resolution import ReadPlan
+from hipt.layout import Results
+from hipt.pretraining.corpus_choice import chosen
+from hipt.pretraining.corpus_list import Member
+from hipt.slides.slide import Slide, open_slide
 from hipt.store.schemas import MANIFEST
+from hipt.store.tables import read_table
 
 BLOCK = 4
 """Patches along a block's side: 16 bits say which of them belong."""

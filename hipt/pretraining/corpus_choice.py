@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from hipt.cohort.sheet import SlideRow
 from hipt.errors import HiptError, some_of
-from hipt.io.sheets import SlideRow
 
 
 def chosen(rows: Sequence[SlideRow], corpus: str) -> list[SlideRow]:

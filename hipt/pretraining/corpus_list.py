@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hipt.errors import HiptError
-from hipt.io.shards import fingerprint, whole
+from hipt.store.provenance import fingerprint
+from hipt.store.whole import whole
 
 State = Mapping[str, str | int]
 """Where a data source stands; fit for JSON."""

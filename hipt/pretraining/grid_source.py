@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hipt.core.sampling import IntArray, Share, regrouped, remaining
 from hipt.errors import HiptError
-from hipt.io.corpus import GridCorpus
-from hipt.io.corpus_list import State, order_name, resumed_at
-from hipt.io.recycled import Recycled
-from hipt.io.tables import PatchEmbeddings
+from hipt.pretraining.corpus import GridCorpus
+from hipt.pretraining.corpus_list import State, order_name, resumed_at
+from hipt.pretraining.order import IntArray, Share, regrouped, remaining
+from hipt.slides.recycled import Recycled
+from hipt.store.tables import PatchEmbeddings
 
 Grids = npt.NDArray[np.float32]
 

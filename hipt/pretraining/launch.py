@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import NoReturn
 
-from hipt.embedding.machine import Granted
+from hipt.embedding.devices import gpu_names, gpus_to_use, lease_folder, leased
 from hipt.errors import HiptError
-from hipt.io.devices import gpu_names, gpus_to_use, lease_folder, leased
+from hipt.machine import Granted
 
 SHUTDOWN_S = 300
 """Seconds that processes have, once they were asked to stop, to finish a step and save."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from hipt.embedding.weights_files import read_metadata
 from hipt.errors import HiptError
-from hipt.io.checkpoints import read_metadata
-from hipt.io.corpus_list import Member, read_corpus_list
+from hipt.pretraining.corpus_list import Member, read_corpus_list
 
 CORPUS = ".corpus.csv"
 """Suffix of the list that lies beside weights."""

@@ -20,11 +20,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.sampling import Pool, Share, pools
 from hipt.errors import HiptError
-from hipt.io.blocks import Block, OpenSlides
-from hipt.io.corpus import Corpus
-from hipt.io.corpus_list import State, order_name, resumed_at
+from hipt.pretraining.blocks import Block, OpenSlides
+from hipt.pretraining.corpus import Corpus
+from hipt.pretraining.corpus_list import State, order_name, resumed_at
+from hipt.pretraining.order import Pool, Share, pools
 
 log = logging.getLogger(__name__)
 

@@ -11,22 +11,22 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from hipt.core.sampling import Share
-from hipt.io.checkpoints import read_weights
-from hipt.io.corpus import read_corpus, read_grid_corpus
-from hipt.io.corpus_list import Member, State
-from hipt.io.grid_source import GridSource
-from hipt.io.patch_source import PatchSource
-from hipt.io.results import Results
-from hipt.io.sheets import read_sheet
-from hipt.io.slides import Slide, open_slide
-from hipt.nn.crops import GridViews, PatchViews
+from hipt.cohort.sheet import read_sheet
+from hipt.config.pretraining import DinoConfig, PretrainPatchesConfig, PretrainRegionsConfig, recipe
+from hipt.config.section import Section
+from hipt.config.step_settings import PretrainSettings
+from hipt.embedding.weights_files import read_weights
+from hipt.layout import Results
+from hipt.nn.dino.views import GridViews, PatchViews
 from hipt.nn.encoders import HIPT_MEAN, HIPT_STD
 from hipt.nn.vit import ViT, initialise, vit256, vit4096
 from hipt.nn.weights import load_strictly
-from hipt.recipe import DinoConfig, PretrainPatchesConfig, PretrainRegionsConfig, recipe
-from hipt.section import Section
-from hipt.told import PretrainSettings
+from hipt.pretraining.corpus import read_corpus, read_grid_corpus
+from hipt.pretraining.corpus_list import Member, State
+from hipt.pretraining.grid_source import GridSource
+from hipt.pretraining.order import Share
+from hipt.pretraining.patch_source import PatchSource
+from hipt.slides.slide import Slide, open_slide
 
 Views = Callable[[Tensor, torch.Generator], list[Tensor]]
 

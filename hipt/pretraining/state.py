@@ -11,9 +11,9 @@ from typing import Any, Self
 
 import torch
 
+from hipt.embedding.weights_files import read_torch
 from hipt.errors import HiptError
-from hipt.io.checkpoints import read_torch
-from hipt.io.shards import whole
+from hipt.store.whole import whole
 
 ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 """Signals after which training saves and ends; SLURM can send any of them before its time limit."""

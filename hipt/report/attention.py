@@ -10,14 +10,14 @@ from urllib.parse import quote
 import numpy as np
 import polars as pl
 
-from hipt.config import Config
-from hipt.core.intervals import bootstrap_interval
-from hipt.core.neighbours import evenly
-from hipt.io.map_tables import listed
-from hipt.io.overviews import overview
-from hipt.io.results import Results
-from hipt.io.tables import read_table
+from hipt.config.config import Config
+from hipt.heatmaps.table import listed
+from hipt.layout import Results
+from hipt.report.overviews import overview
+from hipt.stats.intervals import bootstrap_interval
+from hipt.stats.neighbours import evenly
 from hipt.store.schemas import AGREEMENT
+from hipt.store.tables import read_table
 
 MOST_SLIDES = 6
 """Slides whose maps are in the page, evenly over those that have some; all are on disk."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.curves import joined
+from hipt.report.curves import joined
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hipt.core.evaluation import Classified, Events, Floats
-from hipt.core.intervals import wilson
-from hipt.core.metrics import Calibration, auc, calibration, expected_calibration_error, roc_curve
-from hipt.io.charts import SIDE, STYLES, Plot, legend, square
-from hipt.io.html import share
-from hipt.io.predictions import Predictions
+from hipt.report.charts import SIDE, STYLES, Plot, legend, square
+from hipt.report.page import share
+from hipt.stats.evaluation import Classified, Events, Floats
+from hipt.stats.intervals import wilson
+from hipt.stats.metrics import Calibration, auc, calibration, expected_calibration_error, roc_curve
+from hipt.tasks.predictions import Predictions
 
 MOST_CURVES = 4
 """Most models in a figure of ROC curves."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.cohort import round_step
+from hipt.report.cohort import round_step
 
 WIDTH, HEIGHT = 480, 120
 """Of a panel, in units of the figure; y goes down."""

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from hipt.core.evaluation import Classified, Followed, Ints, pooled
-from hipt.core.units import each_once, misordered, most_wrong, worst_early, worst_late
-from hipt.io.html import share
-from hipt.io.overviews import overview
-from hipt.io.predictions import Predictions
-from hipt.io.results import Results
+from hipt.layout import Results
+from hipt.report.overviews import overview
+from hipt.report.page import share
+from hipt.stats.evaluation import Classified, Followed, Ints, pooled
+from hipt.stats.per_unit import each_once, misordered, most_wrong, worst_early, worst_late
+from hipt.tasks.predictions import Predictions
 
 MOST = 8
 """Most errors that are shown of a task."""

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.cohort.same_content import groups_of
-from hipt.config import TileConfig
-from hipt.core.neighbours import evenly, nearest_elsewhere, queries
+from hipt.config.config import TileConfig
 from hipt.errors import HiptError, SlideError
-from hipt.io.html import data_uri
-from hipt.io.results import Results
-from hipt.io.slides import open_slide
-from hipt.io.squares import square
-from hipt.io.tables import PatchEmbeddings, matrix, read_table
+from hipt.layout import Results
+from hipt.report.page import data_uri
+from hipt.slides.slide import open_slide
+from hipt.slides.squares import square
+from hipt.stats.neighbours import evenly, nearest_elsewhere, queries
+from hipt.store.tables import PatchEmbeddings, matrix, read_table
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from hipt.errors import HiptError
-from hipt.io.html import data_uri
-from hipt.io.images import read_rgb
+from hipt.report.page import data_uri
+from hipt.store.images import read_rgb
 
 log = logging.getLogger(__name__)
 

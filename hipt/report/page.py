@@ -17,8 +17,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from hipt.io.images import RGB, jpeg_bytes, shrunk
-from hipt.io.shards import whole
+from hipt.pictures.drawing import RGB, shrunk
+from hipt.store.images import jpeg_bytes
+from hipt.store.whole import whole
 
 PICTURE_QUALITY = 72
 """Of JPEGs inside a page: outlines stay sharp, and 200 pictures take a few MB."""

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hipt.core.evaluation import Events, Floats, Followed, pooled
-from hipt.core.kaplan_meier import KaplanMeier, kaplan_meier, step_value
-from hipt.core.units import each_once
-from hipt.io.charts import NO_PARTS, SIDE, Plot, apart, legend, stairs
-from hipt.io.html import share
-from hipt.io.predictions import Predictions
+from hipt.report.charts import NO_PARTS, SIDE, Plot, apart, legend, stairs
+from hipt.report.page import share
+from hipt.stats.evaluation import Events, Floats, Followed, pooled
+from hipt.stats.kaplan_meier import KaplanMeier, kaplan_meier, step_value
+from hipt.stats.per_unit import each_once
+from hipt.tasks.predictions import Predictions
 
 HEIGHT = 220
 """Of the area inside the axes, in units of the figure."""

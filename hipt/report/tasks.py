@@ -11,22 +11,22 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from hipt.config import Config
-from hipt.core.evaluation import METRICS, Classified, Ints
+from hipt.config.config import Config
+from hipt.config.tasks import LINEAR, NEIGHBOURS, TaskConfig
+from hipt.config.trained import resolved
 from hipt.errors import HiptError
-from hipt.io.class_figures import Shown, class_figures
-from hipt.io.models import resolved
-from hipt.io.predictions import Predictions, read_predictions
-from hipt.io.results import Results
-from hipt.io.survival_figures import survival_figure
-from hipt.io.tables import read_table
-from hipt.io.task_errors import with_pictures, with_slides, worst_errors
-from hipt.io.task_tables import DIFFERENCES, FOLDS, LABELS, LEAKS, SCORES
-from hipt.io.task_units import TEST, UNUSED
+from hipt.layout import Results
 from hipt.pretraining.lineage import seen_by
+from hipt.report.class_figures import Shown, class_figures
+from hipt.report.errors import with_pictures, with_slides, worst_errors
+from hipt.report.survival_figures import survival_figure
+from hipt.stats.evaluation import METRICS, Classified, Ints
 from hipt.stats.fold_error import corrected_error, share_tested
-from hipt.task_config import LINEAR, NEIGHBOURS, TaskConfig
+from hipt.store.tables import read_table
 from hipt.tasks.labels.facts import Fact, sentences
+from hipt.tasks.predictions import Predictions, read_predictions
+from hipt.tasks.schemas import DIFFERENCES, FOLDS, LABELS, LEAKS, SCORES
+from hipt.tasks.units import TEST, UNUSED
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ DRAWN = 4
 """Most models whose predictions are read for figures."""
 
 PREDICTIONS = "predictions.parquet"
-"""What a fit leaves; see `hipt.io.predictions`."""
+"""What a fit leaves; see `hipt.tasks.predictions`."""
 
 PAPERS_NEIGHBOURS = "knn_region_euclidean"
 """The row of nearest neighbours that was published."""

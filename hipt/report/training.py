@@ -11,17 +11,17 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from hipt.config import Config
-from hipt.core.curves import panel, step_ticks, window
+from hipt.config.config import Config
+from hipt.config.pretraining import recipe
+from hipt.config.trained import NAMES, Stage
 from hipt.errors import HiptError
-from hipt.io.corpus_list import read_corpus_list
-from hipt.io.html import share
-from hipt.io.models import NAMES, Stage
-from hipt.io.results import Results
-from hipt.io.shards import KEY
-from hipt.io.tables import read_table
-from hipt.recipe import recipe
+from hipt.layout import Results
+from hipt.pretraining.corpus_list import read_corpus_list
+from hipt.report.curves import panel, step_ticks, window
+from hipt.report.page import share
+from hipt.store.provenance import KEY
 from hipt.store.schemas import METRICS
+from hipt.store.tables import read_table
 
 log = logging.getLogger(__name__)
 

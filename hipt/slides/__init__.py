@@ -1,0 +1,1 @@
+"""Open slides, decode them, read ahead."""

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hipt.config import Reader
+from hipt.config.config import Reader
 from hipt.errors import SlideError
-from hipt.io.slides import RGB, Patches, ReaderName, Slide, UnreadableTileError, open_slide
-from hipt.io.tile_cache import TileCache
-from hipt.io.tiled_tiff import NotTiledError, TiledTiff, TileError, TileLevel
+from hipt.slides.slide import RGB, Patches, ReaderName, Slide, UnreadableTileError, open_slide
+from hipt.slides.tile_cache import TileCache
+from hipt.slides.tiled_tiff import NotTiledError, TiledTiff, TileError, TileLevel
 
 log = logging.getLogger(__name__)
 

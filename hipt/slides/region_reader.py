@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.geometry import ReadPlan, patches_per_block
-from hipt.io.images import reduce_into
-from hipt.io.recycled import Recycled
-from hipt.io.slides import ReaderName, Slide, UnreadableTileError, open_slide
+from hipt.geometry.resolution import ReadPlan, patches_per_block
+from hipt.pictures.drawing import reduce_into
+from hipt.slides.recycled import Recycled
+from hipt.slides.slide import ReaderName, Slide, UnreadableTileError, open_slide
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -16,10 +16,10 @@ import openslide
 from PIL import Image
 
 from hipt.errors import SlideError
-from hipt.io.images import reduced
-from hipt.io.tiled_tiff import TiffClaims, tiff_claims
+from hipt.pictures.drawing import reduced
 from hipt.slides.levels import are_levels, left_out, misleading
 from hipt.slides.pixel_kind import PixelKind, refuse_unread
+from hipt.slides.tiled_tiff import TiffClaims, tiff_claims
 
 RGB = npt.NDArray[np.uint8]  # [h, w, 3]
 Patches = npt.NDArray[np.uint8]  # [rows, columns, px, px, 3]

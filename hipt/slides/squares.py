@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hipt.errors import SlideError
-from hipt.io.images import RGB, reduced
-from hipt.io.slides import Slide, UnreadableTileError
+from hipt.pictures.drawing import RGB, reduced
+from hipt.slides.slide import Slide, UnreadableTileError
 
 READ_PX = 1024
 """Longest side that is read at once."""

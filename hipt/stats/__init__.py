@@ -1,0 +1,1 @@
+"""Scores, survival, bootstrap, neighbours, baselines. Pure NumPy."""

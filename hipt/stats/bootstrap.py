@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from hipt.core.evaluation import (
+from hipt.stats.evaluation import (
     Classified,
     Events,
     Floats,
@@ -21,9 +21,9 @@ from hipt.core.evaluation import (
     horizons,
     metrics_of,
 )
-from hipt.core.intervals import Difference, Interval
-from hipt.core.kaplan_meier import censoring_survival
-from hipt.core.pairs import Blocks, comparable
+from hipt.stats.intervals import Difference, Interval
+from hipt.stats.kaplan_meier import censoring_survival
+from hipt.stats.pairs import Blocks, comparable
 
 CHUNK = 512
 """Most resamples that are worked on at once."""

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.knn import balanced_accuracy
-from hipt.core.metrics import accuracy, auc, brier, quadratic_kappa
-from hipt.core.survival import cumulative_dynamic_auc, harrell_c, uno_c
+from hipt.stats.knn import balanced_accuracy
+from hipt.stats.metrics import accuracy, auc, brier, quadratic_kappa
+from hipt.stats.survival import cumulative_dynamic_auc, harrell_c, uno_c
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from hipt.core.cox import cox_log_likelihood, cox_ridge
+from hipt.stats.cox import cox_log_likelihood, cox_ridge
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

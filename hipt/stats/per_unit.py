@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.evaluation import Classified, Events, Floats, Followed, Ints
-from hipt.core.pairs import comparable
-from hipt.core.resampled import TIED_RISK
+from hipt.stats.bootstrap import TIED_RISK
+from hipt.stats.evaluation import Classified, Events, Floats, Followed, Ints
+from hipt.stats.pairs import comparable
 
 F = TypeVar("F", Classified, Followed)
 

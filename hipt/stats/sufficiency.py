@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hipt.core.evaluation import Events, Followed, Found, Ints, horizons, metrics_of
-from hipt.core.survival import harrell_c
-from hipt.core.units import misordered
+from hipt.stats.evaluation import Events, Followed, Found, Ints, horizons, metrics_of
+from hipt.stats.per_unit import misordered
+from hipt.stats.survival import harrell_c
 
 FEWEST_CASES = 5
 """Cases on either side of a comparison (a class against another, events against those who outlive

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.kaplan_meier import (
+from hipt.stats.kaplan_meier import (
     Events,
     Floats,
     Ints,
@@ -20,7 +20,7 @@ from hipt.core.kaplan_meier import (
     kaplan_meier,
     step_value,
 )
-from hipt.core.pairs import comparable
+from hipt.stats.pairs import comparable
 
 
 class Concordance(NamedTuple):

@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from hipt.core.label_map import UNLABELLED
-from hipt.core.metrics import auc
+from hipt.cohort.sheet import read_sheet
+from hipt.config.command_line import read_settings, step_parser
+from hipt.config.step_settings import AgreementSettings
 from hipt.errors import HiptError
-from hipt.io.labels import target_maps
-from hipt.io.map_tables import read_maps
-from hipt.io.probe_items import Row, patch_counts, slides_in_order
-from hipt.io.results import Results
-from hipt.io.settings import read_settings, step_parser
-from hipt.io.sheets import read_sheet
-from hipt.io.tables import write_rows
+from hipt.geometry.label_map import UNLABELLED
+from hipt.heatmaps.table import read_maps
+from hipt.layout import Results
+from hipt.stats.metrics import auc
 from hipt.steps import VERSION
 from hipt.store.schemas import AGREEMENT
+from hipt.store.tables import write_rows
+from hipt.tasks.labels.label_maps import target_maps
+from hipt.tasks.labels.probe_items import Row, patch_counts, slides_in_order
 from hipt.tasks.provenance import files_mark, made_by, settings_of
-from hipt.told import AgreementSettings
 
 log = logging.getLogger(__name__)
 

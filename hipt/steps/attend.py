@@ -13,28 +13,28 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hipt.core.heat import lattice, windows
-from hipt.io.cell_maps import RegionAt, cell_maps
-from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
-from hipt.io.digests import weights_identity
-from hipt.io.headers import read_plan
-from hipt.io.heat_maps import AVERAGE, SlideMaps, draw, draw_closer
-from hipt.io.indices import BatchRun, Row, kept_facts, read_index
-from hipt.io.map_tables import COLUMNS, companions, listed
-from hipt.io.mapped import read_mapped
-from hipt.io.results import Results
-from hipt.io.settings import read_settings, step_parser
-from hipt.io.shards import Provenance, fingerprint
-from hipt.io.sheets import read_sheet
-from hipt.io.tables import PatchEmbeddings, read_table, write_table
-from hipt.io.tables import vectors as as_lists
-from hipt.io.task_views import TaskView, task_views
+from hipt.cohort.batch_run import BatchRun, Row, kept_facts, read_index
+from hipt.cohort.headers import read_plan
+from hipt.cohort.sheet import read_sheet
+from hipt.config.command_line import read_settings, step_parser
+from hipt.config.step_settings import AttendSettings
+from hipt.embedding.weights_files import load_patch_encoder, load_region_encoder
+from hipt.embedding.weights_identity import weights_identity
+from hipt.geometry.lattice import lattice, windows
+from hipt.heatmaps.cells import RegionAt, cell_maps
+from hipt.heatmaps.chosen import read_mapped
+from hipt.heatmaps.draw import AVERAGE, SlideMaps, draw, draw_closer
+from hipt.heatmaps.table import COLUMNS, companions, listed
+from hipt.layout import Results
 from hipt.nn.attribution import contributions, window_attention
 from hipt.nn.encoders import PatchEncoder
 from hipt.nn.vit import ViT
 from hipt.steps import VERSION
+from hipt.store.provenance import Provenance, fingerprint
 from hipt.store.schemas import MANIFEST, attention_schema
-from hipt.told import AttendSettings
+from hipt.store.tables import PatchEmbeddings, read_table, write_table
+from hipt.store.tables import vectors as as_lists
+from hipt.tasks.views import TaskView, task_views
 
 log = logging.getLogger(__name__)
 

@@ -19,14 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hipt.config import Config, Reader
-from hipt.embedding.machine import Granted, usable_cores
-from hipt.errors import HiptError
-from hipt.io.checkpoints import load_patch_encoder
-from hipt.io.devices import compute_device, device_name
-from hipt.io.direct import DirectSlide, Opener, RawTiles
-from hipt.io.embedder import PatchEmbedder
-from hipt.io.rates import (
+from hipt.cohort.sheet import read_sheet
+from hipt.cohort.survey import Header, grid_of, headers, job_of, spread
+from hipt.config.command_line import whole_config
+from hipt.config.config import Config, Reader
+from hipt.embedding.devices import compute_device, device_name
+from hipt.embedding.embedder import PatchEmbedder
+from hipt.embedding.rates import (
     endless,
     flops_per_patch,
     model_rate,
@@ -35,13 +34,14 @@ from hipt.io.rates import (
     rate_of,
     regions_of,
 )
-from hipt.io.regions import RegionReader, SlideJob
-from hipt.io.settings import whole_config
-from hipt.io.sheets import read_sheet
-from hipt.io.spoken import rate_text, say, size_text, time_text
-from hipt.io.survey import Header, grid_of, headers, job_of, spread
-from hipt.io.tiled_tiff import TileError
+from hipt.embedding.weights_files import load_patch_encoder
+from hipt.errors import HiptError
+from hipt.machine import Granted, usable_cores
 from hipt.nn.encoders import Precision
+from hipt.progress import rate_text, say, size_text, time_text
+from hipt.slides.direct import DirectSlide, Opener, RawTiles
+from hipt.slides.region_reader import RegionReader, SlideJob
+from hipt.slides.tiled_tiff import TileError
 
 SLIDES, REGIONS, SECONDS = 3, 8, 5.0
 

@@ -17,37 +17,37 @@ from torch import nn
 
 from hipt.cohort.failures import in_one_line
 from hipt.cohort.folder import departed
+from hipt.cohort.ledger import read_ledger
 from hipt.cohort.masks import missing_masks
 from hipt.cohort.same_files import content_marks, copies
+from hipt.cohort.sheet import SlideRow, read_with_remarks, refuse_unknown
+from hipt.cohort.survey import Header, grid_of, headers, job_of, spread
 from hipt.cohort.unknown import unknown_cells
-from hipt.config import Config, PatchEncoderConfig, RegionEncoderConfig
-from hipt.core.grid import Grid
+from hipt.config.command_line import whole_config
+from hipt.config.config import Config, PatchEncoderConfig, RegionEncoderConfig
+from hipt.config.trained import Stage, resolved, trained
+from hipt.embedding.devices import compute_device, device_name
+from hipt.embedding.embedder import PatchEmbedder
 from hipt.embedding.encoder_input import encoder_input
-from hipt.embedding.machine import Granted, unset_variables, usable_cores
+from hipt.embedding.rates import model_rate
 from hipt.embedding.trial import input_text, notes, tried
+from hipt.embedding.weights_files import load_patch_encoder, load_region_encoder
+from hipt.embedding.weights_identity import weights_identity
 from hipt.errors import SlideError, some_of
 from hipt.exchange.clam_ids import misread_ids, warning_of
+from hipt.exchange.feature_files import FeatureFiles
 from hipt.exchange.feature_survey import survey_features
-from hipt.io.batches import read_ledger
-from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
-from hipt.io.corpus_choice import chosen
-from hipt.io.devices import compute_device, device_name
-from hipt.io.digests import weights_identity
-from hipt.io.direct import Opener
-from hipt.io.embedder import PatchEmbedder
-from hipt.io.feature_files import FeatureFiles
-from hipt.io.foreign_features import features_width
-from hipt.io.labels import label_maps, slide_labels, target_maps
-from hipt.io.models import Stage, resolved, trained
-from hipt.io.rates import model_rate
-from hipt.io.regions import RegionReader
-from hipt.io.results import Results
-from hipt.io.settings import whole_config
-from hipt.io.sheets import SlideRow, read_with_remarks, refuse_unknown
-from hipt.io.spoken import rate_text, say, size_text, time_text
-from hipt.io.survey import Header, grid_of, headers, job_of, spread
+from hipt.exchange.foreign_features import features_width
+from hipt.geometry.grid import Grid
+from hipt.layout import Results
+from hipt.machine import Granted, unset_variables, usable_cores
 from hipt.nn.encoders import PatchEncoder
+from hipt.pretraining.corpus_choice import chosen
+from hipt.progress import rate_text, say, size_text, time_text
+from hipt.slides.direct import Opener
+from hipt.slides.region_reader import RegionReader
 from hipt.tasks.beforehand import outlooks, raise_first
+from hipt.tasks.labels.label_maps import label_maps, slide_labels, target_maps
 
 LISTED = 10
 """Most reasons that are given per status, and most slides that are named per reason."""

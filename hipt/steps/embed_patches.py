@@ -13,26 +13,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from hipt.config import Reader
-from hipt.embedding.encoder_input import encoder_input
-from hipt.embedding.finite import MOST_FLOAT16, Broken
-from hipt.embedding.machine import ONE_GPU, Granted
-from hipt.embedding.precisions import accepted
-from hipt.embedding.timm_revision import config_digest
-from hipt.errors import SlideError
-from hipt.io.checkpoints import load_patch_encoder
-from hipt.io.devices import compute_device, device_name
-from hipt.io.digests import weights_identity
-from hipt.io.embedder import PatchEmbedder
-from hipt.io.feature_files import FeatureFiles
-from hipt.io.headers import read_plan
-from hipt.io.imported_patches import write_imported
-from hipt.io.indices import BatchRun, Row, kept_provenance, read_index
-from hipt.io.progress import Progress
-from hipt.io.provenances import read_provenance
-from hipt.io.regions import FailedJob, RegionPixels, RegionReader, SlideJob
-from hipt.io.results import Results
-from hipt.io.settings import (
+from hipt.cohort.batch_run import BatchRun, Row, kept_provenance, read_index
+from hipt.cohort.headers import read_plan
+from hipt.cohort.sheet import read_sheet
+from hipt.config.command_line import (
     add_device,
     add_reader,
     granted_of,
@@ -40,13 +24,29 @@ from hipt.io.settings import (
     reader_of,
     step_parser,
 )
-from hipt.io.shards import Provenance, fingerprint
-from hipt.io.sheets import read_sheet
-from hipt.io.slides import identity
-from hipt.io.tables import PatchEmbeddings, patch_embeddings_writer, read_table, vectors
+from hipt.config.config import Reader
+from hipt.config.step_settings import EmbedPatchesSettings
+from hipt.embedding.devices import compute_device, device_name
+from hipt.embedding.embedder import PatchEmbedder
+from hipt.embedding.encoder_input import encoder_input
+from hipt.embedding.precisions import accepted
+from hipt.embedding.timm_revision import config_digest
+from hipt.embedding.weights_files import load_patch_encoder
+from hipt.embedding.weights_identity import weights_identity
+from hipt.errors import SlideError
+from hipt.exchange.feature_files import FeatureFiles
+from hipt.exchange.imported_patches import write_imported
+from hipt.layout import Results
+from hipt.machine import ONE_GPU, Granted
+from hipt.progress import Progress
+from hipt.slides.region_reader import FailedJob, RegionPixels, RegionReader, SlideJob
+from hipt.slides.slide import identity
 from hipt.steps import VERSION
+from hipt.store.finite import MOST_FLOAT16, Broken
+from hipt.store.provenance import Provenance, fingerprint
 from hipt.store.schemas import MANIFEST, patch_embeddings_schema
-from hipt.told import EmbedPatchesSettings
+from hipt.store.shard import read_provenance
+from hipt.store.tables import PatchEmbeddings, patch_embeddings_writer, read_table, vectors
 
 log = logging.getLogger(__name__)
 

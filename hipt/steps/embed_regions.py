@@ -11,22 +11,22 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hipt.embedding.finite import Broken
+from hipt.cohort.batch_run import BatchRun, Row, kept_provenance, read_index
+from hipt.config.command_line import read_settings, step_parser
+from hipt.config.step_settings import EmbedRegionsSettings
+from hipt.embedding.devices import choose_precision
 from hipt.embedding.precisions import accepted
+from hipt.embedding.weights_files import load_region_encoder
+from hipt.embedding.weights_identity import weights_identity
 from hipt.errors import SlideError
-from hipt.io.checkpoints import load_region_encoder
-from hipt.io.devices import choose_precision
-from hipt.io.digests import weights_identity
-from hipt.io.indices import BatchRun, Row, kept_provenance, read_index
-from hipt.io.results import Results
-from hipt.io.settings import read_settings, step_parser
-from hipt.io.shards import Provenance, fingerprint
-from hipt.io.tables import PatchEmbeddings, vectors, write_table
+from hipt.layout import Results
 from hipt.nn.encoders import embedded
 from hipt.nn.vit import ViT
 from hipt.steps import VERSION
+from hipt.store.finite import Broken
+from hipt.store.provenance import Provenance, fingerprint
 from hipt.store.schemas import region_embeddings_schema
-from hipt.told import EmbedRegionsSettings
+from hipt.store.tables import PatchEmbeddings, vectors, write_table
 
 log = logging.getLogger(__name__)
 

@@ -10,21 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
-from hipt.core.evaluation import METRICS, Classified, Floats, Followed, Found, Ints
-from hipt.core.intervals import holm
-from hipt.core.resampled import difference
+from hipt.config.command_line import read_task_settings, step_parser
+from hipt.config.step_settings import EvaluateSettings
 from hipt.errors import HiptError
-from hipt.io.predictions import Predictions, read_predictions
-from hipt.io.provenances import read_provenance
-from hipt.io.settings import read_task_settings, step_parser
-from hipt.io.shards import fingerprint
-from hipt.io.tables import write_rows
-from hipt.io.task_scores import Evaluated, Row, evaluated, score_rows
-from hipt.io.task_tables import DIFFERENCES, SCORES
+from hipt.stats.bootstrap import difference
+from hipt.stats.evaluation import METRICS, Classified, Floats, Followed, Found, Ints
+from hipt.stats.intervals import holm
 from hipt.steps import VERSION
+from hipt.store.provenance import fingerprint
+from hipt.store.shard import read_provenance
+from hipt.store.tables import write_rows
 from hipt.tasks.drawn_together import drawn_together, joined
+from hipt.tasks.predictions import Predictions, read_predictions
 from hipt.tasks.provenance import made_by, settings_of
-from hipt.told import EvaluateSettings
+from hipt.tasks.schemas import DIFFERENCES, SCORES
+from hipt.tasks.scores import Evaluated, Row, evaluated, score_rows
 
 log = logging.getLogger(__name__)
 

@@ -10,23 +10,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hipt.core.evaluation import Classified, Followed, pooled
-from hipt.core.units import each_once
+from hipt.config.command_line import read_task_settings, step_parser
+from hipt.config.step_settings import ExamplesSettings
+from hipt.config.tasks import INATTENTIVE
 from hipt.errors import HiptError, SlideError
-from hipt.io.contact_sheets import SheetRow, contact_sheet
-from hipt.io.images import RGB, write_jpeg
-from hipt.io.predictions import Predictions, read_predictions
-from hipt.io.probe_items import slides_in_order
-from hipt.io.results import Results
-from hipt.io.settings import read_task_settings, step_parser
-from hipt.io.slides import open_slide
-from hipt.io.squares import square
-from hipt.io.tables import read_table
-from hipt.io.task_views import TaskView, task_views
+from hipt.layout import Results
+from hipt.pictures.contact_sheets import SheetRow, contact_sheet
+from hipt.pictures.drawing import RGB
+from hipt.slides.slide import open_slide
+from hipt.slides.squares import square
+from hipt.stats.evaluation import Classified, Followed, pooled
+from hipt.stats.per_unit import each_once
 from hipt.steps import VERSION
-from hipt.task_config import INATTENTIVE
+from hipt.store.images import write_jpeg
+from hipt.store.tables import read_table
+from hipt.tasks.labels.probe_items import slides_in_order
+from hipt.tasks.predictions import Predictions, read_predictions
 from hipt.tasks.provenance import file_mark, made_by, settings_of, unit_inputs
-from hipt.told import ExamplesSettings
+from hipt.tasks.views import TaskView, task_views
 
 log = logging.getLogger(__name__)
 

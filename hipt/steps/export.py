@@ -8,24 +8,24 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from hipt.cohort.batch_run import Row
 from hipt.cohort.failures import OneSlide, refuse_many
+from hipt.cohort.sheet import read_sheet
+from hipt.config.command_line import read_settings, step_parser
+from hipt.config.step_settings import ExportSettings
 from hipt.errors import HiptError
 from hipt.exchange.clam_ids import misread_ids, warning_of
-from hipt.io.export_formats import FORMATS
-from hipt.io.export_lists import write_lists
-from hipt.io.export_slide import ExportedSlide, Scale, encoder_name
-from hipt.io.export_tree import Entry, ExportTree
-from hipt.io.indices import Row
-from hipt.io.progress import Progress
-from hipt.io.provenances import read_provenance
-from hipt.io.results import Results
-from hipt.io.settings import read_settings, step_parser
-from hipt.io.shards import fingerprint
-from hipt.io.sheets import read_sheet
-from hipt.io.tables import PatchEmbeddings, read_table, write_rows
+from hipt.exchange.formats import FORMATS
+from hipt.exchange.lists import write_lists
+from hipt.exchange.slide import ExportedSlide, Scale, encoder_name
+from hipt.exchange.tree import Entry, ExportTree
+from hipt.layout import Results
+from hipt.progress import Progress
 from hipt.steps import VERSION
+from hipt.store.provenance import fingerprint
 from hipt.store.schemas import EXPORT, SLIDES
-from hipt.told import ExportSettings
+from hipt.store.shard import read_provenance
+from hipt.store.tables import PatchEmbeddings, read_table, write_rows
 
 log = logging.getLogger(__name__)
 

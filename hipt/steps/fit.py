@@ -13,23 +13,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from hipt.embedding.machine import NO_GPU, Granted
+from hipt.config.command_line import add_device, granted_of, read_task_settings, step_parser
+from hipt.config.step_settings import FitSettings
+from hipt.config.tasks import LINEAR
+from hipt.embedding.devices import compute_device
+from hipt.embedding.weights_identity import weights_identity
 from hipt.errors import HiptError
-from hipt.io.devices import compute_device
-from hipt.io.digests import weights_identity
-from hipt.io.fold_files import FoldFit, read_fold, write_fold
-from hipt.io.fold_fits import FoldFitter, read_task_data
-from hipt.io.progress import Progress
-from hipt.io.settings import add_device, granted_of, read_task_settings, step_parser
-from hipt.io.shards import Provenance, fingerprint
-from hipt.io.tables import write_rows
-from hipt.io.task_tables import EPOCHS, predictions_schema
-from hipt.io.task_units import Units, read_units
-from hipt.nn.slide_losses import hazards, risk_of
+from hipt.machine import NO_GPU, Granted
+from hipt.nn.mil.losses import hazards, risk_of
+from hipt.progress import Progress
 from hipt.steps import VERSION
-from hipt.task_config import LINEAR
+from hipt.store.provenance import Provenance, fingerprint
+from hipt.store.tables import write_rows
+from hipt.tasks.fold_files import FoldFit, read_fold, write_fold
+from hipt.tasks.fold_fits import FoldFitter, read_task_data
 from hipt.tasks.provenance import merged_software, settings_of, unit_inputs
-from hipt.told import FitSettings
+from hipt.tasks.schemas import EPOCHS, predictions_schema
+from hipt.tasks.units import Units, read_units
 
 log = logging.getLogger(__name__)
 

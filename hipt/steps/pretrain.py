@@ -15,16 +15,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from hipt.config import Reader
-from hipt.embedding.machine import ONE_GPU, Granted
-from hipt.errors import HiptError
-from hipt.io.checkpoints import write_weights
-from hipt.io.corpus_list import corpus_digest, write_corpus_list
-from hipt.io.devices import choose_precision, compute_device, device_name
-from hipt.io.direct import Opener
-from hipt.io.progress import Progress
-from hipt.io.results import Results
-from hipt.io.settings import (
+from hipt.config.command_line import (
     add_device,
     add_reader,
     granted_of,
@@ -32,15 +23,24 @@ from hipt.io.settings import (
     reader_of,
     step_parser,
 )
-from hipt.io.stages import Stage, stage_of
-from hipt.io.tables import write_table
-from hipt.io.training import StopAsked, read_state, write_state
-from hipt.nn.dino import collapsed, diverged
-from hipt.nn.trainer import Step, Trainer, step_seed
+from hipt.config.config import Reader
+from hipt.config.step_settings import PretrainSettings
+from hipt.embedding.devices import choose_precision, compute_device, device_name
+from hipt.embedding.weights_files import write_weights
+from hipt.errors import HiptError
+from hipt.layout import Results
+from hipt.machine import ONE_GPU, Granted
+from hipt.nn.dino.loss import collapsed, diverged
+from hipt.nn.dino.trainer import Step, Trainer, step_seed
+from hipt.pretraining.corpus_list import corpus_digest, write_corpus_list
 from hipt.pretraining.launch import is_launched, launch
+from hipt.pretraining.stages import Stage, stage_of
+from hipt.pretraining.state import StopAsked, read_state, write_state
+from hipt.progress import Progress
+from hipt.slides.direct import Opener
 from hipt.steps import VERSION
 from hipt.store.schemas import METRICS
-from hipt.told import PretrainSettings
+from hipt.store.tables import write_table
 
 log = logging.getLogger(__name__)
 

@@ -13,31 +13,31 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hipt.config import PatchEncoderConfig, RegionEncoderConfig
-from hipt.core.knn import balanced_accuracy, knn_predict, standardised
+from hipt.cohort.headers import read_plan
+from hipt.cohort.sheet import read_sheet
+from hipt.config.command_line import read_settings, step_parser
+from hipt.config.config import PatchEncoderConfig, RegionEncoderConfig
+from hipt.config.step_settings import ProbeSettings
+from hipt.embedding.weights_files import load_patch_encoder, load_region_encoder
 from hipt.errors import HiptError
-from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
-from hipt.io.headers import read_plan
-from hipt.io.labels import class_names, label_maps, slide_labels
-from hipt.io.probe_items import (
+from hipt.layout import Results
+from hipt.nn.encoders import embedded, inference
+from hipt.progress import Progress
+from hipt.slides.region_reader import RegionReader, SlideJob
+from hipt.stats.knn import balanced_accuracy, knn_predict, standardised
+from hipt.steps import VERSION
+from hipt.store.provenance import Provenance
+from hipt.store.schemas import MANIFEST, PROBE
+from hipt.store.tables import PatchEmbeddings, matrix, read_table, write_rows
+from hipt.tasks.labels.label_maps import class_names, label_maps, slide_labels
+from hipt.tasks.labels.probe_items import (
     Items,
     arranged_regions,
     labelled_patches,
     labelled_regions,
     slides_in_order,
 )
-from hipt.io.progress import Progress
-from hipt.io.regions import RegionReader, SlideJob
-from hipt.io.results import Results
-from hipt.io.settings import read_settings, step_parser
-from hipt.io.shards import Provenance
-from hipt.io.sheets import read_sheet
-from hipt.io.tables import PatchEmbeddings, matrix, read_table, write_rows
-from hipt.nn.encoders import embedded, inference
-from hipt.steps import VERSION
-from hipt.store.schemas import MANIFEST, PROBE
 from hipt.tasks.provenance import file_mark, files_mark, made_by, settings_of, slide_inputs
-from hipt.told import ProbeSettings
 
 log = logging.getLogger(__name__)
 

@@ -16,27 +16,27 @@ import polars.selectors as cs
 import yaml
 
 from hipt import __version__
-from hipt.config import Config
-from hipt.core.cohort import distributions, histograms, totals
+from hipt.cohort.batch_run import read_index, read_seconds
+from hipt.config.command_line import read_settings, step_parser
+from hipt.config.config import Config
+from hipt.config.step_settings import ReportSettings
 from hipt.embedding.precisions import COLUMNS as PRECISIONS
 from hipt.embedding.precisions import counted, in_words
 from hipt.embedding.recorded_input import recorded_text
 from hipt.errors import STATUSES, TROUBLE, HiptError, Status
-from hipt.io.attention_page import attention
-from hipt.io.benchmarks import per_rule, read_jobs
-from hipt.io.html import write_page
-from hipt.io.indices import read_index, read_seconds
-from hipt.io.neighbours_page import neighbours
-from hipt.io.overviews import overview
-from hipt.io.provenances import read_provenance
-from hipt.io.results import CHAIN, Results
-from hipt.io.settings import read_settings, step_parser
-from hipt.io.tables import read_table
-from hipt.io.tasks_page import tasks
-from hipt.io.training_page import trainings
+from hipt.layout import CHAIN, Results
+from hipt.report.attention import attention
+from hipt.report.cohort import distributions, histograms, totals
+from hipt.report.costs import per_rule, read_jobs
+from hipt.report.neighbours import neighbours
+from hipt.report.overviews import overview
+from hipt.report.page import write_page
+from hipt.report.tasks import tasks
+from hipt.report.training import trainings
 from hipt.steps import VERSION
 from hipt.store.schemas import PROBE, SLIDES
-from hipt.told import ReportSettings
+from hipt.store.shard import read_provenance
+from hipt.store.tables import read_table
 
 log = logging.getLogger(__name__)
 

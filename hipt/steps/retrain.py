@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hipt.config import Config
+from hipt.config.command_line import read_config
+from hipt.config.config import Config
+from hipt.config.trained import NAMES, set_aside, trained
 from hipt.errors import HiptError
-from hipt.io.models import NAMES, set_aside, trained
-from hipt.io.results import Results
-from hipt.io.settings import read_config
+from hipt.layout import Results
 
 
 def run(name: str, config: Config) -> str:

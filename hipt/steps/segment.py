@@ -8,24 +8,25 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hipt.cohort.batch_run import BatchRun, Row, kept_facts
+from hipt.cohort.headers import header_note, joined, slide_mpp
+from hipt.cohort.ledger import in_batch, read_ledger
 from hipt.cohort.same_content import content_mark
-from hipt.core.tissue import Tissue, contours, find_tissue, tissue_mm2
+from hipt.cohort.sheet import SlideRow, read_sheet
+from hipt.config.command_line import read_settings, step_parser
+from hipt.config.step_settings import SegmentSettings
 from hipt.errors import HiptError, SlideError
+from hipt.exchange.annotations import OutsideMask, read_outside_mask, write_contours
 from hipt.geometry.frame import Frame
-from hipt.io.annotations import OutsideMask, read_outside_mask, write_contours
-from hipt.io.batches import in_batch, read_ledger
-from hipt.io.headers import header_note, joined, slide_mpp
-from hipt.io.images import draw_contours, shrunk, write_jpeg, write_mask
-from hipt.io.indices import BatchRun, Row, kept_facts
-from hipt.io.results import Results
-from hipt.io.settings import read_settings, step_parser
-from hipt.io.shards import KEY, Provenance, fingerprint
-from hipt.io.sheets import SlideRow, read_sheet
-from hipt.io.slides import Slide, SlideInfo, identity, open_slide
+from hipt.geometry.tissue import Tissue, contours, find_tissue, tissue_mm2
+from hipt.layout import Results
+from hipt.pictures.drawing import draw_contours, shrunk
 from hipt.slides.companions import with_companions
 from hipt.slides.pixel_kind import nothing_found, picture_note
+from hipt.slides.slide import Slide, SlideInfo, identity, open_slide
 from hipt.steps import VERSION
-from hipt.told import SegmentSettings
+from hipt.store.images import write_jpeg, write_mask
+from hipt.store.provenance import KEY, Provenance, fingerprint
 
 STEP = "segment"
 

@@ -11,17 +11,17 @@ from typing import Literal
 import polars as pl
 import pyarrow as pa
 
+from hipt.cohort.ledger import read_ledger
 from hipt.cohort.same_content import notes
+from hipt.cohort.sheet import SlideRow, read_sheet
 from hipt.cohort.unknown import unknown_cells, unknown_note
+from hipt.config.command_line import read_settings, step_parser
+from hipt.config.step_settings import SlidesSettings
 from hipt.embedding.precisions import COLUMNS, counted, in_words, refusal
 from hipt.errors import HiptError
-from hipt.io.batches import read_ledger
-from hipt.io.results import CHAIN, Results
-from hipt.io.settings import read_settings, step_parser
-from hipt.io.sheets import SlideRow, read_sheet
-from hipt.io.tables import read_table, write_table
+from hipt.layout import CHAIN, Results
 from hipt.store.schemas import INDICES, SLIDES
-from hipt.told import SlidesSettings
+from hipt.store.tables import read_table, write_table
 
 log = logging.getLogger(__name__)
 

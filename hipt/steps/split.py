@@ -10,27 +10,27 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.leaks import Item, Kind, Leak, leaks
-from hipt.core.splits import grouped_folds, site_folds, validation_part
+from hipt.cohort.sheet import SlideRow, read_sheet
+from hipt.config.command_line import read_task_settings, step_parser
+from hipt.config.step_settings import SplitSettings
+from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError, some_of
-from hipt.io.settings import read_task_settings, step_parser
-from hipt.io.shards import Provenance, fingerprint
-from hipt.io.sheets import SlideRow, read_sheet
-from hipt.io.tables import write_rows
-from hipt.io.task_features import Features, features_of
-from hipt.io.task_labels import Labelled, TaskLabels, task_labels
-from hipt.io.task_members import read_members, write_members
-from hipt.io.task_tables import FOLDS, LABELS, LEAKS
-from hipt.io.task_units import TEST, TRAIN, VALIDATION
 from hipt.pretraining.lineage import seen_by
 from hipt.steps import VERSION
-from hipt.task_config import TaskConfig
+from hipt.store.provenance import Provenance, fingerprint
+from hipt.store.tables import write_rows
+from hipt.tasks.features import Features, features_of
+from hipt.tasks.folds.leaks import Item, Kind, Leak, leaks
 from hipt.tasks.folds.listed import PART_OF, listed_folds, refuse_empty
+from hipt.tasks.folds.splits import grouped_folds, site_folds, validation_part
 from hipt.tasks.folds.strata import columns_of
 from hipt.tasks.labels.facts import sentences
+from hipt.tasks.labels.of_task import Labelled, TaskLabels, task_labels
+from hipt.tasks.members import read_members, write_members
 from hipt.tasks.provenance import made_by, settings_of, slide_inputs
 from hipt.tasks.same_slides import SameSlides, corpus_items
-from hipt.told import SplitSettings
+from hipt.tasks.schemas import FOLDS, LABELS, LEAKS
+from hipt.tasks.units import TEST, TRAIN, VALIDATION
 
 log = logging.getLogger(__name__)
 

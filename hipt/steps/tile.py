@@ -9,27 +9,28 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.geometry import Mpp, ReadPlan
-from hipt.core.grid import Grid, TissueMask, region_grid
-from hipt.core.imported_grid import ImportedGrid, imported_grid
+from hipt.cohort.batch_run import BatchRun, Row, kept_facts, read_index
+from hipt.cohort.headers import slide_plan
+from hipt.config.command_line import read_settings, step_parser
+from hipt.config.step_settings import TileSettings
 from hipt.errors import SlideError
-from hipt.io.feature_files import FeatureFiles
-from hipt.io.foreign_features import (
+from hipt.exchange.feature_files import FeatureFiles
+from hipt.exchange.foreign_features import (
     features_identity,
     read_patches,
     refuse_another_size,
     refuse_no_patch,
 )
-from hipt.io.headers import slide_plan
-from hipt.io.images import draw_grid, read_mask, read_rgb, write_jpeg
-from hipt.io.indices import BatchRun, Row, kept_facts, read_index
-from hipt.io.results import Results
-from hipt.io.settings import read_settings, step_parser
-from hipt.io.shards import Provenance, fingerprint
-from hipt.io.tables import write_table
+from hipt.geometry.grid import Grid, TissueMask, region_grid
+from hipt.geometry.imported_grid import ImportedGrid, imported_grid
+from hipt.geometry.resolution import Mpp, ReadPlan
+from hipt.layout import Results
+from hipt.pictures.drawing import draw_grid
 from hipt.steps import VERSION
+from hipt.store.images import read_mask, read_rgb, write_jpeg
+from hipt.store.provenance import Provenance, fingerprint
 from hipt.store.schemas import MANIFEST
-from hipt.told import TileSettings
+from hipt.store.tables import write_table
 
 STEP = "tile"
 

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hipt.core.differences import Difference, differences
-from hipt.embedding.machine import usable_cores
+from hipt.audit.content import EQUAL, compared
+from hipt.audit.differences import Difference, differences
+from hipt.audit.files import ORDER
+from hipt.audit.integrity import damaged_files, trouble
+from hipt.audit.manifest import read_entries, read_manifest, write_manifest
 from hipt.embedding.precisions import in_words, precisions_on_disk
 from hipt.errors import HiptError
-from hipt.io.content import EQUAL, compared
-from hipt.io.integrity import damaged_files, trouble
-from hipt.io.manifest import read_entries, read_manifest, write_manifest
-from hipt.io.result_files import ORDER
-from hipt.io.shards import whole
+from hipt.machine import usable_cores
+from hipt.store.whole import whole
 
 SHOWN = 3
 """Slides that a line of the table names; of more it gives the number."""

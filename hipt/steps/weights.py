@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
+from hipt.embedding.weights_files import Weights, read_weights, write_weights
+from hipt.embedding.weights_identity import weights_sha256
 from hipt.errors import HiptError
-from hipt.io.checkpoints import Weights, read_weights, write_weights
-from hipt.io.digests import weights_sha256
-from hipt.io.shards import whole
+from hipt.store.whole import whole
 
 CHOICE = "--which"
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
 
 from hipt.errors import HiptError
-from hipt.io.images import read_jpeg_comment, read_png_text
-from hipt.io.shards import KEY, Provenance
-from hipt.io.tables import DAMAGED
+from hipt.store.images import read_jpeg_comment, read_png_text
+from hipt.store.provenance import KEY, Provenance
+from hipt.store.tables import DAMAGED
 
 
 def read_provenance(shard: Path) -> Provenance:

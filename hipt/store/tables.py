@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hipt.errors import HiptError
-from hipt.io.checksums import ChecksumWriter, first_damaged
-from hipt.io.shards import KEY, Provenance, whole
+from hipt.store.checksums import ChecksumWriter, first_damaged
+from hipt.store.provenance import KEY, Provenance
 from hipt.store.schemas import patch_embeddings_schema
+from hipt.store.whole import whole
 
 DAMAGED = (pa.ArrowException, OSError, ValueError, LookupError, SystemError)
 """What Arrow raises while it reads a damaged file."""

@@ -1,29 +1,16 @@
-"""A slide's file: whole or absent, and carrying what it was made from.
-
-A shard's metadata holds one JSON text under the key `hipt`: its provenance. The fingerprint in it
-is a digest of everything that decides the shard's content, so that a job which finds a shard with
-the right fingerprint keeps it.
-"""
+"""Files that are whole or absent, whoever is killed while writing them."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import itertools
-import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
-
-from hipt import __version__
-
-KEY = "hipt"
-"""The metadata key under which a file carries its provenance."""
+from typing import IO
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What writing raises where the disk, the quota or a limit is full."""
@@ -104,50 +91,3 @@ def _sweep(path: Path, number: int) -> None:
             if _locked(held, part):
                 part.unlink()
         number += 1
-
-
-def fingerprint(**facts: object) -> str:
-    """32 hex digits over everything that decides a shard's content.
-
-    Args:
-        facts: JSON-like values; the order of keys does not matter.
-    """
-    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What a file was made by and from. No dates and no paths: equal runs give equal bytes."""
-
-    step: str
-    step_version: int
-    fingerprint: str
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    """Fingerprints, digests of what it was made from."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """The slide's row of the batch's index, so that a kept shard can give it again."""
-    software: Mapping[str, str] = field(default_factory=dict)
-    """Versions, device and precision, where they may show in the numbers."""
-    version: str = __version__
-
-    def to_json(self) -> str:
-        """The text that files carry."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Provenance:
-        """The provenance that a file carries.
-
-        Raises:
-            ValueError: if the text is not one.
-        """
-        try:
-            made = cls(**json.loads(text))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"not a provenance: {error}") from None
-        tables = (made.settings, made.inputs, made.facts, made.software)
-        if not all(isinstance(table, dict) for table in tables):
-            raise ValueError("not a provenance: settings or facts are no tables")
-        return made

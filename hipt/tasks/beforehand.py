@@ -9,18 +9,18 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from hipt.cohort.same_files import path_marks
-from hipt.config import Config
-from hipt.core.splits import refuse_impossible
+from hipt.cohort.sheet import SlideRow
+from hipt.config.config import Config
+from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError
-from hipt.io.results import Results
-from hipt.io.sheets import SlideRow
-from hipt.io.tables import DAMAGED
-from hipt.io.task_labels import Labelled, task_labels
-from hipt.io.task_members import read_members
-from hipt.task_config import TaskConfig
+from hipt.layout import Results
+from hipt.store.tables import DAMAGED
 from hipt.tasks.folds.listed import listed_folds, listed_remarks
+from hipt.tasks.folds.splits import refuse_impossible
 from hipt.tasks.folds.strata import columns_of
 from hipt.tasks.labels.facts import sentences
+from hipt.tasks.labels.of_task import Labelled, task_labels
+from hipt.tasks.members import read_members
 from hipt.tasks.same_slides import SameSlides
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from hipt.cohort.same_content import alike, kept_together
-from hipt.io.predictions import Predictions
-from hipt.io.tables import read_table
-from hipt.io.task_tables import FOLDS
 from hipt.store.schemas import SLIDES
+from hipt.store.tables import read_table
+from hipt.tasks.predictions import Predictions
+from hipt.tasks.schemas import FOLDS
 
 
 def drawn_together(folds: Path, slides: Path) -> dict[str, str]:

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hipt.core.grid import places
 from hipt.errors import HiptError
-from hipt.io.provenances import read_provenance
-from hipt.io.results import Results
-from hipt.io.tables import list_size, matrix, read_table, refuse_other_schema
+from hipt.geometry.grid import places
+from hipt.layout import Results
 from hipt.store.schemas import SLIDES, region_embeddings_schema
+from hipt.store.shard import read_provenance
+from hipt.store.tables import list_size, matrix, read_table, refuse_other_schema
 from hipt.tasks.feature_columns import read_ids, read_places, read_vectors
 
 APART = 1000.0

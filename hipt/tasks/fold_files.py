@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hipt.embedding.weights_files import read_weights, write_weights
 from hipt.errors import HiptError
-from hipt.io.checkpoints import read_weights, write_weights
-from hipt.io.shards import Provenance
+from hipt.store.provenance import Provenance
 
 _WEIGHT, _CURVE, _LOGITS, _ATTENTION = "weights.", "curve", "logits", "attention"
 _CALIBRATED = "calibrated"

@@ -11,24 +11,24 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hipt.core.linear import Linear, fit_classes, fit_hazard
-from hipt.core.phenotypes import phenotype_centres, phenotypes
-from hipt.core.splits import subsample
-from hipt.core.survival import bin_of, time_bins
-from hipt.io.checkpoints import load_region_encoder
-from hipt.io.fold_files import FoldFit
-from hipt.io.results import Results
-from hipt.io.tables import PatchEmbeddings
-from hipt.io.task_features import bag, features_of
-from hipt.io.task_units import TEST, TRAIN, VALIDATION, Units
+from hipt.config.step_settings import FitSettings
+from hipt.config.tasks import LINEAR
+from hipt.embedding.weights_files import load_region_encoder
+from hipt.layout import Results
 from hipt.nn.encoders import build_region_encoder
-from hipt.nn.fitting import BagData, answers, fit, refuse_empty
 from hipt.nn.mil import CLUSTERS, MODELS, BagModel, build
+from hipt.nn.mil.fitting import BagData, answers, fit, refuse_empty
 from hipt.nn.vit import initialise
+from hipt.stats.linear import Linear, fit_classes, fit_hazard
 from hipt.stats.recalibration import class_shares, recalibration
-from hipt.task_config import LINEAR
+from hipt.stats.survival import bin_of, time_bins
+from hipt.store.tables import PatchEmbeddings
+from hipt.tasks.features import bag, features_of
+from hipt.tasks.fold_files import FoldFit
+from hipt.tasks.folds.splits import subsample
+from hipt.tasks.phenotypes import phenotype_centres, phenotypes
 from hipt.tasks.provenance import array_software
-from hipt.told import FitSettings
+from hipt.tasks.units import TEST, TRAIN, VALIDATION, Units
 
 Ints = npt.NDArray[np.int64]
 

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.errors import HiptError
-from hipt.io.results import Results
-from hipt.io.tables import PatchEmbeddings, matrix
-from hipt.io.task_features import Features, bag
-from hipt.io.task_units import Units
+from hipt.layout import Results
+from hipt.store.tables import PatchEmbeddings, matrix
+from hipt.tasks.features import Features, bag
+from hipt.tasks.units import Units
 
 Means = npt.NDArray[np.float64]  # [N, D]
 

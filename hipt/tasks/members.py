@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hipt.errors import HiptError
-from hipt.io.shards import whole
+from hipt.store.whole import whole
 
 HEADER = ("case_id", "fold")
 

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hipt.core.evaluation import Classified, Followed, Found
 from hipt.errors import HiptError
-from hipt.io.tables import read_table
-from hipt.io.task_tables import predictions_schema
+from hipt.stats.evaluation import Classified, Followed, Found
+from hipt.store.tables import read_table
+from hipt.tasks.schemas import predictions_schema
 
 Kind = Literal["classification", "survival"]
 Ints = npt.NDArray[np.int64]

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from hipt.config.section import Section
 from hipt.errors import HiptError
-from hipt.io.provenances import read_provenance
-from hipt.io.shards import Provenance, fingerprint
-from hipt.io.task_units import UNUSED, Units
-from hipt.section import Section
+from hipt.store.provenance import Provenance, fingerprint
+from hipt.store.shard import read_provenance
+from hipt.tasks.units import UNUSED, Units
 
 PLACES = frozenset({"name", "sheet", "root", "weights", "labels", "features", "split_files"})
 """Settings that say where something lies; a digest among the inputs says what it is."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hipt.cohort.same_content import alike, file_of, group_name, kept_together, other_labels
-from hipt.core.leaks import Item
+from hipt.cohort.sheet import SlideRow
 from hipt.errors import HiptError
-from hipt.io.sheets import SlideRow
-from hipt.io.task_labels import Labelled
 from hipt.pretraining.lineage import Seen
+from hipt.tasks.folds.leaks import Item
+from hipt.tasks.labels.of_task import Labelled
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ per fold: 0 training, 1 validation, 2 test, -1 not used."""
 
 LEAKS = schema_of(fold=INT, kind=TEXT, value=TEXT, sides=TEXT, slides=INT)
 """results/tasks/<task>/leaks.parquet: cases, sites and contents of slides on two sides of a fold,
-and what of the test part was in the pretraining corpus; one row each. See `hipt.core.leaks`."""
+and what of the test part was in the pretraining corpus; one row each. See `hipt.tasks.folds.leaks`.
+"""
 
 LABELS = pa.schema(
     [

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from hipt.core.evaluation import Floats, metrics_of, over_folds, pooled, scores
-from hipt.core.intervals import Interval
-from hipt.core.resampled import bootstrap_scores, interval
-from hipt.io.predictions import Predictions
+from hipt.stats.bootstrap import bootstrap_scores, interval
+from hipt.stats.evaluation import Floats, metrics_of, over_folds, pooled, scores
+from hipt.stats.intervals import Interval
 from hipt.stats.sufficiency import missing_intervals, missing_resamples, missing_scores
+from hipt.tasks.predictions import Predictions
 
 log = logging.getLogger(__name__)
 

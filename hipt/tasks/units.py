@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hipt.io.tables import read_table
-from hipt.io.task_tables import FOLDS
+from hipt.store.tables import read_table
+from hipt.tasks.schemas import FOLDS
 
 TRAIN, VALIDATION, TEST, UNUSED = 0, 1, 2, -1
 """The numbers in `parts`."""

@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hipt.config.step_settings import ViewedTask
+from hipt.config.tasks import INATTENTIVE, LINEAR
 from hipt.errors import HiptError
-from hipt.io.fold_files import FoldFit, read_fold
-from hipt.io.results import Results
-from hipt.io.task_features import Features, OwnFeatures, RecentFeatures, bag
-from hipt.io.task_units import TEST, Units, read_units
+from hipt.layout import Results
 from hipt.nn.attribution import answer_gradients
 from hipt.nn.mil import MODELS, build, pad
-from hipt.nn.slide_losses import risk_of
-from hipt.task_config import INATTENTIVE, LINEAR
-from hipt.told import ViewedTask
+from hipt.nn.mil.losses import risk_of
+from hipt.tasks.features import Features, OwnFeatures, RecentFeatures, bag
+from hipt.tasks.fold_files import FoldFit, read_fold
+from hipt.tasks.units import TEST, Units, read_units
 
 Answer = Callable[[Tensor], Tensor]
 

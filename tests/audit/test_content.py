@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from hipt.io.checkpoints import write_weights
-from hipt.io.content import EQUAL, compared
-from hipt.io.tables import vectors
-from tests.io.test_tables import embeddings, write_embeddings
+from hipt.audit.content import EQUAL, compared
+from hipt.embedding.weights_files import write_weights
+from hipt.store.tables import vectors
+from tests.store.test_tables import embeddings, write_embeddings
 
 
 def told(tmp_path: Path, old: dict[str, Any], new: dict[str, Any], **writing: Any) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipt.core.differences import Difference, Entry, Made, differences
+from hipt.audit.differences import Difference, Entry, Made, differences
 
 
 def entry(step: str, of: str = "a", kind: str = "slide", **made: object) -> Entry:

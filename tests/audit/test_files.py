@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hipt.io.result_files import ORDER, compared_files, place_of, result_files, shard_of
+from hipt.audit.files import ORDER, compared_files, place_of, result_files, shard_of
 from hipt.steps import VERSION
 
 PLACES = {

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from hipt.io.checkpoints import write_weights
-from hipt.io.export_files import write_h5, write_pt
-from hipt.io.images import write_jpeg, write_png
-from hipt.io.integrity import trouble
-from hipt.io.pyramids import write_pyramid
-from hipt.io.tables import write_rows
+from hipt.audit.integrity import trouble
+from hipt.embedding.weights_files import write_weights
+from hipt.exchange.files import write_h5, write_pt
+from hipt.heatmaps.pyramids import write_pyramid
+from hipt.store.images import write_jpeg, write_png
 from hipt.store.schemas import METRICS
+from hipt.store.tables import write_rows
 
 RNG = np.random.default_rng(3)
 PICTURE = RNG.integers(0, 255, (300, 400, 3), dtype=np.uint8)

@@ -12,20 +12,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hipt.cohort.failures import MANY as MANY_FAILURES
-from hipt.errors import TROUBLE, HiptError, SlideError, Status
-from hipt.io.images import write_mask
-from hipt.io.indices import (
+from hipt.cohort.batch_run import (
     BatchRun,
     kept_facts,
     read_index,
     read_seconds,
 )
-from hipt.io.provenances import read_provenance
-from hipt.io.results import Results
-from hipt.io.shards import KEY, Provenance
-from hipt.io.tables import patch_embeddings_writer, vectors, write_table
+from hipt.cohort.failures import MANY as MANY_FAILURES
+from hipt.errors import TROUBLE, HiptError, SlideError, Status
+from hipt.layout import Results
+from hipt.store.images import write_mask
+from hipt.store.provenance import KEY, Provenance
 from hipt.store.schemas import INDICES, patch_embeddings_schema, region_embeddings_schema
+from hipt.store.shard import read_provenance
+from hipt.store.tables import patch_embeddings_writer, vectors, write_table
 
 FACTS = {"regions": 2, "note": "é"}
 

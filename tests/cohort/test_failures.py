@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from hipt.cohort.batch_run import BatchRun, read_index
 from hipt.cohort.failures import MANY, OneSlide
 from hipt.errors import HiptError, SlideError
-from hipt.io.indices import BatchRun, read_index
-from hipt.io.results import Results
+from hipt.layout import Results
 
 
 def index_of(folder: Path) -> Path:

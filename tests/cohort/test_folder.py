@@ -9,9 +9,9 @@ import cv2
 import pytest
 
 from hipt.cohort.folder import departed, folder_slides
+from hipt.cohort.sheet import read_sheet, read_with_remarks
 from hipt.errors import HiptError
-from hipt.io.sheets import read_sheet, read_with_remarks
-from hipt.io.slides import open_slide
+from hipt.slides.slide import open_slide
 from tests.dicommaker import CT, header, write_level
 from tests.slidemaker import tissue_picture
 

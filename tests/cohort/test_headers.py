@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import tifffile
 
-from hipt.core.geometry import Mpp
+from hipt.cohort.headers import slide_mpp, slide_plan
+from hipt.cohort.sheet import SlideRow, read_sheet
 from hipt.errors import SlideError
-from hipt.io.headers import slide_mpp, slide_plan
-from hipt.io.sheets import SlideRow, read_sheet
-from hipt.io.slides import SlideInfo, open_slide
+from hipt.geometry.resolution import Mpp
+from hipt.slides.slide import SlideInfo, open_slide
 from tests.slidemaker import tissue_picture, write_levels, write_slide
 
 

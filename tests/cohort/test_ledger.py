@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hipt.cohort.ledger import Ledger, in_batch, read_ledger, updated, write_ledger
+from hipt.cohort.sheet import SlideRow
 from hipt.errors import HiptError
-from hipt.io.batches import Ledger, in_batch, read_ledger, updated, write_ledger
-from hipt.io.sheets import SlideRow
 
 SHEET = st.dictionaries(st.sampled_from([f"s{i}" for i in range(12)]), st.sampled_from("xyz"))
 HISTORY = st.lists(st.tuples(SHEET, st.integers(1, 4)), max_size=5)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from hipt.cohort.masks import missing_masks
+from hipt.cohort.sheet import SlideRow
 from hipt.errors import HiptError
-from hipt.io.sheets import SlideRow
 
 
 def row(slide: str, mask: Path | None, exclude: bool = False) -> SlideRow:

@@ -8,8 +8,8 @@ import pytest
 
 from hipt.cohort import same_files
 from hipt.cohort.same_files import content_marks, copies
-from hipt.io.sheets import read_with_remarks
-from hipt.io.slides import identity
+from hipt.cohort.sheet import read_with_remarks
+from hipt.slides.slide import identity
 
 
 def sheet(folder: Path, *rows: str) -> Path:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hipt.cohort.sheet import SlideRow, read_sheet
 from hipt.errors import HiptError
-from hipt.io.sheets import SlideRow, read_sheet
 
 
 def sheet(folder: Path, text: str | bytes) -> Path:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hipt.cohort.sheet import read_sheet
 from hipt.errors import HiptError
-from hipt.io.sheets import read_sheet
 
 
 def sheet(folder: Path, text: str) -> Path:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipt.config import Config
+from hipt.cohort.sheet import SlideRow, read_sheet
+from hipt.cohort.survey import Header, grid_of, headers, job_of, spread
+from hipt.config.config import Config
 from hipt.errors import SlideError
-from hipt.io.sheets import SlideRow, read_sheet
-from hipt.io.survey import Header, grid_of, headers, job_of, spread
 from tests.slidemaker import tissue_picture, write_levels, write_slide
 
 

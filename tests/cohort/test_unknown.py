@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hipt.cohort.sheet import read_sheet
 from hipt.cohort.unknown import unknown_cells, unknown_note
-from hipt.io.sheets import read_sheet
 
 
 def test_every_column_is_counted_and_every_slide_has_its_note(tmp_path: Path):

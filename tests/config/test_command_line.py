@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hipt.config import Config
+from hipt.config.command_line import read_config, read_settings, step_parser
+from hipt.config.config import Config
+from hipt.config.step_settings import SegmentSettings, TileSettings, settings
 from hipt.errors import HiptError
-from hipt.io.settings import read_config, read_settings, step_parser
-from hipt.told import SegmentSettings, TileSettings, settings
 
 ROOT = Path(__file__).parents[2]
 

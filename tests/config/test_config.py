@@ -14,11 +14,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hipt.config import Config, ViTShape
+from hipt.config.config import Config, ViTShape
+from hipt.config.section import Section, parse
+from hipt.config.step_settings import settings, task_settings
 from hipt.errors import HiptError
-from hipt.section import Section, parse
 from hipt.steps import VERSION
-from hipt.told import settings, task_settings
 
 Key = tuple[str, ...]
 

@@ -13,13 +13,13 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from hipt.cohort.folder import SLIDE_SUFFIXES
-from hipt.config import Config
-from hipt.io.settings import read_config
-from hipt.io.sheets import COLUMNS, read_sheet
-from hipt.section import parse
-from hipt.task_config import FitConfig
+from hipt.cohort.sheet import COLUMNS, read_sheet
+from hipt.config.command_line import read_config
+from hipt.config.config import Config
+from hipt.config.section import parse
+from hipt.config.tasks import FitConfig
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 COMPLETE = ROOT / "config" / "config.yaml"
 DEMO = ROOT / "config" / "demo.yaml"
 ABOUT_SHEETS = (ROOT / "config" / "README.md").read_text()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from hipt.config import Config
+from hipt.config.config import Config
+from hipt.config.section import parse
 from hipt.errors import HiptError
-from hipt.section import parse
 
 SENTENCES = {
     "embed: {patches: {mean: [0.5, 0.5, 0.5]}}": (

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from hipt.config import Config
+from hipt.config.config import Config
+from hipt.config.section import parse
+from hipt.config.step_settings import task_settings
 from hipt.errors import HiptError
-from hipt.section import parse
-from hipt.told import task_settings
 
 OF_TASK = ("split", "fit", "evaluate", "knn")
 TASK = {"kind": "classification", "label": "grade"}

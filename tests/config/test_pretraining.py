@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from hipt.recipe import (
+from hipt.config.pretraining import (
     DinoConfig,
     GridViewsConfig,
     PatchViewsConfig,

@@ -8,10 +8,10 @@ from statistics import mean, stdev
 
 import pytest
 
-from hipt.io.settings import read_config
-from hipt.task_config import TaskConfig
+from hipt.config.command_line import read_config
+from hipt.config.tasks import TaskConfig
 
-TCGA = Path(__file__).parent.parent / "config" / "tcga"
+TCGA = Path(__file__).parents[2] / "config" / "tcga"
 COHORTS = {
     **{"brca": "brca", "nsclc": "lung", "rcc": "kidney"},
     **{"survival_brca": "brca", "survival_crc": "coadread", "survival_ccrcc": "kirc"},

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hipt.config import Config
-from hipt.io.models import resolved, trained
+from hipt.config.config import Config
+from hipt.config.trained import resolved, trained
 
 
 def config(patches: dict[str, object], regions: dict[str, object]) -> Config:

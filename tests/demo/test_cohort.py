@@ -3,9 +3,9 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
+from hipt.cohort.sheet import read_sheet
 from hipt.demo.cohort import FEWEST, log_hazard, plan, sheet
 from hipt.errors import HiptError
-from hipt.io.sheets import read_sheet
 
 
 @pytest.fixture(scope="module")

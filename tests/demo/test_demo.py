@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hipt.config import Config
+from hipt.cohort.sheet import read_sheet
+from hipt.config.config import Config
+from hipt.config.section import parse
 from hipt.demo.__main__ import main, run
 from hipt.demo.cohort import plan
 from hipt.demo.scene import LABELS
-from hipt.io.sheets import read_sheet
-from hipt.section import parse
 
 ROOT = Path(__file__).parents[2]
 

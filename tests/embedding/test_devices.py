@@ -12,17 +12,17 @@ from threading import Timer
 import pytest
 import torch
 
-from hipt.embedding.machine import NO_GPU, Granted
+from hipt.embedding import devices
+from hipt.embedding.devices import bf16_is_faster, choose_precision, compute_device, leased
 from hipt.errors import HiptError
-from hipt.io import devices
-from hipt.io.devices import bf16_is_faster, choose_precision, compute_device, leased
+from hipt.machine import NO_GPU, Granted
 
 HOLDER = """
 import logging, sys, time
 from pathlib import Path
-from hipt.embedding.machine import NO_GPU, Granted
+from hipt.machine import NO_GPU, Granted
 from hipt.errors import HiptError
-from hipt.io import devices
+from hipt.embedding import devices
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 devices._WAIT_S = 0.02
 with devices.leased(["gpu-a", "gpu-b"], Path(sys.argv[1])) as (index,):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hipt.config import PatchEncoderConfig, ViTShape
-from hipt.io.checkpoints import load_patch_encoder
-from hipt.io.embedder import PatchEmbedder
-from hipt.io.regions import RegionPixels
+from hipt.config.config import PatchEncoderConfig, ViTShape
+from hipt.embedding.embedder import PatchEmbedder
+from hipt.embedding.weights_files import load_patch_encoder
+from hipt.slides.region_reader import RegionPixels
 
 SHAPE = ViTShape(depth=1, dim=16, heads=2)
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from timm.models import get_pretrained_cfg
 
-from hipt.config import PatchEncoderConfig
+from hipt.config.config import PatchEncoderConfig
 from hipt.embedding import timm_revision as revisions
 from hipt.embedding.encoder_input import encoder_input
 from hipt.embedding.timm_revision import config_digest, timm_revision
 from hipt.embedding.trial import input_text, notes
+from hipt.embedding.weights_files import load_patch_encoder, write_weights
 from hipt.errors import HiptError
-from hipt.io.checkpoints import load_patch_encoder, write_weights
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 SHAPE = {"depth": 1, "dim": 16, "heads": 2}

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from hipt.config import Config
+from hipt.config.config import Config
+from hipt.config.step_settings import settings
+from hipt.embedding import embedder
 from hipt.embedding.precisions import counted, in_words
 from hipt.errors import HiptError
-from hipt.io import embedder
-from hipt.io.provenances import read_provenance
 from hipt.steps import embed_regions, report, slides, verify
-from hipt.told import settings
+from hipt.store.shard import read_provenance
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from hipt.config import PatchEncoderConfig
+from hipt.config.config import PatchEncoderConfig
 from hipt.embedding.encoder_input import encoder_input
+from hipt.embedding.weights_files import load_patch_encoder
 from hipt.errors import HiptError
-from hipt.io.checkpoints import load_patch_encoder
 from hipt.nn.encoders import PatchEncoder
 
 NETWORKS: dict[str, dict[str, Any]] = {

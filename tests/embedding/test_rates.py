@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hipt.config import PatchEncoderConfig, ViTShape
-from hipt.io import rates
-from hipt.io.checkpoints import load_patch_encoder
-from hipt.io.rates import again, flops_per_patch, product_rate, rate_of
+from hipt.config.config import PatchEncoderConfig, ViTShape
+from hipt.embedding import rates
+from hipt.embedding.rates import again, flops_per_patch, product_rate, rate_of
+from hipt.embedding.weights_files import load_patch_encoder
 from tests.clock import Clock
 
 

@@ -11,14 +11,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hipt.config import PatchEncoderConfig, RegionEncoderConfig, ViTShape
-from hipt.errors import HiptError
-from hipt.io.checkpoints import (
+from hipt.config.config import PatchEncoderConfig, RegionEncoderConfig, ViTShape
+from hipt.embedding.weights_files import (
     load_patch_encoder,
     load_region_encoder,
     read_weights,
     write_weights,
 )
+from hipt.errors import HiptError
 from hipt.nn.vit import initialise, vit256
 
 SHAPE = ViTShape(depth=2, dim=24, heads=3)

@@ -9,42 +9,42 @@ from pathlib import Path
 
 import pytest
 
-from hipt.config import PatchEncoderConfig
+from hipt.config.config import PatchEncoderConfig
+from hipt.embedding import weights_identity as identity
 from hipt.errors import HiptError
-from hipt.io import digests
 
 
 @pytest.fixture(autouse=True)
 def _forget(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(digests, "_seen", {})
+    monkeypatch.setattr(identity, "_seen", {})
 
 
 def test_sha256_is_of_the_content_and_remembered(tmp_path: Path, monkeypatch):
     weights, cache = tmp_path / "w.safetensors", tmp_path / "results" / "digests.json"
     weights.write_bytes(b"weights")
     expected = hashlib.sha256(b"weights").hexdigest()
-    assert digests.weights_sha256(weights, cache) == expected
+    assert identity.weights_sha256(weights, cache) == expected
     assert not cache.exists()  # a dry run writes nothing
-    digests.remember_sha256(cache)
-    monkeypatch.setattr(digests, "_seen", {})
+    identity.remember_sha256(cache)
+    monkeypatch.setattr(identity, "_seen", {})
     monkeypatch.setattr(hashlib, "file_digest", None)  # would fail if the file were hashed again
-    assert digests.weights_sha256(weights, cache) == expected
+    assert identity.weights_sha256(weights, cache) == expected
 
 
 def test_a_changed_file_is_hashed_again(tmp_path: Path):
     weights, cache = tmp_path / "w.pth", tmp_path / "digests.json"
     weights.write_bytes(b"one")
-    first = digests.weights_sha256(weights, cache)
-    digests.remember_sha256(cache)
+    first = identity.weights_sha256(weights, cache)
+    identity.remember_sha256(cache)
     weights.write_bytes(b"other")
-    assert digests.weights_sha256(weights, cache) != first
+    assert identity.weights_sha256(weights, cache) != first
 
 
 def test_a_damaged_cache_is_no_trouble(tmp_path: Path):
     weights, cache = tmp_path / "w.pth", tmp_path / "digests.json"
     weights.write_bytes(b"one")
     cache.write_text("{")
-    assert len(digests.weights_sha256(weights, cache)) == 64
+    assert len(identity.weights_sha256(weights, cache)) == 64
 
 
 def test_neither_or_both_are_refused():
@@ -53,12 +53,15 @@ def test_neither_or_both_are_refused():
         (PatchEncoderConfig(weights="x", random=1), "both are given"),
     ):
         with pytest.raises(HiptError, match=f"embed.patches: {found}; set either weights:"):
-            digests.weights_identity("embed.patches", cfg)
-    assert digests.weights_identity("embed.patches", PatchEncoderConfig(random=7)) == "random:7"
+            identity.weights_identity("embed.patches", cfg)
+    random = PatchEncoderConfig(random=7)
+    assert identity.weights_identity("embed.patches", random) == "random:7"
 
 
 def test_needs_no_torch():
-    modules = "sys, hipt.io.digests, hipt.io.sheets, hipt.io.batches, hipt.io.results"
+    modules = (
+        "sys, hipt.embedding.weights_identity, hipt.cohort.sheet, hipt.cohort.ledger, hipt.layout"
+    )
     code = f"import {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from shapely.geometry import mapping, shape
 
-from hipt.core.tissue import contours
 from hipt.errors import HiptError
-from hipt.io.annotations import read_outside_mask, write_contours
+from hipt.exchange.annotations import read_outside_mask, write_contours
+from hipt.geometry.tissue import contours
 
 SIZE = (40, 50)  # of the mask
 SCALE = 16.0

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hipt.cohort.sheet import SlideRow
 from hipt.exchange.clam_ids import misread_ids, warning_of
-from hipt.io.sheets import SlideRow
 
 
 def rows(*ids: str, case: str = "c1") -> list[SlideRow]:

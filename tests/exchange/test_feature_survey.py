@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from hipt.config import Config
+from hipt.config.config import Config
 from hipt.steps import check
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from hipt.io.export_files import CHUNK_ROWS, ROOT, write_h5, write_pt
+from hipt.exchange.files import CHUNK_ROWS, ROOT, write_h5, write_pt
 
 FULL = """
 import resource, signal, sys
 from pathlib import Path
 import numpy as np
-from hipt.io.export_files import write_h5, write_pt
+from hipt.exchange.files import write_h5, write_pt
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hipt.errors import HiptError, SlideError
-from hipt.io.feature_files import FeatureFiles
-from hipt.io.foreign_features import (
+from hipt.exchange.feature_files import FeatureFiles
+from hipt.exchange.foreign_features import (
     features_identity,
     features_width,
     read_features,

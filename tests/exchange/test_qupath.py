@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import mapping, shape
 
-from hipt.io.annotations import write_contours
-from hipt.io.qupath import write_tiles
+from hipt.exchange.annotations import write_contours
+from hipt.exchange.qupath import write_tiles
 
 POSITION = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 3}
 RING = {"type": "array", "items": POSITION, "minItems": 4}

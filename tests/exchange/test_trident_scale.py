@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.core.geometry import plan_read
 from hipt.exchange.trident_scale import magnifications, trident_sides
+from hipt.geometry.resolution import plan_read
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,7 @@ def _ours(write: Callable[[Path], object], name: str = "a.parquet") -> Sequence[
 
 
 def _provenance(**facts: Any) -> Any:
-    from hipt.io.shards import Provenance
+    from hipt.store.provenance import Provenance
 
     return Provenance("tile", 1, "f", {}, {"weights": "random:1"}, facts)
 
@@ -260,15 +260,15 @@ def _columns(schema: Any, rows: int, **given: Any) -> dict[str, Any]:
 
 
 def manifest() -> Sequence[Seed]:
-    from hipt.io.tables import write_table
     from hipt.store.schemas import MANIFEST
+    from hipt.store.tables import write_table
 
     return _ours(lambda p: write_table(p, _columns(MANIFEST, 16), MANIFEST, _provenance(regions=1)))
 
 
 def index() -> Sequence[Seed]:
-    from hipt.io.tables import write_table
     from hipt.store.schemas import INDICES
+    from hipt.store.tables import write_table
 
     schema = INDICES["segment"]
     return _ours(lambda p: write_table(p, _columns(schema, 3, status=["ok"] * 3), schema))
@@ -277,8 +277,8 @@ def index() -> Sequence[Seed]:
 def patch_embeddings() -> Sequence[Seed]:
     import pyarrow as pa
 
-    from hipt.io.tables import patch_embeddings_writer
     from hipt.store.schemas import patch_embeddings_schema
+    from hipt.store.tables import patch_embeddings_writer
 
     schema = patch_embeddings_schema(DIM)
 
@@ -292,23 +292,23 @@ def patch_embeddings() -> Sequence[Seed]:
 
 
 def region_embeddings() -> Sequence[Seed]:
-    from hipt.io.tables import write_table
     from hipt.store.schemas import region_embeddings_schema
+    from hipt.store.tables import write_table
 
     schema = region_embeddings_schema(DIM)
     return _ours(lambda p: write_table(p, _columns(schema, 3), schema, _provenance(regions=3)))
 
 
 def slide_table(folder: Path) -> None:
-    from hipt.io.tables import write_table
     from hipt.store.schemas import SLIDES
+    from hipt.store.tables import write_table
 
     write_table(folder / "slides.parquet", _columns(SLIDES, 1, status=["ok"]), SLIDES)
 
 
 def maps() -> Sequence[Seed]:
-    from hipt.io.tables import write_table
     from hipt.store.schemas import attention_schema
+    from hipt.store.tables import write_table
 
     schema = attention_schema(2, ["attention"])
     facts = _provenance(maps=["attention"], closer=[0])
@@ -316,16 +316,16 @@ def maps() -> Sequence[Seed]:
 
 
 def folds() -> Sequence[Seed]:
-    from hipt.io.tables import write_table
-    from hipt.io.task_tables import FOLDS
+    from hipt.store.tables import write_table
+    from hipt.tasks.schemas import FOLDS
 
     names = {"slide_id": list("abc"), "unit": list("abc"), "parts": [[0, 2], [2, 0], [1, 1]]}
     return _ours(lambda p: write_table(p, _columns(FOLDS, 3, **names), FOLDS))
 
 
 def predictions() -> Sequence[Seed]:
-    from hipt.io.tables import write_table
-    from hipt.io.task_tables import predictions_schema
+    from hipt.store.tables import write_table
+    from hipt.tasks.schemas import predictions_schema
 
     schema = predictions_schema("classification", 2)
     return _ours(lambda p: write_table(p, _columns(schema, 3, unit=list("abc")), schema))

@@ -13,9 +13,9 @@ SIZE = (64, 96)
 
 
 def sheet(path: Path) -> object:
+    from hipt.cohort.sheet import read_sheet
     from hipt.errors import SlideError
-    from hipt.io.sheets import read_sheet
-    from hipt.io.slides import open_slide
+    from hipt.slides.slide import open_slide
 
     rows = read_sheet(path)
     for row in rows:
@@ -32,23 +32,23 @@ def dicom(path: Path) -> object:
 
 
 def _sheet_rows(names: str = "abcd") -> list:
-    from hipt.io.sheets import SlideRow
+    from hipt.cohort.sheet import SlideRow
 
     return [SlideRow(name, Path(f"{name}.svs"), f"c{i}") for i, name in enumerate(names, 1)]
 
 
 def config(path: Path) -> object:
-    from hipt.io.models import resolved
-    from hipt.io.settings import read_config
-    from hipt.told import settings as told
+    from hipt.config.command_line import read_config
+    from hipt.config.step_settings import settings as told
+    from hipt.config.trained import resolved
 
     found = resolved(read_config(path))
     return told("report", found).model_dump_json()
 
 
 def settings(path: Path) -> object:
-    from hipt.io.settings import read_settings
-    from hipt.told import SegmentSettings
+    from hipt.config.command_line import read_settings
+    from hipt.config.step_settings import SegmentSettings
 
     # a command line cannot hold a NUL, and what Python makes of other bytes are surrogates
     text = path.read_bytes().replace(b"\0", b"").decode("utf-8", "surrogateescape")
@@ -56,26 +56,26 @@ def settings(path: Path) -> object:
 
 
 def mask(path: Path) -> object:
-    from hipt.io.annotations import read_outside_mask
+    from hipt.exchange.annotations import read_outside_mask
 
     return read_outside_mask(path, SIZE, 8.0).mask
 
 
 def label_names(path: Path) -> object:
-    from hipt.io.labels import class_names
+    from hipt.tasks.labels.label_maps import class_names
 
     return class_names(str(path.parent))
 
 
 def label_map(path: Path) -> object:
-    from hipt.io.images import read_labels
+    from hipt.store.images import read_labels
 
     return np.unique(read_labels(path))
 
 
 def shard(path: Path) -> object:
-    from hipt.io.indices import kept_facts
-    from hipt.io.map_tables import listed
+    from hipt.cohort.batch_run import kept_facts
+    from hipt.heatmaps.table import listed
 
     return kept_facts(path, "f", listed(path) if path.suffix == ".parquet" else ())
 
@@ -89,63 +89,63 @@ def survival(path: Path) -> object:
 
 
 def _labels(path: Path, **task: object) -> object:
-    from hipt.io.task_labels import task_labels
-    from hipt.task_config import TaskConfig
+    from hipt.config.tasks import TaskConfig
+    from hipt.tasks.labels.of_task import task_labels
 
     cfg = TaskConfig.model_validate({"labels": str(path), "folds": 2, **task})
     return task_labels("one", cfg, _sheet_rows(), None)
 
 
 def clam_splits(path: Path) -> object:
-    from hipt.io.split_files import read_splits
+    from hipt.tasks.labels.split_files import read_splits
 
     return read_splits(path.parent, "abcd")
 
 
 def table_splits(path: Path) -> object:
-    from hipt.io.split_files import read_splits
+    from hipt.tasks.labels.split_files import read_splits
 
     return read_splits(path, "abcd")
 
 
 def members(path: Path) -> object:
-    from hipt.io.task_members import read_members
+    from hipt.tasks.members import read_members
 
     return read_members(path, 5)
 
 
 def ledger(path: Path) -> object:
-    from hipt.io.batches import read_ledger, updated
+    from hipt.cohort.ledger import read_ledger, updated
 
     return updated(read_ledger(path), {"new": "2d"}, 16).members()
 
 
 def corpus_list(path: Path) -> object:
-    from hipt.io.corpus_list import read_corpus_list
+    from hipt.pretraining.corpus_list import read_corpus_list
 
     return read_corpus_list(path)
 
 
 def corpus_choice(path: Path) -> object:
-    from hipt.io.corpus_choice import chosen
+    from hipt.pretraining.corpus_choice import chosen
 
     return chosen(_sheet_rows(), str(path))
 
 
 def seconds(path: Path) -> object:
-    from hipt.io.indices import read_seconds
+    from hipt.cohort.batch_run import read_seconds
 
     return read_seconds(path)
 
 
 def jobs(path: Path) -> object:
-    from hipt.io.benchmarks import per_rule, read_jobs
+    from hipt.report.costs import per_rule, read_jobs
 
     return per_rule(read_jobs(path.parents[1]))
 
 
 def digests(path: Path) -> object:
-    from hipt.io.digests import weights_sha256
+    from hipt.embedding.weights_identity import weights_sha256
 
     weights = Path(path.parent / "w")
     return weights_sha256(path, path) if not weights.exists() else None
@@ -153,7 +153,7 @@ def digests(path: Path) -> object:
 
 def export_note(path: Path) -> object:
     """The tree forgets a slide; nothing outside the tree may go."""
-    from hipt.io.export_tree import ExportTree
+    from hipt.exchange.tree import ExportTree
 
     tree = path.parents[1]
     outside = tree.parent / "outside"
@@ -166,41 +166,41 @@ def export_note(path: Path) -> object:
 
 @functools.cache
 def _shape() -> object:
-    from hipt.config import ViTShape
+    from hipt.config.config import ViTShape
 
     return ViTShape(depth=1, dim=8, heads=1)
 
 
 def weights(path: Path) -> object:
-    from hipt.config import PatchEncoderConfig
-    from hipt.io.checkpoints import load_patch_encoder
+    from hipt.config.config import PatchEncoderConfig
+    from hipt.embedding.weights_files import load_patch_encoder
 
     return load_patch_encoder(PatchEncoderConfig(shape=_shape(), weights=str(path)))
 
 
 def state(path: Path) -> object:
-    from hipt.io.training import read_state
+    from hipt.pretraining.state import read_state
 
     return read_state(path, "settings")
 
 
 def fold(path: Path) -> object:
-    from hipt.io.fold_files import read_fold
+    from hipt.tasks.fold_files import read_fold
 
     return read_fold(path)
 
 
 def provenance(path: Path) -> object:
-    from hipt.io.provenances import read_provenance
+    from hipt.store.shard import read_provenance
 
     return read_provenance(path)
 
 
 def trained_model(path: Path) -> object:
-    from hipt.config import Config
-    from hipt.io.models import resolved
-    from hipt.io.results import Results
-    from hipt.io.training_page import trainings
+    from hipt.config.config import Config
+    from hipt.config.trained import resolved
+    from hipt.layout import Results
+    from hipt.report.training import trainings
 
     told = {"results": str(path.parents[1]), "embed": {"patches": {"weights": "pretrain"}}}
     cfg = resolved(Config.model_validate(told))
@@ -208,15 +208,15 @@ def trained_model(path: Path) -> object:
 
 
 def features(path: Path) -> object:
-    from hipt.config import TileConfig
-    from hipt.core.imported_grid import imported_grid
-    from hipt.io.feature_files import FeatureFiles
-    from hipt.io.foreign_features import (
+    from hipt.config.config import TileConfig
+    from hipt.exchange.feature_files import FeatureFiles
+    from hipt.exchange.foreign_features import (
         features_identity,
         features_width,
         read_features,
         read_patches,
     )
+    from hipt.geometry.imported_grid import imported_grid
 
     files = FeatureFiles.named(str(path.parent))
     features_identity(files, "a")
@@ -229,14 +229,14 @@ def features(path: Path) -> object:
 
 
 def clam_features(path: Path) -> object:
-    from hipt.io.feature_files import FeatureFiles
-    from hipt.io.foreign_features import read_patches
+    from hipt.exchange.feature_files import FeatureFiles
+    from hipt.exchange.foreign_features import read_patches
 
     return read_patches(FeatureFiles.named(str(path.parents[1])), "a")
 
 
 def task_features(path: Path) -> object:
-    from hipt.io.task_features import FileFeatures, bag
+    from hipt.tasks.features import FileFeatures, bag
 
     found = FileFeatures(path)
     slides = found.slides()
@@ -244,9 +244,9 @@ def task_features(path: Path) -> object:
 
 
 def slide(path: Path) -> object:
-    from hipt.io.headers import slide_mpp, slide_plan
-    from hipt.io.sheets import SlideRow
-    from hipt.io.slides import UnreadableTileError, identity, open_slide
+    from hipt.cohort.headers import slide_mpp, slide_plan
+    from hipt.cohort.sheet import SlideRow
+    from hipt.slides.slide import UnreadableTileError, identity, open_slide
 
     with open_slide(path) as found:
         mpp = slide_mpp(found.info, SlideRow("a", path, "a"), None)
@@ -261,8 +261,8 @@ def slide(path: Path) -> object:
 
 
 def manifest(path: Path) -> object:
-    from hipt.io.tables import read_table
     from hipt.store.schemas import MANIFEST
+    from hipt.store.tables import read_table
 
     shard(path)
     table = read_table(path, MANIFEST)
@@ -270,13 +270,13 @@ def manifest(path: Path) -> object:
 
 
 def index(path: Path) -> object:
-    from hipt.io.indices import read_index
+    from hipt.cohort.batch_run import read_index
 
     return read_index(path)
 
 
 def patch_embeddings(path: Path) -> object:
-    from hipt.io.tables import PatchEmbeddings
+    from hipt.store.tables import PatchEmbeddings
 
     shard(path)
     found = PatchEmbeddings(path)
@@ -288,7 +288,7 @@ def patch_embeddings(path: Path) -> object:
 
 
 def region_embeddings(path: Path) -> object:
-    from hipt.io.task_features import OwnFeatures
+    from hipt.tasks.features import OwnFeatures
 
     shard(path)
     found = OwnFeatures(path.parents[1] / "slides.parquet")
@@ -296,19 +296,19 @@ def region_embeddings(path: Path) -> object:
 
 
 def maps(path: Path) -> object:
-    from hipt.io.map_tables import read_maps
+    from hipt.heatmaps.table import read_maps
 
     shard(path)
     return read_maps(path)
 
 
 def units(path: Path) -> object:
-    from hipt.io.task_units import read_units
+    from hipt.tasks.units import read_units
 
     return read_units(path)
 
 
 def predictions(path: Path) -> object:
-    from hipt.io.predictions import read_predictions
+    from hipt.tasks.predictions import read_predictions
 
     return read_predictions(path, "classification")

@@ -41,8 +41,8 @@ attend: {slides: [a, b], target: [1, 2], labels: maps}
 
 
 def settings() -> Sequence[Seed]:
-    from hipt.config import Config
-    from hipt.told import settings as told
+    from hipt.config.config import Config
+    from hipt.config.step_settings import settings as told
 
     return [Seed(told("segment", Config()).model_dump_json().encode())]
 
@@ -115,7 +115,7 @@ def odd_pictures() -> Sequence[bytes]:
 def shard_png() -> Sequence[Seed]:
     from PIL import PngImagePlugin
 
-    from hipt.io.shards import KEY, Provenance
+    from hipt.store.provenance import KEY, Provenance
 
     text = PngImagePlugin.PngInfo()
     text.add_text(KEY, Provenance("segment", 1, "f", {}, {}, {"a": 1}).to_json())
@@ -124,7 +124,7 @@ def shard_png() -> Sequence[Seed]:
 
 
 def _state() -> dict[str, Any]:
-    from hipt.config import ViTShape
+    from hipt.config.config import ViTShape
     from hipt.nn.vit import initialise, vit256
 
     model = vit256(ViTShape(depth=1, dim=8, heads=1))
@@ -208,7 +208,7 @@ def fold() -> Sequence[Seed]:
     import torch
     from safetensors.torch import save
 
-    from hipt.io.shards import Provenance
+    from hipt.store.provenance import Provenance
 
     facts = {"units": ["a", "b"], "regions": [2, 1], "chosen": 0, "slope": 1.0}
     made = vars(Provenance("fit", 1, "f", {}, {"folds": "f"}, {}, {"device": "cpu"}))
@@ -220,8 +220,8 @@ def fold() -> Sequence[Seed]:
 
 
 def examples() -> Sequence[Seed]:
-    from hipt.io.images import jpeg_bytes
-    from hipt.io.shards import Provenance
+    from hipt.store.images import jpeg_bytes
+    from hipt.store.provenance import Provenance
 
     text = Provenance("examples", 1, "f", {}, {"folds": "f"}).to_json()
     data = jpeg_bytes(np.full((16, 16, 3), 200, np.uint8), comment=text)
@@ -229,8 +229,8 @@ def examples() -> Sequence[Seed]:
 
 
 def model_facts() -> Sequence[Seed]:
-    from hipt.config import Config
-    from hipt.recipe import recipe
+    from hipt.config.config import Config
+    from hipt.config.pretraining import recipe
 
     config = Config()
     told = recipe("pretrain.patches", config.pretrain.patches, config.embed.patches.vit_shape)
@@ -254,9 +254,9 @@ def with_facts(facts: bytes) -> bytes:
 
 
 def beside_model(folder: Path) -> None:
-    from hipt.io.corpus_list import Member, write_corpus_list
-    from hipt.io.tables import write_table
+    from hipt.pretraining.corpus_list import Member, write_corpus_list
     from hipt.store.schemas import METRICS
+    from hipt.store.tables import write_table
 
     model = folder / "models" / "vit256"
     write_corpus_list(model.with_suffix(".corpus.csv"), [Member("a", "0f", 1, 256)])

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from hipt.config import Config
+from hipt.config.command_line import read_config
+from hipt.config.config import Config
+from hipt.embedding.weights_files import read_weights
 from hipt.errors import HiptError
-from hipt.io.annotations import read_outside_mask
-from hipt.io.checkpoints import read_weights
-from hipt.io.feature_files import FeatureFiles
-from hipt.io.foreign_features import read_features, read_patches
-from hipt.io.label_tables import read_label_table
-from hipt.io.settings import read_config
-from hipt.io.task_features import FileFeatures
-from hipt.io.training import read_state
+from hipt.exchange.annotations import read_outside_mask
+from hipt.exchange.feature_files import FeatureFiles
+from hipt.exchange.foreign_features import read_features, read_patches
+from hipt.pretraining.state import read_state
+from hipt.tasks.features import FileFeatures
+from hipt.tasks.labels.label_tables import read_label_table
 from tests.fuzz.arrays import COORDS, FEATURES, SIDE, h5
 
 RAN = "ran"

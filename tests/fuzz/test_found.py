@@ -13,25 +13,25 @@ import pytest
 import tifffile
 import torch
 
-from hipt.config import Config
+from hipt.cohort.batch_run import kept_facts, read_seconds
+from hipt.cohort.headers import slide_mpp
+from hipt.cohort.sheet import SlideRow
+from hipt.config.command_line import parse_json, read_config
+from hipt.config.config import Config
+from hipt.config.section import parse
+from hipt.embedding.weights_files import load_patch_encoder, read_weights
 from hipt.errors import LONGEST_SENTENCE, HiptError, SlideError
-from hipt.io.annotations import read_outside_mask
-from hipt.io.checkpoints import load_patch_encoder, read_weights
-from hipt.io.export_tree import ExportTree
-from hipt.io.feature_files import FeatureFiles
-from hipt.io.foreign_features import read_features, read_patches
-from hipt.io.headers import slide_mpp
-from hipt.io.images import read_labels, read_mask
-from hipt.io.indices import kept_facts, read_seconds
-from hipt.io.label_tables import read_label_table
-from hipt.io.map_tables import listed
-from hipt.io.settings import parse_json, read_config
-from hipt.io.sheets import SlideRow
-from hipt.io.slides import SlideInfo, open_slide
-from hipt.io.split_files import read_splits
-from hipt.io.tables import PatchEmbeddings
-from hipt.section import parse
+from hipt.exchange.annotations import read_outside_mask
+from hipt.exchange.feature_files import FeatureFiles
+from hipt.exchange.foreign_features import read_features, read_patches
+from hipt.exchange.tree import ExportTree
+from hipt.heatmaps.table import listed
+from hipt.slides.slide import SlideInfo, open_slide
 from hipt.steps import check
+from hipt.store.images import read_labels, read_mask
+from hipt.store.tables import PatchEmbeddings
+from hipt.tasks.labels.label_tables import read_label_table
+from hipt.tasks.labels.split_files import read_splits
 from tests.fuzz import arrays, samples
 from tests.fuzz.bombs import png, zip_bomb
 from tests.slidemaker import tissue_picture, write_slide
@@ -115,9 +115,9 @@ def test_an_export_note_deletes_nothing_else(tmp_path: Path, name: str):
 
 
 def test_a_table_of_maps_lists_nothing_elsewhere(tmp_path: Path):
-    from hipt.io.shards import Provenance
-    from hipt.io.tables import write_table
+    from hipt.store.provenance import Provenance
     from hipt.store.schemas import attention_schema
+    from hipt.store.tables import write_table
 
     schema = attention_schema(1, ["attention"])
     facts = {"maps": ["../../kept", "attention"], "closer": []}
@@ -187,14 +187,14 @@ def test_checkpoints_of_other_things(tmp_path: Path, number: int):
 
 
 def _encoder(path: Path):
-    from hipt.config import PatchEncoderConfig, ViTShape
+    from hipt.config.config import PatchEncoderConfig, ViTShape
 
     return PatchEncoderConfig(shape=ViTShape(depth=1, dim=8, heads=1), weights=str(path))
 
 
 @pytest.mark.parametrize("mean", ["[", "[1]", '"abc"', "{}", "[" * 5000, "null"])
 def test_weights_with_a_wrong_mean(tmp_path: Path, mean: str):
-    from hipt.io.checkpoints import write_weights
+    from hipt.embedding.weights_files import write_weights
 
     path = tmp_path / "w.safetensors"
     write_weights(path, samples._state(), {"mean": mean, "std": "[1, 1, 1]"})

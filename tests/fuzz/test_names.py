@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from hipt.config import Config
+from hipt.cohort.sheet import read_sheet
+from hipt.config.config import Config
+from hipt.config.step_settings import settings, task_settings
 from hipt.errors import HiptError
-from hipt.io.export_tree import ExportTree
-from hipt.io.results import SHARD_SUFFIX, Results
-from hipt.io.sheets import read_sheet
+from hipt.exchange.tree import ExportTree
+from hipt.layout import SHARD_SUFFIX, Results
 from hipt.steps import export, split
-from hipt.told import settings, task_settings
 from tests.fuzz.arrays import parquet
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from hipt.config import Config
-from hipt.io.images import write_jpeg
-from hipt.io.results import Results
+from hipt.config.config import Config
+from hipt.config.step_settings import ReportSettings
+from hipt.layout import Results
 from hipt.steps import report
-from hipt.told import ReportSettings
+from hipt.store.images import write_jpeg
 from tests import taskmaker
 from tests.slidemaker import tissue_picture
 from tests.steps.test_report import Opened, cohort, row

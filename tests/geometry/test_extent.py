@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks import bench_outlines as outlines
-from hipt.config import SegmentConfig
-from hipt.core.tissue import find_tissue
-from hipt.io.slides import open_slide
+from hipt.config.config import SegmentConfig
+from hipt.geometry.tissue import find_tissue
+from hipt.slides.slide import open_slide
 
 MPP = 8.0
 CFG = SegmentConfig()

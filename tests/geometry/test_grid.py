@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.config import TileConfig
-from hipt.core.geometry import plan_read
-from hipt.core.grid import TissueMask, region_grid
+from hipt.config.config import TileConfig
+from hipt.geometry.grid import TissueMask, region_grid
+from hipt.geometry.resolution import plan_read
 
 CFG = TileConfig(region_px=256, patch_px=64)
 PLAN = plan_read(0.5, (1,), 0.5, 0.1, 64)

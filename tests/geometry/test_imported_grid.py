@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipt.config import TileConfig
-from hipt.core.imported_grid import imported_grid, rows_at
+from hipt.config.config import TileConfig
+from hipt.geometry.imported_grid import imported_grid, rows_at
 
 SLIDE = (0.0, 0.0, 10_000.0, 10_000.0)
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hipt.config import SegmentConfig
-from hipt.core.tissue import Tissue, find_tissue
+from hipt.config.config import SegmentConfig
+from hipt.geometry.tissue import Tissue, find_tissue
 
 MPP = 8.0
 CFG = SegmentConfig()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hipt.core.label_map import class_counts, main_classes, segregation
+from hipt.geometry.label_map import class_counts, main_classes, segregation
 
 
 def classes(labels: np.ndarray, *corners: tuple[float, float], side: float = 4) -> list[int]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hipt.core.heat import NO_PATCH, at_pixels, lattice, on_lattice, percentiles, windows
+from hipt.geometry.lattice import NO_PATCH, at_pixels, lattice, on_lattice, percentiles, windows
 
 
 def corners_of(regions, grid, side):

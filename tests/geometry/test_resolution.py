@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipt.core.geometry import (
+from hipt.geometry.resolution import (
     TooCoarseError,
     is_whole,
     nominal,

@@ -9,9 +9,9 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipt.config import SegmentConfig
-from hipt.core.tissue import contours, find_tissue, glass_colour, optical_density, tissue_mm2
+from hipt.config.config import SegmentConfig
 from hipt.geometry.extent import chroma_threshold
+from hipt.geometry.tissue import contours, find_tissue, glass_colour, optical_density, tissue_mm2
 
 MPP = 8.0
 CFG = SegmentConfig()

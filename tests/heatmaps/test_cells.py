@@ -8,10 +8,10 @@ import numpy as np
 import openslide
 import torch
 
-from hipt.config import PatchEncoderConfig, RegionEncoderConfig
-from hipt.core.geometry import plan_read
-from hipt.io.cell_maps import RegionAt, cell_maps
-from hipt.io.checkpoints import load_patch_encoder, load_region_encoder
+from hipt.config.config import PatchEncoderConfig, RegionEncoderConfig
+from hipt.embedding.weights_files import load_patch_encoder, load_region_encoder
+from hipt.geometry.resolution import plan_read
+from hipt.heatmaps.cells import RegionAt, cell_maps
 from tests.slidemaker import tissue_picture, write_slide
 
 SHAPE = {"depth": 2, "dim": 16, "heads": 2}

@@ -12,8 +12,8 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.io.pyramids import TILE_PX, write_pyramid
-from hipt.io.slides import open_slide
+from hipt.heatmaps.pyramids import TILE_PX, write_pyramid
+from hipt.slides.slide import open_slide
 from tests.slidemaker import tissue_picture
 
 SHAPES = [(1, 1), (10, 300), (300, 10), (256, 256), (257, 256), (511, 1023), (1000, 1), (2100, 700)]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hipt.config import ViTShape
-from hipt.core.heat import lattice, windows
+from hipt.config.config import ViTShape
+from hipt.geometry.lattice import lattice, windows
 from hipt.nn.attribution import answer_gradients, contributions, window_attention
 from hipt.nn.mil import build, pad
 from hipt.nn.vit import initialise, vit256, vit4096

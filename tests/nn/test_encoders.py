@@ -8,7 +8,7 @@ import torch
 from timm.data import create_transform, resolve_model_data_config
 from torchvision.transforms.functional import to_pil_image
 
-from hipt.config import PatchEncoderConfig, RegionEncoderConfig, ViTShape
+from hipt.config.config import PatchEncoderConfig, RegionEncoderConfig, ViTShape
 from hipt.errors import HiptError
 from hipt.nn.encoders import (
     build_patch_encoder,

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from hipt.config import PATCH_SHAPES, REGION_SHAPES, ViTShape
+from hipt.config.config import PATCH_SHAPES, REGION_SHAPES, ViTShape
 from hipt.nn.vit import initialise, resampled_positions, vit256, vit4096
 
 SMALL = ViTShape(depth=3, dim=24, heads=3)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hipt.config import ViTShape
+from hipt.config.config import ViTShape
 from hipt.errors import HiptError
 from hipt.nn.vit import vit256, vit4096
 from hipt.nn.weights import load_strictly

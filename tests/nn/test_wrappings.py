@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hipt.config import ViTShape
+from hipt.config.config import ViTShape
 from hipt.nn.vit import initialise, vit256
 from hipt.nn.wrappings import Network, flat, network_in, network_like
 

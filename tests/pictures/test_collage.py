@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.io.collage import FRAME_PX, below, beside, bordered, framed, on_white
+from hipt.pictures.collage import FRAME_PX, below, beside, bordered, framed, on_white
 
 SIZES = st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20)), min_size=1, max_size=5)
 

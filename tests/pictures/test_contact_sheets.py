@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.io.collage import FRAME_PX
-from hipt.io.contact_sheets import SheetRow, contact_sheet
-from hipt.io.images import shrunk
-from hipt.io.lettering import LEAST_PX, text_line
-from tests.io.test_heat_pictures import noise, place_of
-from tests.io.test_lettering import HOSTILE
+from hipt.pictures.collage import FRAME_PX
+from hipt.pictures.contact_sheets import SheetRow, contact_sheet
+from hipt.pictures.drawing import shrunk
+from hipt.pictures.lettering import LEAST_PX, text_line
+from tests.pictures.test_heat import noise, place_of
+from tests.pictures.test_lettering import HOSTILE
 
 ID = "TCGA-A2-A0CM-01Z-00-DX1.AC4901DE-4B6D-4185-BB9F-156033839828"
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.io.heat_pictures import coloured, figure, overlay, round_length, side_by_side
-from hipt.io.lettering import INK
-from tests.io.test_lettering import HOSTILE
+from hipt.pictures.heat import coloured, figure, overlay, round_length, side_by_side
+from hipt.pictures.lettering import INK
+from tests.pictures.test_lettering import HOSTILE
 
 RAMP = np.linspace(0, 1, 256)[None]
 TEXTS = {"title": "a title", "legend": "attention", "ticks": ("0 %", "100 %")}

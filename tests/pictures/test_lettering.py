@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.io.lettering import (
+from hipt.pictures.lettering import (
     LEAST_PX,
     MICRO,
     fitting_px,

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipt.core.geometry import plan_read
 from hipt.errors import HiptError, SlideError
-from hipt.io import blocks as module
-from hipt.io.blocks import Block, OpenSlides
-from hipt.io.corpus import CorpusSlide
-from hipt.io.corpus_list import Member
-from hipt.io.slides import open_slide
+from hipt.geometry.resolution import plan_read
+from hipt.pretraining import blocks as module
+from hipt.pretraining.blocks import Block, OpenSlides
+from hipt.pretraining.corpus import CorpusSlide
+from hipt.pretraining.corpus_list import Member
+from hipt.slides.slide import open_slide
 
 
 class FakeSlide:

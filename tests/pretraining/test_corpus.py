@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipt.config import TileConfig
+from hipt.cohort.sheet import SlideRow, read_sheet
+from hipt.config.config import TileConfig
 from hipt.errors import HiptError
-from hipt.io.corpus import BLOCK, Corpus, read_corpus, read_grid_corpus
-from hipt.io.sheets import SlideRow, read_sheet
-from hipt.io.tables import PatchEmbeddings, read_table, write_rows
+from hipt.pretraining.corpus import BLOCK, Corpus, read_corpus, read_grid_corpus
 from hipt.store.schemas import INDICES, MANIFEST
+from hipt.store.tables import PatchEmbeddings, read_table, write_rows
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from hipt.cohort.sheet import SlideRow
 from hipt.errors import HiptError
-from hipt.io.corpus_choice import chosen
-from hipt.io.sheets import SlideRow
+from hipt.pretraining.corpus_choice import chosen
 
 ROWS = [
     SlideRow("b", Path("b.svs"), "b", "X", labels={"organ": "liver"}),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hipt.errors import HiptError
-from hipt.io.corpus_list import (
+from hipt.pretraining.corpus_list import (
     Member,
     corpus_digest,
     order_name,

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipt.core.sampling import Share, epoch_order
+from hipt.cohort.sheet import read_sheet
 from hipt.errors import HiptError
-from hipt.io import grid_source as module
-from hipt.io.corpus import GridCorpus, read_grid_corpus
-from hipt.io.grid_source import GridSource
-from hipt.io.sheets import read_sheet
-from hipt.io.tables import PatchEmbeddings
+from hipt.pretraining import grid_source as module
+from hipt.pretraining.corpus import GridCorpus, read_grid_corpus
+from hipt.pretraining.grid_source import GridSource
+from hipt.pretraining.order import Share, epoch_order
+from hipt.store.tables import PatchEmbeddings
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 

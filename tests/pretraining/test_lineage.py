@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from hipt.embedding.weights_files import write_weights
 from hipt.errors import HiptError
-from hipt.io.checkpoints import write_weights
-from hipt.io.corpus_list import Member, write_corpus_list
+from hipt.pretraining.corpus_list import Member, write_corpus_list
 from hipt.pretraining.lineage import seen_by
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.core.sampling import Share, epoch_order, pools, regrouped, remaining
+from hipt.pretraining.order import Share, epoch_order, pools, regrouped, remaining
 
 COUNTS = np.random.default_rng(0).integers(1, 17, 100).astype(np.uint8)
 

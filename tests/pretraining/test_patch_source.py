@@ -15,17 +15,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipt.config import TileConfig
-from hipt.core.sampling import Share, epoch_order
+from hipt.cohort.sheet import read_sheet
+from hipt.config.config import TileConfig
 from hipt.errors import HiptError
-from hipt.io import patch_source as module
-from hipt.io.corpus import Corpus, read_corpus
-from hipt.io.images import reduced
-from hipt.io.patch_source import PatchSource
-from hipt.io.sheets import read_sheet
-from hipt.io.slides import Slide, open_slide
-from hipt.io.tables import read_table
+from hipt.pictures.drawing import reduced
+from hipt.pretraining import patch_source as module
+from hipt.pretraining.corpus import Corpus, read_corpus
+from hipt.pretraining.order import Share, epoch_order
+from hipt.pretraining.patch_source import PatchSource
+from hipt.slides.slide import Slide, open_slide
 from hipt.store.schemas import MANIFEST
+from hipt.store.tables import read_table
 from tests.slidemaker import damage_tile, tissue_picture, write_slide
 from tests.steps.conftest import Chain
 

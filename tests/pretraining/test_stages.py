@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from hipt.config import Config
+from hipt.config.config import Config
+from hipt.config.step_settings import PretrainSettings, settings
+from hipt.embedding.weights_files import write_weights
 from hipt.errors import HiptError
-from hipt.io.checkpoints import write_weights
-from hipt.io.stages import Stage, stage_of
 from hipt.nn.vit import initialise, vit256
-from hipt.told import PretrainSettings, settings
+from hipt.pretraining.stages import Stage, stage_of
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import SHAPE, Chain
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hipt.errors import HiptError
-from hipt.io.training import ASKING, StopAsked, read_state, write_state
+from hipt.pretraining.state import ASKING, StopAsked, read_state, write_state
 
 
 @pytest.mark.parametrize("asking", ASKING)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipt.core.kaplan_meier import kaplan_meier, step_value
-from hipt.io.charts import MOST_MONTHS, NO_PARTS, SIDE, Plot, apart, legend, square, stairs
+from hipt.report.charts import MOST_MONTHS, NO_PARTS, SIDE, Plot, apart, legend, square, stairs
+from hipt.stats.kaplan_meier import kaplan_meier, step_value
 
 
 def test_a_point_lies_where_the_axes_say():

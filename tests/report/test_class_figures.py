@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hipt.core.evaluation import Classified
-from hipt.core.intervals import wilson
-from hipt.core.metrics import calibration
-from hipt.io.charts import SIDE
-from hipt.io.class_figures import Shown, class_figures
-from hipt.io.predictions import Predictions
+from hipt.report.charts import SIDE
+from hipt.report.class_figures import Shown, class_figures
+from hipt.stats.evaluation import Classified
+from hipt.stats.intervals import wilson
+from hipt.stats.metrics import calibration
+from hipt.tasks.predictions import Predictions
 
 RNG = np.random.default_rng(4)
 Y = RNG.integers(2, size=90)

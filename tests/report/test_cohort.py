@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipt.core.cohort import SUMMED, distributions, histograms, totals
+from hipt.report.cohort import SUMMED, distributions, histograms, totals
 
 
 def table(**columns: list) -> pl.DataFrame:

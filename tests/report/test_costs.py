@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hipt.io.benchmarks import per_rule, read_jobs
+from hipt.report.costs import per_rule, read_jobs
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipt.core.curves import (
+from hipt.report.curves import (
     HEIGHT,
     MOST_POINTS,
     WIDTH,

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from hipt.core.evaluation import Classified, Followed, Found
-from hipt.io.images import write_jpeg
-from hipt.io.predictions import Predictions
-from hipt.io.results import Results
-from hipt.io.task_errors import MOST, with_pictures, with_slides, worst_errors
+from hipt.layout import Results
+from hipt.report.errors import MOST, with_pictures, with_slides, worst_errors
+from hipt.stats.evaluation import Classified, Followed, Found
+from hipt.store.images import write_jpeg
+from hipt.tasks.predictions import Predictions
 
 
 def predictions(found: Found, unit: list[str], fold: Any = None) -> Predictions:

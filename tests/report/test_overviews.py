@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipt.io.images import write_jpeg
-from hipt.io.overviews import overview
+from hipt.report.overviews import overview
+from hipt.store.images import write_jpeg
 
 
 def test_a_picture_with_the_way_to_the_large_one(tmp_path: Path):

@@ -8,7 +8,7 @@ import jinja2
 import numpy as np
 import pytest
 
-from hipt.io.html import count, data_uri, duration, memory, number, share, write_page
+from hipt.report.page import count, data_uri, duration, memory, number, share, write_page
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hipt.core.evaluation import Followed
-from hipt.io.charts import SIDE
-from hipt.io.predictions import Predictions
-from hipt.io.survival_figures import HEIGHT, survival_figure
+from hipt.report.charts import SIDE
+from hipt.report.survival_figures import HEIGHT, survival_figure
+from hipt.stats.evaluation import Followed
+from hipt.tasks.predictions import Predictions
 
 TIME = np.arange(1.0, 41)
 EVENT = np.arange(40) % 3 > 0

@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from hipt.io.tables import read_table, write_rows
-from hipt.io.task_tables import FOLDS, LABELS, SCORES, predictions_schema
-from hipt.io.tasks_page import NAMES, tasks
-from hipt.task_config import LINEAR
+from hipt.config.tasks import LINEAR
+from hipt.report.tasks import NAMES, tasks
+from hipt.store.tables import read_table, write_rows
+from hipt.tasks.schemas import FOLDS, LABELS, SCORES, predictions_schema
 from tests import taskmaker
 from tests.taskmaker import MadeTask
 
@@ -141,7 +141,7 @@ def test_the_download_is_both_tables(tmp_path: Path, monkeypatch: pytest.MonkeyP
     found = pl.read_csv(base64.b64decode(data))
     assert found.columns == SCORES.names
     assert len(found) == len(scores(made)) + 3
-    monkeypatch.setattr("hipt.io.tasks_page.MOST_DOWNLOAD", 100)
+    monkeypatch.setattr("hipt.report.tasks.MOST_DOWNLOAD", 100)
     assert told(made)["download"] is None
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from hipt.io.slides import identity
 from hipt.slides.companions import companions, with_companions
+from hipt.slides.slide import identity
 
 
 def content(path: Path) -> str:

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from hipt.core.geometry import plan_read
 from hipt.demo.tiff import write_slide as write_demo_slide
 from hipt.errors import SlideError
-from hipt.io.blocks import OpenSlides
-from hipt.io.direct import DirectSlide, Opener
-from hipt.io.regions import RegionReader, SlideJob
-from hipt.io.slides import Slide, UnreadableTileError, open_slide
-from hipt.io.tile_cache import TileCache
+from hipt.geometry.resolution import plan_read
+from hipt.pretraining.blocks import OpenSlides
+from hipt.slides.direct import DirectSlide, Opener
+from hipt.slides.region_reader import RegionReader, SlideJob
+from hipt.slides.slide import Slide, UnreadableTileError, open_slide
+from hipt.slides.tile_cache import TileCache
 from tests.tilemaker import Coding, replace_tile, speckled, tile_bytes, write_tiles
 
 SIZE = 1100, 900

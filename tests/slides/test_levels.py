@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hipt.errors import SlideError
-from hipt.io.direct import Opener
-from hipt.io.slides import open_slide
+from hipt.slides.direct import Opener
 from hipt.slides.levels import are_levels, left_out
+from hipt.slides.slide import open_slide
 from tests.slidemaker import GLASS, tissue_picture, write_levels
 from tests.steps.conftest import Chain
 

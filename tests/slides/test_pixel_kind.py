@@ -13,8 +13,8 @@ import shapely.geometry
 import tifffile
 
 from hipt.errors import SlideError
-from hipt.io.slides import open_slide
 from hipt.slides.pixel_kind import NO_COLOUR, nothing_found, picture_note
+from hipt.slides.slide import open_slide
 from tests.slidemaker import damage_tile, tissue_picture, write_levels, write_slide
 from tests.steps.conftest import Chain
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hipt.io.recycled import Recycled
+from hipt.slides.recycled import Recycled
 
 SHAPE = (3, 4, 5)
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from skimage.transform import resize_local_mean
 
-from hipt.core.geometry import plan_read
 from hipt.errors import SlideError
-from hipt.io import regions as module
-from hipt.io.direct import Opener
-from hipt.io.images import reduced
-from hipt.io.regions import RegionReader, SlideJob
-from hipt.io.slides import open_slide
+from hipt.geometry.resolution import plan_read
+from hipt.pictures.drawing import reduced
+from hipt.slides import region_reader as module
+from hipt.slides.direct import Opener
+from hipt.slides.region_reader import RegionReader, SlideJob
+from hipt.slides.slide import open_slide
 from tests.slidemaker import damage_tile, tissue_picture, write_slide
 
 CORNERS = np.array([[0, 0], [700, 300], [1500, 1100]])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hipt.errors import SlideError
-from hipt.io.slides import UnreadableTileError, identity, open_slide
+from hipt.slides.slide import UnreadableTileError, identity, open_slide
 from tests.slidemaker import damage_tile, tissue_picture, write_levels, write_slide
 
 

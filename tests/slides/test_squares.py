@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from hipt.io import squares
-from hipt.io.slides import open_slide
-from hipt.io.squares import square
+from hipt.slides import squares
+from hipt.slides.slide import open_slide
+from hipt.slides.squares import square
 from tests.slidemaker import damage_tile, tissue_picture, write_slide
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from hipt.io.tiled_tiff import NotTiledError, TiledTiff, TileError
+from hipt.slides.tiled_tiff import NotTiledError, TiledTiff, TileError
 from tests.tilemaker import Coding, replace_tile, speckled, write_tiles
 
 SIZE = 600, 500

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from hipt.core.evaluation import Floats, Followed, Ints, pooled
-from hipt.core.linear import fit_hazard
-from hipt.core.resampled import bootstrap_scores, interval
-from hipt.core.splits import grouped_folds, validation_part
+from hipt.stats.bootstrap import bootstrap_scores, interval
+from hipt.stats.evaluation import Floats, Followed, Ints, pooled
+from hipt.stats.linear import fit_hazard
+from hipt.tasks.folds.splits import grouped_folds, validation_part
 
 
 class Setting(NamedTuple):

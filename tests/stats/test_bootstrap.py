@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from hipt.core import resampled
-from hipt.core.evaluation import Classified, Followed, Found, scores
-from hipt.core.intervals import bootstrap_interval, paired_difference, resamples
-from hipt.core.resampled import bootstrap_scores, case_weights, difference, interval
+from hipt.stats import bootstrap
+from hipt.stats.bootstrap import bootstrap_scores, case_weights, difference, interval
+from hipt.stats.evaluation import Classified, Followed, Found, scores
+from hipt.stats.intervals import bootstrap_interval, paired_difference, resamples
 
 RNG = np.random.default_rng(1)
 N = 40
@@ -35,7 +35,7 @@ CASES = [classified(2), classified(3), classified(5), followed(), followed()]
 
 @pytest.mark.parametrize("found", CASES)
 def test_weights_give_the_scores_of_the_drawn_items(found: Found, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(resampled, "CHUNK", 7)
+    monkeypatch.setattr(bootstrap, "CHUNK", 7)
     fast = bootstrap_scores(found, GROUPS, 60, 3)
     for k, items in enumerate(resamples(GROUPS, 60, 3)):
         slow = scores(found.take(items))
@@ -45,14 +45,14 @@ def test_weights_give_the_scores_of_the_drawn_items(found: Found, monkeypatch: p
 
 def test_parts_do_not_change_the_draws(monkeypatch: pytest.MonkeyPatch):
     whole = np.concatenate(list(case_weights(GROUPS, 20, 5)))
-    monkeypatch.setattr(resampled, "CHUNK", 3)
+    monkeypatch.setattr(bootstrap, "CHUNK", 3)
     assert (np.concatenate(list(case_weights(GROUPS, 20, 5))) == whole).all()
     assert whole.shape == (20, N)
 
 
 def test_many_items_are_weighted_in_few_resamples_at_once(monkeypatch: pytest.MonkeyPatch):
     whole = np.concatenate(list(case_weights(GROUPS, 20, 5)))
-    monkeypatch.setattr(resampled, "HELD", 6 * N)
+    monkeypatch.setattr(bootstrap, "HELD", 6 * N)
     parts = list(case_weights(GROUPS, 20, 5))
     assert [len(part) for part in parts] == [6, 6, 6, 2]
     assert (np.concatenate(parts) == whole).all()

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from hipt.core import cox
-from hipt.core.cox import Ties, cox_log_likelihood, cox_ridge
-from tests.core.survival_reference import expected, random_cases, table
+from hipt.stats import cox
+from hipt.stats.cox import Ties, cox_log_likelihood, cox_ridge
+from tests.stats.survival_reference import expected, random_cases, table
 
 BOTH = pytest.mark.parametrize("ties", ["efron", "breslow"])
 

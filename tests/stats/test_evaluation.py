@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from hipt.core.evaluation import (
+from hipt.stats.bootstrap import bootstrap_scores
+from hipt.stats.evaluation import (
     METRICS,
     Classified,
     Followed,
@@ -18,8 +19,7 @@ from hipt.core.evaluation import (
     pooled,
     scores,
 )
-from hipt.core.resampled import bootstrap_scores
-from hipt.core.survival import cumulative_dynamic_auc, harrell_c, uno_c
+from hipt.stats.survival import cumulative_dynamic_auc, harrell_c, uno_c
 
 RNG = np.random.default_rng(0)
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from hipt.core.linear import Scale
 from hipt.stats.fold_error import corrected_error, share_tested
+from hipt.stats.linear import Scale
 
 
 def test_the_formula():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from hipt.core.intervals import (
+from hipt.stats.intervals import (
     bootstrap_interval,
     holm,
     paired_difference,

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from hipt.core.kaplan_meier import censoring_survival, kaplan_meier
-from tests.core.survival_reference import random_cases, table
+from hipt.stats.kaplan_meier import censoring_survival, kaplan_meier
+from tests.stats.survival_reference import random_cases, table
 
 TIME = np.array([1, 2, 2, 3, 5, 5, 5, 8.0])
 EVENT = np.array([1, 1, 0, 0, 1, 1, 0, 0], bool)

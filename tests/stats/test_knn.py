@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.core import knn
-from hipt.core.knn import (
+from hipt.stats import knn
+from hipt.stats.knn import (
     Distance,
     balanced_accuracy,
     drawn_evenly,

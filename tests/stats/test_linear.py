@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from hipt.core.linear import Scale, fit_classes, fit_hazard, logistic_ridge
+from hipt.stats.linear import Scale, fit_classes, fit_hazard, logistic_ridge
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))

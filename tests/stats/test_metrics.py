@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from hipt.core.metrics import (
+from hipt.stats.metrics import (
     accuracy,
     auc,
     brier,

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipt.core.neighbours import evenly, nearest_elsewhere, queries
+from hipt.stats.neighbours import evenly, nearest_elsewhere, queries
 
 
 @given(st.integers(0, 300), st.integers(1, 80))

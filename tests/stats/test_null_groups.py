@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hipt.core.evaluation import Followed
+from hipt.stats.evaluation import Followed
 from tests.stats.null_cohorts import Setting, log_rank_p, shuffled
 
 SHUFFLES = 250

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.core.pairs import comparable
+from hipt.stats.pairs import comparable
 
 
 def listed(time: np.ndarray, event: np.ndarray, risk: np.ndarray, tol: float) -> list[tuple]:

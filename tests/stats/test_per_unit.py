@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.core.evaluation import Classified, Followed
-from hipt.core.survival import harrell_c
-from hipt.core.units import each_once, misordered, most_wrong, worst_early, worst_late
-from tests.core.survival_reference import random_cases
+from hipt.stats.evaluation import Classified, Followed
+from hipt.stats.per_unit import each_once, misordered, most_wrong, worst_early, worst_late
+from hipt.stats.survival import harrell_c
+from tests.stats.survival_reference import random_cases
 
 
 def test_a_unit_of_several_folds_counts_once_with_its_mean():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from hipt.core.linear import fit_classes
-from hipt.core.metrics import brier, expected_calibration_error
+from hipt.stats.linear import fit_classes
+from hipt.stats.metrics import brier, expected_calibration_error
 from hipt.stats.recalibration import class_shares, recalibration
 
 RNG = np.random.default_rng(5)

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.core.evaluation import Classified, Followed, scores
-from hipt.core.resampled import bootstrap_scores
+from hipt.stats.bootstrap import bootstrap_scores
+from hipt.stats.evaluation import Classified, Followed, scores
 from hipt.stats.sufficiency import missing_resamples, missing_scores
 
 

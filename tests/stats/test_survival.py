@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.core.survival import bin_of, cumulative_dynamic_auc, harrell_c, time_bins, uno_c
-from tests.core.survival_reference import expected, random_cases, table
+from hipt.stats.survival import bin_of, cumulative_dynamic_auc, harrell_c, time_bins, uno_c
+from tests.stats.survival_reference import expected, random_cases, table
 
 SEEDS = st.integers(0, 10**6)
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from hipt.config import Config
-from hipt.io.batches import read_ledger, updated, write_ledger
-from hipt.io.results import Results
-from hipt.io.sheets import read_sheet
-from hipt.io.tables import read_table
+from hipt.cohort.ledger import read_ledger, updated, write_ledger
+from hipt.cohort.sheet import read_sheet
+from hipt.config.config import Config
+from hipt.config.step_settings import settings
+from hipt.layout import Results
 from hipt.steps import attend, embed_patches, embed_regions, segment, slides, tile
 from hipt.store.schemas import INDICES
-from hipt.told import settings
+from hipt.store.tables import read_table
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from hipt.config import Config
+from hipt.config.config import Config
+from hipt.config.step_settings import task_settings
 from hipt.steps import fit, split
-from hipt.told import task_settings
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 

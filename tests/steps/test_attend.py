@@ -11,18 +11,18 @@ import pytest
 import shapely.geometry
 import torch
 
-from hipt.config import Config, RegionEncoderConfig
+from hipt.config.config import Config, RegionEncoderConfig
+from hipt.config.step_settings import settings
+from hipt.embedding.weights_files import load_region_encoder
 from hipt.errors import HiptError
-from hipt.io.checkpoints import load_region_encoder
-from hipt.io.fold_files import read_fold
-from hipt.io.images import read_rgb
-from hipt.io.mapped import write_mapped
-from hipt.io.tables import PatchEmbeddings, matrix, read_table
-from hipt.io.task_units import TEST, read_units
-from hipt.io.task_views import task_views
+from hipt.heatmaps.chosen import write_mapped
 from hipt.nn.mil import build, pad
 from hipt.steps import agreement, attend
-from hipt.told import settings
+from hipt.store.images import read_rgb
+from hipt.store.tables import PatchEmbeddings, matrix, read_table
+from hipt.tasks.fold_files import read_fold
+from hipt.tasks.units import TEST, read_units
+from hipt.tasks.views import task_views
 from tests.steps.conftest import SHAPE, Chain
 from tests.steps.mapped import TASKS, cohort
 
@@ -210,7 +210,7 @@ def test_a_slides_regions_are_read_once_for_all_folds_and_models(
         read.append(path.stem)
         return read_table(path, *schema)
 
-    monkeypatch.setattr("hipt.io.task_features.read_table", counted)
+    monkeypatch.setattr("hipt.tasks.features.read_table", counted)
     cfg = settings("attend", config)
     views = list(task_views(cfg.viewed, chain.results.slides))
     assert len(views) == 4

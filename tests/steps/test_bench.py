@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hipt.errors import HiptError
-from hipt.io.tiled_tiff import TiledTiff, TileLevel
+from hipt.slides.tiled_tiff import TiledTiff, TileLevel
 from hipt.steps import bench
 from tests.slidemaker import tissue_picture, write_slide
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import timm
 
-from hipt.config import Config, ViTShape
-from hipt.core.grid import Grid
+from hipt.cohort import survey
+from hipt.cohort.sheet import SlideRow
+from hipt.cohort.survey import Header, grid_of
+from hipt.config.config import Config, ViTShape
+from hipt.embedding.weights_files import write_weights
 from hipt.errors import HiptError
-from hipt.io import survey
-from hipt.io.checkpoints import write_weights
-from hipt.io.sheets import SlideRow
-from hipt.io.slides import SlideInfo
-from hipt.io.survey import Header, grid_of
+from hipt.geometry.grid import Grid
 from hipt.nn.vit import vit256
+from hipt.slides.slide import SlideInfo
 from hipt.steps import check
 from tests.slidemaker import tissue_picture, write_slide
 

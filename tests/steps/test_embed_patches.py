@@ -9,13 +9,13 @@ import pytest
 import torch
 from timm.models import get_pretrained_cfg
 
-from hipt.config import Config, PatchEncoderConfig
-from hipt.io.checkpoints import load_patch_encoder
-from hipt.io.provenances import read_provenance
-from hipt.io.slides import open_slide
-from hipt.io.tables import PatchEmbeddings, read_table
+from hipt.config.config import Config, PatchEncoderConfig
+from hipt.embedding.weights_files import load_patch_encoder
+from hipt.slides.slide import open_slide
 from hipt.steps import embed_patches
 from hipt.store.schemas import MANIFEST
+from hipt.store.shard import read_provenance
+from hipt.store.tables import PatchEmbeddings, read_table
 from tests.slidemaker import damage_tile, tissue_picture, write_slide
 from tests.steps.conftest import SHAPE, Chain
 from tests.tilemaker import Coding, write_tiles

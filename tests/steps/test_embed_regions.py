@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hipt.config import RegionEncoderConfig
-from hipt.io.checkpoints import load_region_encoder
-from hipt.io.tables import PatchEmbeddings, matrix, read_table
+from hipt.config.config import RegionEncoderConfig
+from hipt.embedding.weights_files import load_region_encoder
+from hipt.store.tables import PatchEmbeddings, matrix, read_table
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import SHAPE, Chain
 

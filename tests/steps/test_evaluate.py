@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hipt.config import Config
+from hipt.config.config import Config
+from hipt.config.step_settings import task_settings
 from hipt.errors import HiptError
-from hipt.io.tables import read_table, write_rows
-from hipt.io.task_tables import DIFFERENCES, SCORES, predictions_schema
 from hipt.steps import evaluate
-from hipt.told import task_settings
+from hipt.store.tables import read_table, write_rows
+from hipt.tasks.schemas import DIFFERENCES, SCORES, predictions_schema
 
 CLASSES = {"kind": "classification", "label": "grade", "resamples": 200}
 SURVIVAL = {"kind": "survival", "time": "months", "event": "dead", "resamples": 200}

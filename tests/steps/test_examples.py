@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hipt.io.images import read_rgb
+from hipt.config.step_settings import task_settings
 from hipt.steps import examples
-from hipt.told import task_settings
+from hipt.store.images import read_rgb
 from tests.steps.conftest import Chain
 from tests.steps.mapped import cohort
 

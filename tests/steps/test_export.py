@@ -14,13 +14,13 @@ import pytest
 import shapely.geometry
 import torch
 
-from hipt.config import Config
+from hipt.config.config import Config
+from hipt.config.step_settings import settings
 from hipt.errors import HiptError
-from hipt.io import export_formats
-from hipt.io.tables import PatchEmbeddings, matrix, read_table
+from hipt.exchange import formats
 from hipt.steps import export
 from hipt.store.schemas import EXPORT
-from hipt.told import settings
+from hipt.store.tables import PatchEmbeddings, matrix, read_table
 from tests.slidemaker import GLASS, tissue_picture, write_slide
 from tests.steps.conftest import Chain
 
@@ -243,14 +243,14 @@ def test_a_slide_that_cannot_be_exported_costs_itself_alone(
     assert (rows["b"]["files"], rows["b"]["fingerprint"]) == ([], "")
     assert (tree / JOB / "features_hipt" / "0012.h5").exists()
     shard.write_bytes(content)
-    bag = export_formats.tissue_bag
+    bag = formats.tissue_bag
 
     def broken(slide: Any, scale: Any) -> Any:
         if slide.slide_id == "b":
             raise ZeroDivisionError("nobody foresaw this")
         return bag(slide, scale)
 
-    monkeypatch.setattr(export_formats, "tissue_bag", broken)
+    monkeypatch.setattr(formats, "tissue_bag", broken)
     _, rows = exported(cohort, "trident")
     trace = cohort.results.root / "logs" / "export" / "trident" / "failed" / "b.txt"
     assert rows["b"]["reason"].startswith(

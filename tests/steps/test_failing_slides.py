@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from hipt.cohort.batch_run import BatchRun
 from hipt.errors import HiptError
-from hipt.io.indices import BatchRun
-from hipt.io.regions import RegionReader
-from hipt.io.slides import Slide
+from hipt.slides.region_reader import RegionReader
+from hipt.slides.slide import Slide
 from hipt.store.schemas import INDICES
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
@@ -23,9 +23,9 @@ BAD, GOOD = "b", ("a", "c")
 
 STAGES = {
     "segment": (
-        *("hipt.steps.segment.open_slide", "hipt.io.slides._info", "hipt.steps.segment._header"),
+        *("hipt.steps.segment.open_slide", "hipt.slides.slide._info", "hipt.steps.segment._header"),
         *("hipt.steps.segment.slide_mpp", "hipt.steps.segment.identity"),
-        *("hipt.io.slides.Slide.thumbnail", "hipt.io.slides.Slide.close"),
+        *("hipt.slides.slide.Slide.thumbnail", "hipt.slides.slide.Slide.close"),
         *("hipt.steps.segment.find_tissue", "hipt.steps.segment.tissue_mm2"),
         *("hipt.steps.segment.contours", "hipt.steps.segment.draw_contours"),
         *("hipt.steps.segment.write_jpeg", "hipt.steps.segment.write_contours"),
@@ -38,11 +38,14 @@ STAGES = {
     ),
     "embed_patches": (
         *("hipt.steps.embed_patches.read_table", "hipt.steps.embed_patches.read_plan"),
-        *("hipt.io.direct.Opener.__call__", "hipt.io.regions.RegionReader._submit"),
-        *("hipt.io.regions._read_block", "hipt.io.direct.DirectSlide.read_patches"),
-        *("hipt.io.direct.DirectSlide.reader_of", "hipt.io.embedder.PatchEmbedder.vectors"),
+        *("hipt.slides.direct.Opener.__call__", "hipt.slides.region_reader.RegionReader._submit"),
+        *("hipt.slides.region_reader._read_block", "hipt.slides.direct.DirectSlide.read_patches"),
+        *(
+            "hipt.slides.direct.DirectSlide.reader_of",
+            "hipt.embedding.embedder.PatchEmbedder.vectors",
+        ),
         *("hipt.steps.embed_patches.patch_embeddings_writer", "hipt.steps.embed_patches.vectors"),
-        "hipt.io.checksums.ChecksumWriter.write_batch",
+        "hipt.store.checksums.ChecksumWriter.write_batch",
         *("hipt.steps.embed_patches._refuse_another_slide", "hipt.steps.embed_patches._counted"),
         *("hipt.steps.embed_patches.read_provenance", "hipt.steps.embed_patches.PatchEmbeddings"),
     ),
@@ -59,7 +62,7 @@ STAGES = {
 }
 
 AFTER = {
-    "hipt.io.slides.Slide.close",
+    "hipt.slides.slide.Slide.close",
     "hipt.steps.embed_patches._counted",
     "hipt.steps.embed_patches.PatchEmbeddings",
 }

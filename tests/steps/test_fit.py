@@ -18,18 +18,18 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from hipt.config import Config
-from hipt.core.metrics import auc, brier
-from hipt.core.survival import harrell_c
+from hipt.config.config import Config
+from hipt.config.section import parse
+from hipt.config.step_settings import FitSettings, task_settings
 from hipt.errors import HiptError
-from hipt.io.fold_files import read_fold
-from hipt.io.fold_fits import FoldFitter, read_task_data
-from hipt.io.tables import read_table, vectors, write_rows
-from hipt.io.task_tables import EPOCHS, FOLDS
-from hipt.io.task_units import TEST, read_units
-from hipt.section import parse
+from hipt.stats.metrics import auc, brier
+from hipt.stats.survival import harrell_c
 from hipt.steps import fit, split
-from hipt.told import FitSettings, task_settings
+from hipt.store.tables import read_table, vectors, write_rows
+from hipt.tasks.fold_files import read_fold
+from hipt.tasks.fold_fits import FoldFitter, read_task_data
+from hipt.tasks.schemas import EPOCHS, FOLDS
+from hipt.tasks.units import TEST, read_units
 
 CASES, REGIONS, DIM = 90, 5, 12
 QUICK = {"epochs": 15, "lr": 3e-3, "batch": 4}

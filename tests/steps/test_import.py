@@ -10,11 +10,11 @@ import h5py
 import numpy as np
 import pytest
 
-from hipt.config import Config
+from hipt.config.config import Config
+from hipt.config.step_settings import settings
 from hipt.errors import HiptError
-from hipt.io.tables import PatchEmbeddings, matrix, read_table
 from hipt.steps import check, export, report
-from hipt.told import settings
+from hipt.store.tables import PatchEmbeddings, matrix, read_table
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 

@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from hipt.config import Config
-from hipt.core.metrics import auc
+from hipt.config.config import Config
+from hipt.config.step_settings import task_settings
 from hipt.errors import HiptError
-from hipt.io.tables import read_table, vectors, write_rows
-from hipt.io.task_tables import FOLDS, SCORES, knn_schema
-from hipt.io.task_units import TEST, TRAIN, UNUSED, VALIDATION
+from hipt.stats.metrics import auc
 from hipt.steps import knn
-from hipt.told import task_settings
+from hipt.store.tables import read_table, vectors, write_rows
+from hipt.tasks.schemas import FOLDS, SCORES, knn_schema
+from hipt.tasks.units import TEST, TRAIN, UNUSED, VALIDATION
 
 CASES, FOLD_COUNT, DIM = 45, 3, 6
 TASK = {"kind": "classification", "label": "grade", "resamples": 200}

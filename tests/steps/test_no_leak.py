@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hipt.config import Config
-from hipt.io.tables import read_table, vectors
+from hipt.config.config import Config
+from hipt.config.step_settings import task_settings
 from hipt.steps import evaluate, fit, split
-from hipt.told import task_settings
+from hipt.store.tables import read_table, vectors
 
 CASES, SLIDES, REGIONS, DIM, FOLDS = 100, 2, 3, 16, 4
 MODELS = ("linear", "abmil")

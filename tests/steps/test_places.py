@@ -14,13 +14,13 @@ import tifffile
 from PIL import Image
 from shapely.geometry import mapping, shape
 
-from hipt.config import Config, Extent
-from hipt.io.images import read_mask
-from hipt.io.probe_items import patch_counts
-from hipt.io.tables import read_table, write_rows
+from hipt.config.config import Config, Extent
+from hipt.config.step_settings import settings
 from hipt.steps import export
+from hipt.store.images import read_mask
 from hipt.store.schemas import INDICES, MANIFEST
-from hipt.told import settings
+from hipt.store.tables import read_table, write_rows
+from hipt.tasks.labels.probe_items import patch_counts
 from tests.scnmaker import write_scn
 from tests.slidemaker import GLASS, TISSUE, tissue_picture, write_slide
 from tests.steps.conftest import Chain

@@ -14,16 +14,16 @@ import polars as pl
 import pytest
 import torch
 
-from hipt.config import Config
+from hipt.config.config import Config
+from hipt.config.step_settings import settings
+from hipt.embedding.weights_files import load_patch_encoder, read_weights
 from hipt.errors import HiptError
-from hipt.io.checkpoints import load_patch_encoder, read_weights
-from hipt.io.corpus_list import read_corpus_list
-from hipt.io.slides import identity
-from hipt.nn.trainer import Trainer
+from hipt.nn.dino.trainer import Trainer
+from hipt.pretraining.corpus_list import read_corpus_list
 from hipt.pretraining.launch import torchrun
 from hipt.pretraining.lineage import seen_by
+from hipt.slides.slide import identity
 from hipt.steps import pretrain
-from hipt.told import settings
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 

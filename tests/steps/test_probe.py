@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hipt.config import Config
+from hipt.config.config import Config
+from hipt.config.step_settings import settings
 from hipt.errors import HiptError
-from hipt.io.tables import PatchEmbeddings, read_table
 from hipt.steps import probe
 from hipt.store.schemas import PROBE
-from hipt.told import settings
+from hipt.store.tables import PatchEmbeddings, read_table
 from tests.slidemaker import GLASS, write_slide
 from tests.steps.conftest import Chain
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hipt.config import Config
-from hipt.io.images import write_jpeg
-from hipt.io.results import Results
-from hipt.io.tables import write_rows
+from hipt.config.config import Config
+from hipt.config.step_settings import ReportSettings
+from hipt.layout import Results
 from hipt.steps import report
+from hipt.store.images import write_jpeg
 from hipt.store.schemas import INDICES, SLIDES
-from hipt.told import ReportSettings
+from hipt.store.tables import write_rows
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 

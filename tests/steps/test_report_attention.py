@@ -9,10 +9,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from hipt.io.tables import write_rows
+from hipt.config.step_settings import ReportSettings, task_settings
 from hipt.steps import examples, report
 from hipt.store.schemas import AGREEMENT
-from hipt.told import ReportSettings, task_settings
+from hipt.store.tables import write_rows
 from tests.steps.conftest import Chain
 from tests.steps.mapped import cohort
 from tests.steps.test_report import Opened

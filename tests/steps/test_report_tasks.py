@@ -11,12 +11,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from hipt.config import Config
-from hipt.io.images import write_jpeg
-from hipt.io.tables import write_rows
-from hipt.io.task_tables import LEAKS
+from hipt.config.config import Config
+from hipt.config.step_settings import ReportSettings
 from hipt.steps import report
-from hipt.told import ReportSettings
+from hipt.store.images import write_jpeg
+from hipt.store.tables import write_rows
+from hipt.tasks.schemas import LEAKS
 from tests import taskmaker
 from tests.steps.test_report import HOSTILE, Opened, cohort, row
 from tests.taskmaker import MadeTask
@@ -122,7 +122,7 @@ def test_figures_are_xml_with_title_and_description(tmp_path: Path):
 
 
 def test_lines_differ_by_more_than_colour():
-    style = (Path(report.__file__).parent.parent / "io" / "report.css").read_text()
+    style = (Path(report.__file__).parent.parent / "report" / "report.css").read_text()
     dashes = re.findall(r"\.line\.s(\d) \{ stroke-dasharray: ([\d ]+); \}", style)
     assert [number for number, _ in dashes] == list("12345")
     assert len({dash for _, dash in dashes}) == 5

@@ -14,14 +14,14 @@ import polars as pl
 import pytest
 from safetensors.numpy import save_file
 
-from hipt.config import Config
-from hipt.io.corpus_list import Member, write_corpus_list
-from hipt.io.models import resolved
-from hipt.io.tables import read_table, write_rows, write_table
-from hipt.recipe import recipe
+from hipt.config.config import Config
+from hipt.config.pretraining import recipe
+from hipt.config.step_settings import ReportSettings
+from hipt.config.trained import resolved
+from hipt.pretraining.corpus_list import Member, write_corpus_list
 from hipt.steps import report
 from hipt.store.schemas import METRICS, PROBE, SLIDES
-from hipt.told import ReportSettings
+from hipt.store.tables import read_table, write_rows, write_table
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 from tests.steps.test_report import Opened

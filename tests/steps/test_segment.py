@@ -9,7 +9,7 @@ import pytest
 import shapely
 
 from hipt.errors import HiptError
-from hipt.io.images import read_mask, read_rgb
+from hipt.store.images import read_mask, read_rgb
 from tests.slidemaker import GLASS, tissue_picture, write_slide
 from tests.steps.conftest import Chain
 

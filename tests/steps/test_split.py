@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hipt.config import Config
+from hipt.config.config import Config
+from hipt.config.step_settings import task_settings
 from hipt.errors import HiptError
-from hipt.io.tables import read_table, vectors
-from hipt.io.task_tables import FOLDS, LABELS, LEAKS
-from hipt.io.task_units import TEST, TRAIN, UNUSED, VALIDATION, read_units
 from hipt.steps import split
-from hipt.told import task_settings
+from hipt.store.tables import read_table, vectors
+from hipt.tasks.schemas import FOLDS, LABELS, LEAKS
+from hipt.tasks.units import TEST, TRAIN, UNUSED, VALIDATION, read_units
 
 CASES = 40
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hipt.config import Config
-from hipt.io.tables import read_table
+from hipt.config.config import Config
+from hipt.config.step_settings import settings
 from hipt.store.schemas import INDICES
-from hipt.told import settings
+from hipt.store.tables import read_table
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 
@@ -47,8 +47,8 @@ def test_torch_is_not_loaded(chain: Chain, step: str):
 @pytest.mark.parametrize("step", ["embed_patches", "embed_regions", "pretrain", "fit", "attend"])
 def test_timm_is_not_loaded_for_our_own_networks(step: str):
     code = f"import hipt.steps.{step}, sys\n"
-    code += "from hipt.config import PatchEncoderConfig\n"
-    code += "from hipt.io.checkpoints import load_patch_encoder\n"
+    code += "from hipt.config.config import PatchEncoderConfig\n"
+    code += "from hipt.embedding.weights_files import load_patch_encoder\n"
     code += "load_patch_encoder(PatchEncoderConfig(random=1))\n"
     code += "print(sorted({'timm', 'torchvision', 'torch._dynamo'} & set(sys.modules)))"
     command = [sys.executable, "-c", code]

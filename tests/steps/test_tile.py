@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from hipt.io.images import read_rgb
-from hipt.io.provenances import read_provenance
-from hipt.io.slides import open_slide
-from hipt.io.tables import read_table
+from hipt.slides.slide import open_slide
+from hipt.store.images import read_rgb
 from hipt.store.schemas import MANIFEST
+from hipt.store.shard import read_provenance
+from hipt.store.tables import read_table
 from tests.slidemaker import tissue_picture, write_levels, write_slide
 from tests.steps.conftest import Chain
 

@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hipt.config import Config
+from hipt.audit.manifest import HEADER
+from hipt.config.config import Config
+from hipt.config.step_settings import task_settings
+from hipt.embedding.weights_files import read_weights, write_weights
 from hipt.errors import HiptError
-from hipt.io.checkpoints import read_weights, write_weights
-from hipt.io.manifest import HEADER
-from hipt.io.provenances import read_provenance
-from hipt.io.tables import matrix, read_table, vectors, write_table
 from hipt.steps import VERSION, fit, split, verify
-from hipt.told import task_settings
+from hipt.store.shard import read_provenance
+from hipt.store.tables import matrix, read_table, vectors, write_table
 from tests.steps.conftest import Chain
 from tests.steps.mapped import TASKS, cohort
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hipt.config import ViTShape
+from hipt.config.config import ViTShape
+from hipt.embedding.weights_files import read_weights, write_weights
 from hipt.errors import HiptError
-from hipt.io.checkpoints import read_weights, write_weights
 from hipt.nn.vit import initialise, vit256, vit4096
 from hipt.steps import weights
 

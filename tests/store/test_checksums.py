@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from hipt.errors import HiptError
-from hipt.io.checksums import first_damaged
-from hipt.io.tables import PatchEmbeddings
-from tests.io.test_tables import embeddings, write_embeddings
+from hipt.store.checksums import first_damaged
+from hipt.store.tables import PatchEmbeddings
+from tests.store.test_tables import embeddings, write_embeddings
 
 
 def test_what_was_written_is_in_order(tmp_path: Path):

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from hipt.config import ViTShape
-from hipt.embedding.finite import Broken
+from hipt.config.config import ViTShape
+from hipt.embedding.embedder import PatchEmbedder
+from hipt.embedding.weights_files import write_weights
 from hipt.errors import SlideError
-from hipt.io.checkpoints import write_weights
-from hipt.io.embedder import PatchEmbedder
 from hipt.nn.vit import vit256, vit4096
 from hipt.steps import embed_patches
+from hipt.store.finite import Broken
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import SHAPE, Chain
 

@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from hipt.errors import HiptError
-from hipt.io.images import read_labels, read_mask, read_mask_picture
+from hipt.store.images import read_labels, read_mask, read_mask_picture
 
 MASK = np.zeros((12, 16), bool)
 MASK[:6, :8] = True  # a quarter

@@ -15,9 +15,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from hipt.errors import HiptError
-from hipt.io.provenances import read_provenance
-from hipt.io.shards import Provenance
-from hipt.io.tables import (
+from hipt.store.provenance import Provenance
+from hipt.store.schemas import (
+    INDICES,
+    MANIFEST,
+    SLIDES,
+    patch_embeddings_schema,
+    region_embeddings_schema,
+)
+from hipt.store.shard import read_provenance
+from hipt.store.tables import (
     PatchEmbeddings,
     matrix,
     patch_embeddings_writer,
@@ -25,13 +32,6 @@ from hipt.io.tables import (
     vectors,
     write_rows,
     write_table,
-)
-from hipt.store.schemas import (
-    INDICES,
-    MANIFEST,
-    SLIDES,
-    patch_embeddings_schema,
-    region_embeddings_schema,
 )
 
 MADE = Provenance(step="tile", step_version=1, fingerprint="ab", settings={}, facts={"regions": 2})

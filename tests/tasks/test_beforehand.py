@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hipt.config import Config
+from hipt.cohort.sheet import SlideRow
+from hipt.config.config import Config
 from hipt.errors import HiptError
-from hipt.io.sheets import SlideRow
 from hipt.tasks.beforehand import outlooks, refuse_tasks
 
 ROWS = [

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipt.core.evaluation import Classified
-from hipt.io.predictions import Predictions
-from hipt.io.tables import read_table, write_rows
-from hipt.io.task_scores import evaluated
-from hipt.io.task_tables import FOLDS, SCORES
+from hipt.config.step_settings import task_settings
+from hipt.stats.evaluation import Classified
 from hipt.steps import evaluate
 from hipt.store.schemas import SLIDES
+from hipt.store.tables import read_table, write_rows
 from hipt.tasks.drawn_together import drawn_together, joined
-from hipt.told import task_settings
+from hipt.tasks.predictions import Predictions
+from hipt.tasks.schemas import FOLDS, SCORES
+from hipt.tasks.scores import evaluated
 from tests.taskmaker import MadeTask
 
 

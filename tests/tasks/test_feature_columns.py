@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hipt.errors import HiptError
-from hipt.io.task_features import FileFeatures
+from hipt.tasks.features import FileFeatures
 
 IDS = ["b", "0012", "b", "b"]
 VALUES = np.arange(12, dtype=np.float64).reshape(4, 3) / 8  # exact in float16

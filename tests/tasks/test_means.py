@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from hipt.errors import HiptError
-from hipt.io.results import Results
-from hipt.io.tables import Provenance, patch_embeddings_writer, vectors, write_rows
-from hipt.io.task_features import FileFeatures
-from hipt.io.task_tables import FOLDS
-from hipt.io.task_units import Units, read_units
-from hipt.io.unit_means import patch_means, region_means
+from hipt.layout import Results
 from hipt.store.schemas import patch_embeddings_schema
+from hipt.store.tables import Provenance, patch_embeddings_writer, vectors, write_rows
+from hipt.tasks.features import FileFeatures
+from hipt.tasks.means import patch_means, region_means
+from hipt.tasks.schemas import FOLDS
+from hipt.tasks.units import Units, read_units
 
 MADE = Provenance(step="embed_patches", step_version=1, fingerprint="a", settings={}, facts={})
 UNIT_OF = {"a": "one", "b": "one", "c": "two"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hipt.core.phenotypes import phenotype_centres, phenotypes
+from hipt.tasks.phenotypes import phenotype_centres, phenotypes
 
 
 def test_heaps_that_lie_apart_are_told_apart():

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipt.core.evaluation import Followed
 from hipt.errors import HiptError
-from hipt.io.predictions import read_predictions
-from hipt.io.tables import write_rows
-from hipt.io.task_tables import predictions_schema
+from hipt.stats.evaluation import Followed
+from hipt.store.tables import write_rows
+from hipt.tasks.predictions import read_predictions
+from hipt.tasks.schemas import predictions_schema
 
 
 def survival_file(folder: Path, hazards: int = 0) -> Path:

@@ -10,14 +10,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from hipt.config import Config
+from hipt.config.config import Config
+from hipt.config.step_settings import task_settings
 from hipt.errors import HiptError
-from hipt.io.corpus_list import Member, write_corpus_list
-from hipt.io.tables import read_table
-from hipt.io.task_tables import FOLDS, LEAKS
-from hipt.io.task_units import TEST
+from hipt.pretraining.corpus_list import Member, write_corpus_list
 from hipt.steps import split
-from hipt.told import task_settings
+from hipt.store.tables import read_table
+from hipt.tasks.schemas import FOLDS, LEAKS
+from hipt.tasks.units import TEST
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 from tests.steps.test_split import TaskFolder, fold_of_case

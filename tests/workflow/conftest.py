@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hipt.config import ViTShape
-from hipt.io.checkpoints import write_weights
+from hipt.config.config import ViTShape
+from hipt.embedding.weights_files import write_weights
 from hipt.nn.vit import initialise, vit256
 from tests.slidemaker import tissue_picture, write_slide
 from tests.workflow.project import EMBED, PRETRAIN, Project

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from hipt.io.results import VARYING
+from hipt.layout import VARYING
 
 ROOT = Path(__file__).parents[2]
 TINY: dict[str, Any] = {

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hipt.io.tables import PatchEmbeddings
+from hipt.store.tables import PatchEmbeddings
 from tests.workflow.project import Project
 
 pytestmark = pytest.mark.workflow

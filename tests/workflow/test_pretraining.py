@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hipt.io.checkpoints import read_weights
+from hipt.embedding.weights_files import read_weights
 from tests.workflow.project import DINO, EMBED, PRETRAIN, Project
 from tests.workflow.test_what_must_hold import AGGREGATES, per_batch, rewritten
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import yaml
 
-from hipt.embedding.machine import usable_cores, visible_gpus
+from hipt.machine import usable_cores, visible_gpus
 from tests.quota import half_a_core
 from tests.workflow.project import ROOT, Project
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hipt.config import Config
-from hipt.told import MOST_NAMED, settings, shortened
+from hipt.config.config import Config
+from hipt.config.step_settings import MOST_NAMED, settings, shortened
 from tests.workflow.project import Project
 
 MOST_BYTES = 128 * 1024

@@ -9,24 +9,24 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from hipt import config as hipt_config
-from hipt import section as hipt_section
-from hipt import task_config as hipt_tasks
-from hipt import told as hipt_told
+from hipt.config import config as hipt_config
+from hipt.config import section as hipt_section
+from hipt.config import tasks as hipt_tasks
+from hipt.config import step_settings as hipt_told
 from hipt.cohort.folder import departed
 from hipt.cohort.masks import missing_masks
 from hipt.embedding.timm_revision import timm_revision
 from hipt.errors import HiptError
-from hipt.io.batches import read_ledger, updated, write_ledger
-from hipt.io.corpus_choice import chosen
-from hipt.io.digests import remember_sha256, weights_identity
-from hipt.io.feature_files import FeatureFiles
-from hipt.io.labels import label_maps, slide_labels, target_maps
-from hipt.io.mapped import write_mapped
-from hipt.io.models import resolved, trained
-from hipt.io.results import Results
-from hipt.io.shards import fingerprint
-from hipt.io.sheets import read_with_remarks, refuse_unknown
+from hipt.cohort.ledger import read_ledger, updated, write_ledger
+from hipt.pretraining.corpus_choice import chosen
+from hipt.embedding.weights_identity import remember_sha256, weights_identity
+from hipt.exchange.feature_files import FeatureFiles
+from hipt.tasks.labels.label_maps import label_maps, slide_labels, target_maps
+from hipt.heatmaps.chosen import write_mapped
+from hipt.config.trained import resolved, trained
+from hipt.layout import Results
+from hipt.store.provenance import fingerprint
+from hipt.cohort.sheet import read_with_remarks, refuse_unknown
 from hipt.steps import VERSION
 
 

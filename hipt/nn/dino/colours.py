@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hipt.recipe import PatchViewsConfig
+from hipt.config.pretraining import PatchViewsConfig
 
 LUMA = (0.2989, 0.587, 0.114)
 """Weights of red, green and blue in a grey value."""

@@ -15,8 +15,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hipt.config.pretraining import DinoConfig
 from hipt.nn.vit import initialise
-from hipt.recipe import DinoConfig
 
 G = 2
 

@@ -15,10 +15,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from hipt.nn.dino import DinoHead, DinoLoss, Network, follow, freeze_last_layer
-from hipt.nn.schedule import clip_each, cosine, parameter_groups, set_rates
+from hipt.config.pretraining import DinoConfig
+from hipt.nn.dino.loss import DinoHead, DinoLoss, Network, follow, freeze_last_layer
+from hipt.nn.dino.schedule import clip_each, cosine, parameter_groups, set_rates
 from hipt.nn.vit import ViT
-from hipt.recipe import DinoConfig
 
 LR_BATCH = 256
 """The batch for which `DinoConfig.lr` holds."""

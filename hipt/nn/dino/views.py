@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hipt.nn.colours import Colours, draw_colours, reach, recolour
-from hipt.recipe import GridViewsConfig, PatchViewsConfig
+from hipt.config.pretraining import GridViewsConfig, PatchViewsConfig
+from hipt.nn.dino.colours import Colours, draw_colours, reach, recolour
 
 TRIES = 10
 """Boxes that are drawn before the whole image is taken."""

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hipt.config.tasks import FitConfig
 from hipt.nn.mil import BagModel, Bags, pad
-from hipt.nn.slide_losses import cox, nll
-from hipt.task_config import FitConfig
+from hipt.nn.mil.losses import cox, nll
 
 ASKED = 16
 """Units that are asked about at once."""

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hipt.config import MISSING
-from hipt.core.leaks import SIDES
+from hipt.config.config import MISSING
 from hipt.errors import HiptError, some_of
-from hipt.io.split_files import read_splits
-from hipt.io.task_labels import Labelled
-from hipt.io.task_units import TEST, TRAIN, UNUSED, VALIDATION
+from hipt.tasks.folds.leaks import SIDES
+from hipt.tasks.labels.of_task import Labelled
+from hipt.tasks.labels.split_files import read_splits
+from hipt.tasks.units import TEST, TRAIN, UNUSED, VALIDATION
 
 PART_OF = dict(zip(SIDES, (TRAIN, VALIDATION, TEST), strict=True))
 

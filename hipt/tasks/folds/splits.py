@@ -15,8 +15,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.balance import FREE, deal, deviation, refuse_empty_folds
-from hipt.core.cases import Cases, Seed, distinct_cases, draw_keys, linked_by_site, stratum_counts
+from hipt.tasks.folds.balance import FREE, deal, deviation, refuse_empty_folds
+from hipt.tasks.folds.cases import (
+    Cases,
+    Seed,
+    distinct_cases,
+    draw_keys,
+    linked_by_site,
+    stratum_counts,
+)
 
 Texts = npt.NDArray[np.str_]  # (N,)
 Ints = npt.NDArray[np.int64]  # (N,)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hipt.core.survival import bin_of, time_bins
-from hipt.io.task_labels import Labelled
-from hipt.task_config import TaskConfig
+from hipt.config.tasks import TaskConfig
+from hipt.stats.survival import bin_of, time_bins
+from hipt.tasks.labels.of_task import Labelled
 
 Texts = npt.NDArray[np.str_]  # (N,)
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from hipt.cohort.missing import looks_missing, same_but_for_writing
 from hipt.errors import HiptError
-from hipt.io.label_tables import Entry
-from hipt.io.label_values import Value
 from hipt.tasks.labels.facts import EMPTY, NO_ROW, Fact
+from hipt.tasks.labels.label_tables import Entry
+from hipt.tasks.labels.label_values import Value
 from hipt.tasks.labels.source import SHEET, Source
 
 

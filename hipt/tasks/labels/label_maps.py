@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hipt.cohort.missing import Missing, looks_missing
-from hipt.config import MISSING
+from hipt.cohort.sheet import SlideRow
+from hipt.config.config import MISSING
 from hipt.errors import HiptError
-from hipt.io.sheets import SlideRow
 
 
 def slide_labels(

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 from hipt.cohort.faults import all_of
 from hipt.cohort.missing import LISTED, Missing, is_tcga_site, trimmed
 from hipt.errors import HiptError
-from hipt.io.split_files import ENDINGS
-from hipt.io.tables import DAMAGED
+from hipt.store.tables import DAMAGED
 from hipt.tasks.labels.headers import below_comments, id_columns, id_remedy
+from hipt.tasks.labels.split_files import ENDINGS
 
 MOST_LISTED = 5
 """Wrong cells that a sentence names."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hipt.cohort.missing import Missing
+from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError, some_of
-from hipt.io.label_tables import Entry, wrong_cells
-from hipt.task_config import TaskConfig
 from hipt.tasks.labels.events import Sense, event_readings, foreign_coding
+from hipt.tasks.labels.label_tables import Entry, wrong_cells
 
 
 class Value(NamedTuple):

@@ -11,18 +11,10 @@ from typing import Literal
 
 from hipt.cohort.faults import all_of
 from hipt.cohort.missing import Missing
-from hipt.config import MISSING
+from hipt.cohort.sheet import SlideRow
+from hipt.config.config import MISSING
+from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError
-from hipt.io.label_tables import Entry, bare
-from hipt.io.label_values import (
-    Value,
-    ValueReader,
-    check_same_cases,
-    check_same_rows,
-    value_reader,
-)
-from hipt.io.sheets import SlideRow
-from hipt.task_config import TaskConfig
 from hipt.tasks.labels.enough import (
     Valued,
     check_events,
@@ -40,6 +32,14 @@ from hipt.tasks.labels.facts import (
     counted,
     days_note,
     of_words,
+)
+from hipt.tasks.labels.label_tables import Entry, bare
+from hipt.tasks.labels.label_values import (
+    Value,
+    ValueReader,
+    check_same_cases,
+    check_same_rows,
+    value_reader,
 )
 from hipt.tasks.labels.source import SHEET, Source, source_of
 

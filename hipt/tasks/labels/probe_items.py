@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.cohort.same_content import groups_of
-from hipt.config import Extent
-from hipt.core.knn import drawn_evenly
-from hipt.core.label_map import UNLABELLED, Counts, class_counts, main_classes, segregation
+from hipt.config.config import Extent
 from hipt.errors import HiptError
 from hipt.geometry.frame import Frame
-from hipt.io.images import read_labels
-from hipt.io.results import Results
-from hipt.io.tables import PatchEmbeddings, read_table
+from hipt.geometry.label_map import UNLABELLED, Counts, class_counts, main_classes, segregation
+from hipt.layout import Results
+from hipt.stats.knn import drawn_evenly
+from hipt.store.images import read_labels
 from hipt.store.schemas import MANIFEST, SLIDES
+from hipt.store.tables import PatchEmbeddings, read_table
 
 Row = dict[str, Any]
 Ints = npt.NDArray[np.int64]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hipt.cohort.missing import Missing
+from hipt.cohort.sheet import COLUMNS, SlideRow
+from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError
-from hipt.io.label_tables import Entry, bare, no_column, read_label_table
-from hipt.io.sheets import COLUMNS, SlideRow
-from hipt.task_config import TaskConfig
 from hipt.tasks.labels.facts import Fact
+from hipt.tasks.labels.label_tables import Entry, bare, no_column, read_label_table
 
 SHEET = "slides.sheet"
 """How a sentence calls the sheet, whose rows have lost their numbers; it names the slide then."""

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from hipt.cohort.folder import SLIDE_SUFFIXES
 from hipt.cohort.missing import Missing
-from hipt.config import MISSING
-from hipt.core.leaks import SIDES
+from hipt.config.config import MISSING
 from hipt.errors import HiptError
+from hipt.tasks.folds.leaks import SIDES
 
 ENDINGS = (*SLIDE_SUFFIXES, ".h5", ".pt")
 """What may stand behind an id in a foreign file."""

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as V
 
-from hipt.nn import colours as C
-from hipt.recipe import PatchViewsConfig
+from hipt.config.pretraining import PatchViewsConfig
+from hipt.nn.dino import colours as C
 
 CFG = PatchViewsConfig()
 DRAWS = 20_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from hipt.nn.dino import DinoHead
-from hipt.recipe import DinoConfig
+from hipt.config.pretraining import DinoConfig
+from hipt.nn.dino.loss import DinoHead
 
 CFG = DinoConfig(out_dim=64, hidden_dim=32, bottleneck_dim=16)
 

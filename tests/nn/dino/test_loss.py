@@ -10,8 +10,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from hipt.config import ViTShape
-from hipt.nn.dino import (
+from hipt.config.config import ViTShape
+from hipt.config.pretraining import DinoConfig
+from hipt.nn.dino.loss import (
     COLLAPSE,
     DinoHead,
     DinoLoss,
@@ -22,9 +23,8 @@ from hipt.nn.dino import (
     follow,
     freeze_last_layer,
 )
-from hipt.nn.schedule import clip_each, cosine, parameter_groups, set_rates
+from hipt.nn.dino.schedule import clip_each, cosine, parameter_groups, set_rates
 from hipt.nn.vit import initialise, vit4096
-from hipt.recipe import DinoConfig
 
 CFG = DinoConfig(out_dim=11, hidden_dim=8, bottleneck_dim=6)
 B, C, D = 3, 4, 5

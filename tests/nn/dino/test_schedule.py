@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from hipt.config import ViTShape
-from hipt.nn.schedule import clip_each, cosine, parameter_groups, set_rates
+from hipt.config.config import ViTShape
+from hipt.nn.dino.schedule import clip_each, cosine, parameter_groups, set_rates
 from hipt.nn.vit import vit4096
 
 

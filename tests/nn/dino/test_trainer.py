@@ -12,11 +12,11 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from hipt.config import ViTShape
-from hipt.nn.schedule import cosine
-from hipt.nn.trainer import Trainer, step_seed
+from hipt.config.config import ViTShape
+from hipt.config.pretraining import DinoConfig
+from hipt.nn.dino.schedule import cosine
+from hipt.nn.dino.trainer import Trainer, step_seed
 from hipt.nn.vit import ViT, initialise, vit4096
-from hipt.recipe import DinoConfig
 
 C = 5
 RECIPE: dict[str, Any] = {

@@ -10,8 +10,9 @@ from scipy.stats import ks_2samp
 from torchvision.transforms.v2 import InterpolationMode, RandomResizedCrop
 from torchvision.transforms.v2 import functional as V
 
-from hipt.nn import crops
-from hipt.nn.crops import (
+from hipt.config.pretraining import GridViewsConfig, PatchViewsConfig
+from hipt.nn.dino import views
+from hipt.nn.dino.views import (
     GridViews,
     PatchViews,
     crop_grid,
@@ -22,7 +23,6 @@ from hipt.nn.crops import (
     draw_kept,
     drop,
 )
-from hipt.recipe import GridViewsConfig, PatchViewsConfig
 
 SMALL = PatchViewsConfig(global_px=32, local_px=16, local_crops=3)
 PLAIN = PatchViewsConfig(
@@ -199,7 +199,7 @@ def test_views_without_colours_are_normalised_crops():
     for view, (number, scale, side) in sizes.items():
         boxes = draw_boxes(5 * number, (64, 64), scale, again)
         flips = draw_flips(5 * number, 0.5, False, again)
-        crops.draw_colours(PLAIN, view, 5 * number, again)
+        views.draw_colours(PLAIN, view, 5 * number, again)
         expected += crop_resize(images, boxes, flips, side).split(5)
     for got, crop in zip(views, expected, strict=True):
         normalised = (crop - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
@@ -225,10 +225,10 @@ def test_views_do_not_depend_on_what_is_worked_on_together(monkeypatch):
     images, make = patches(7), PatchViews(SMALL, HALF, HALF)
     results = []
     for part in (1, 3, 100):
-        monkeypatch.setitem(crops.PART, "cpu", part)
+        monkeypatch.setitem(views.PART, "cpu", part)
         results.append(make(images, seeded()))
-    for views in zip(*results, strict=True):
-        unequal = [(v - views[0]).abs() > 1e-5 for v in views]
+    for same in zip(*results, strict=True):
+        unequal = [(v - same[0]).abs() > 1e-5 for v in same]
         assert not any(u.any() for u in unequal)
 
 

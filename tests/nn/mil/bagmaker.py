@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hipt.config import ViTShape
+from hipt.config.config import ViTShape
 from hipt.nn.mil import CLUSTERS, MODELS, Bags, build, pad
 from hipt.nn.vit import vit4096
 

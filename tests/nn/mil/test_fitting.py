@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from hipt.nn.fitting import BagData, Fitted, _drawn, answers, fit
+from hipt.config.tasks import FitConfig
 from hipt.nn.mil import build
-from hipt.task_config import FitConfig
+from hipt.nn.mil.fitting import BagData, Fitted, _drawn, answers, fit
 
 CPU = torch.device("cpu")
 N, D = 36, 6

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from hipt.nn.slide_losses import cox, hazards, nll, risk_of
+from hipt.nn.mil.losses import cox, hazards, nll, risk_of
 
 LOGITS = torch.randn(7, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hipt.config import REGION_SHAPES, ViTShape
+from hipt.config.config import REGION_SHAPES, ViTShape
 from hipt.nn.mil import MODELS, Bags, build
 from hipt.nn.vit import vit4096
 from tests.nn.mil.bagmaker import DIM, LENGTHS, NAMES, VMAPPED, alone, bags, noise, small

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.core import balance
-from hipt.core.balance import FREE, deal, deal_greedily, deviation
+from hipt.tasks.folds import balance
+from hipt.tasks.folds.balance import FREE, deal, deal_greedily, deviation
 
 
 def best_of_all(counts: np.ndarray, fixed: np.ndarray, folds: int) -> float:

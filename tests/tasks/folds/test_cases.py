@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hipt.core.cases import distinct_cases, draw_keys, linked_by_site, stratum_counts
+from hipt.tasks.folds.cases import distinct_cases, draw_keys, linked_by_site, stratum_counts
 
 
 def test_every_case_once_with_its_class():

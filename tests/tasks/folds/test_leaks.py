@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hipt.core.leaks import Item, Leak, leaks
-from hipt.io.split_files import read_splits
+from hipt.tasks.folds.leaks import Item, Leak, leaks
+from hipt.tasks.labels.split_files import read_splits
 
 
 def items(*texts: str) -> list[Item]:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.core import balance
-from hipt.core.splits import grouped_folds, site_folds, subsample, validation_part
+from hipt.tasks.folds import balance
+from hipt.tasks.folds.splits import grouped_folds, site_folds, subsample, validation_part
 
 CLASSES = np.array(["IDC", "ILC", "other"])
 

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hipt.cohort.sheet import SlideRow
+from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError
-from hipt.io.sheets import SlideRow
-from hipt.io.task_labels import TaskLabels, task_labels
-from hipt.task_config import TaskConfig
 from hipt.tasks.labels.facts import sentences
+from hipt.tasks.labels.of_task import TaskLabels, task_labels
 
 CASES = [f"TCGA-ZZ-A{n:03}" for n in range(8)]
 ROWS = [SlideRow(f"{case}-01Z-00-DX1", Path("x.svs"), case, "ZZ") for case in CASES]

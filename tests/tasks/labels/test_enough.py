@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from hipt.cohort.sheet import SlideRow
+from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError
-from hipt.io.sheets import SlideRow
-from hipt.io.task_labels import TaskLabels, task_labels
-from hipt.task_config import TaskConfig
+from hipt.tasks.labels.of_task import TaskLabels, task_labels
 
 ROWS = [SlideRow(f"s{n}", Path(f"s{n}.svs"), f"c{n}") for n in range(8)]
 

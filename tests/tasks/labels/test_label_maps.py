@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from hipt.cohort.sheet import SlideRow
 from hipt.errors import HiptError
-from hipt.io.labels import class_names, label_maps, slide_labels
-from hipt.io.sheets import SlideRow
+from hipt.tasks.labels.label_maps import class_names, label_maps, slide_labels
 
 ROWS = [
     SlideRow("a", Path("a.svs"), "p", "north", labels={"grade": "1", "empty": ""}),

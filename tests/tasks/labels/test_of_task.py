@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hipt.cohort.sheet import SlideRow
+from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError
-from hipt.io.sheets import SlideRow
-from hipt.io.task_labels import Labelled, TaskLabels, task_labels
-from hipt.task_config import TaskConfig
+from hipt.tasks.labels.of_task import Labelled, TaskLabels, task_labels
 
 GRADES = ("high", "low", "high", "low")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError
-from hipt.io.task_labels import task_labels
-from hipt.task_config import TaskConfig
+from hipt.tasks.labels.of_task import task_labels
 
 SUBTYPES = {
     "brca": (("IDC", "ILC"), 875, 62),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hipt.errors import HiptError
-from hipt.io.split_files import Splits, read_splits
+from hipt.tasks.labels.split_files import Splits, read_splits
 
 
 def clam(folder: Path, *texts: str | bytes) -> Path:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from hipt.io.tile_cache import TileCache
+from hipt.slides.tile_cache import TileCache
 
 SHAPE = (8, 8, 3)
 BYTES = 8 * 8 * 3

@@ -1,0 +1,1 @@
+"""What a results folder is, and how two differ."""

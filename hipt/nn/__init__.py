@@ -1,0 +1,1 @@
+"""Networks, losses and training loops in torch; opens no file."""

@@ -1,0 +1,1 @@
+"""Self-distillation (DINO): views, losses, schedules, the trainer."""

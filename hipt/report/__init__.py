@@ -1,0 +1,1 @@
+"""The page: it draws what the tables hold."""
