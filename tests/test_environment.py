@@ -24,6 +24,7 @@ CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 PINNED = (ROOT / "constraints.txt").read_text().splitlines()
 
 CONDA_NAME = {
+    "matplotlib": "matplotlib-base",
     "opencv-python-headless": "py-opencv",
     "openslide-bin": "openslide",
     "snakemake": "snakemake-minimal",
