@@ -1,0 +1,106 @@
+"""Figures as matplotlib draws them, in one style, and as the same bytes each time.
+
+Texts stay texts in SVG, so that a browser draws every script with its own fonts. In PDF and PNG a
+letter needs a font of this machine that has it: those of `FAMILIES` that are installed are tried
+in their order.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+
+from hipt.pictures.drawing import RGB
+
+FAMILIES = (
+    *("DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR"),
+    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "Noto Sans Arabic"),
+    *("Noto Sans Devanagari", "Noto Sans Hebrew", "Noto Sans Thai", "Unifont"),
+)
+"""Fonts for letters, each for what those before it do not have."""
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5a5a5a")
+"""Of curves, in their order: colours that colour-blind people tell apart (Okabe and Ito)."""
+
+DASHES = ("-", "--", "-.", ":", (0, (8, 2)), (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
+"""Of curves, in their order: they are told apart in black and white too."""
+
+MM_PER_INCH = 25.4
+
+_PAPER_TYPE = 42  # TrueType: text in the PDF can be searched and edited
+_PIXELS_PER_INCH = 200
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """How figures look that are made and written inside of this."""
+    with mpl.rc_context(_settings()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        yield
+
+
+def new_figure(width_mm: float, height_mm: float) -> Figure:
+    """An empty figure; call it inside of `style()`."""
+    return Figure(figsize=(width_mm / MM_PER_INCH, height_mm / MM_PER_INCH), layout="constrained")
+
+
+def svg_text(figure: Figure, name: str) -> str:
+    """A figure as an SVG document.
+
+    Args:
+        figure: the figure.
+        name: of letters, digits and `-`; ids inside begin with it, so that several figures can
+            stand on one page.
+    """
+    buffer = io.StringIO()
+    with style(), mpl.rc_context({"svg.hashsalt": name, "svg.id": name}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", buffer.getvalue())
+
+
+def pdf_bytes(figure: Figure) -> bytes:
+    """A figure as a PDF document of one page."""
+    buffer = io.BytesIO()
+    with style():
+        figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Producer": None})
+    return buffer.getvalue()
+
+
+def rgb_of(figure: Figure) -> RGB:
+    """A figure as pixels, [h, w, 3]."""
+    canvas: Any = FigureCanvasAgg(figure)
+    with style():
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+@cache
+def _settings() -> dict[Any, Any]:
+    """Matplotlib's settings for all figures."""
+    installed = set(fontManager.get_font_names())
+    return {
+        "font.family": [name for name in FAMILIES if name in installed],
+        "font.size": 8.0,
+        "axes.titlesize": 9.0,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.6,
+        "lines.linewidth": 1.2,
+        "legend.frameon": False,
+        "figure.dpi": _PIXELS_PER_INCH,
+        "savefig.dpi": _PIXELS_PER_INCH,
+        "pdf.fonttype": _PAPER_TYPE,
+        "svg.fonttype": "none",
+        "text.parse_math": False,  # a `$` in an id is a dollar
+    }
