@@ -59,6 +59,11 @@ class Results:
         return self.root / "probe.parquet"
 
     @property
+    def figures(self) -> Path:
+        """The report's figures as PDF and SVG, for papers."""
+        return self.root / "figures"
+
+    @property
     def agreement(self) -> Path:
         """How well heatmaps find what was labelled."""
         return self.root / "agreement.parquet"
