@@ -1,4 +1,4 @@
-"""Write what follows from hipt/config/config.py: its JSON schema and docs/config.md."""
+"""Write what follows from the code: the config's schema and page, the picture of the rooms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from docs import rooms
 from hipt.config.config import Config
 
 ROOT = Path(__file__).parent.parent
@@ -47,7 +48,11 @@ def files() -> dict[str, str]:
     """The content of every generated file, by its path from the root of the repository."""
     schema = Config.model_json_schema()
     stated = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-    return {SCHEMA: json.dumps(stated, indent=2) + "\n", PAGE: _page(schema)}
+    return {
+        SCHEMA: json.dumps(stated, indent=2) + "\n",
+        PAGE: _page(schema),
+        rooms.PICTURE: rooms.drawn(),
+    }
 
 
 def _page(schema: Json) -> str:
