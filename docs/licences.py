@@ -42,6 +42,7 @@ NAMED = {
     "codespell": "GPL: a command that `make lint` runs; nothing imports it or ships it",
     "docutils": "its one GPL file, for Emacs, is not in the package; the rest is public domain or "
     "BSD",
+    "regex": "CNRI-Python is permissive; comes with transformers, which only tests import",
     "cuda-toolkit": "an empty package that names CUDA libraries",
 }
 """Packages under other licences, and why they can be used under MIT all the same."""
@@ -75,10 +76,12 @@ BUNDLED = {
 
 ALIASES = {
     "Apache 2.0": "Apache-2.0",
+    "Apache 2.0 License": "Apache-2.0",
     "Apache License, Version 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
     "BSD": "BSD-3-Clause",
     "BSD License": "BSD-3-Clause",
+    "ISC License": "ISC",
     "MIT License": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "NVIDIA Proprietary Software": "LicenseRef-NVIDIA-Proprietary",
