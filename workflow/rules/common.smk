@@ -27,7 +27,7 @@ from hipt.config.trained import resolved, trained
 from hipt.layout import Results
 from hipt.store.provenance import fingerprint
 from hipt.cohort.sheet import read_with_remarks, refuse_unknown
-from hipt.steps import VERSION
+from hipt.registry import version_of
 
 
 wildcard_constraints:
@@ -151,7 +151,7 @@ def told(step):
 def noted(step, rows):
     """A step's version and the digest of what else it reads: Snakemake keeps it with every output
     and compares it in every plan, so that it must not grow with the sheet."""
-    return {"version": VERSION[step], "rows": fingerprint(rows=rows)}
+    return {"version": version_of(step), "rows": fingerprint(rows=rows)}
 
 
 def slides_of(wildcards):
@@ -168,7 +168,7 @@ def revision(step):
     """What else reruns a later step: its version, the content of its weights, and of stage 1 the
     version of timm where its config says what the network takes."""
     software = timm_revision(CONFIG.embed.patches) if step == "embed_patches" else {}
-    return {"version": VERSION[step], "weights": WEIGHTS.get(step)} | software
+    return {"version": version_of(step), "weights": WEIGHTS.get(step)} | software
 
 
 def revision_of_grid(wildcards):

@@ -48,7 +48,7 @@ if CONFIG.tasks:
         params:
             cfg=told_of_task("fit"),
             slides=str(RESULTS.slides),
-            version=VERSION["fit"],
+            version=version_of("fit"),
         shell:
             """
             python -m hipt fit --folds {input.folds:q} --slides {params.slides:q} \
@@ -73,7 +73,7 @@ if CONFIG.tasks:
         params:
             cfg=told_of_task("evaluate"),
             slides=str(RESULTS.slides),
-            version=VERSION["evaluate"],
+            version=version_of("evaluate"),
         shell:
             """
             python -m hipt evaluate --predictions {input.tables:q} --cfg {params.cfg:q} \
@@ -100,7 +100,7 @@ if CONFIG.tasks:
         params:
             cfg=told_of_task("knn"),
             slides=str(RESULTS.slides),
-            version=VERSION["knn"],
+            version=version_of("knn"),
         shell:
             """
             python -m hipt knn --folds {input.folds:q} --slides {params.slides:q} \
