@@ -31,6 +31,10 @@ ARROWS = {
     "tasks": {
         *("config", "stats", "geometry", "nn", "store", "cohort", "embedding", "pretraining"),
     },
+    "planning": {
+        *("config", "store", "cohort", "exchange", "embedding", "heatmaps", "pretraining"),
+        "tasks",
+    },
     "audit": {"store", "cohort", "embedding", "tasks"},
     "report": {
         *("config", "pictures", "stats", "store", "slides", "cohort", "heatmaps", "pretraining"),

@@ -18,7 +18,7 @@ if CONFIG.tasks:
             mem_mb=grown(4000),
             runtime=grown(60),
         params:
-            cfg=told_of_task("split"),
+            cfg=settings_of("split"),
             slides=str(RESULTS.slides),
             rows=task_rows,
         shell:
@@ -46,7 +46,7 @@ if CONFIG.tasks:
             gpu=0,
             device=DEVICE,
         params:
-            cfg=told_of_task("fit"),
+            cfg=settings_of("fit"),
             slides=str(RESULTS.slides),
             version=version_of("fit"),
         shell:
@@ -71,7 +71,7 @@ if CONFIG.tasks:
             mem_mb=grown(4000),
             runtime=grown(60),
         params:
-            cfg=told_of_task("evaluate"),
+            cfg=settings_of("evaluate"),
             slides=str(RESULTS.slides),
             version=version_of("evaluate"),
         shell:
@@ -98,7 +98,7 @@ if CONFIG.tasks:
             mem_mb=grown(8000),
             runtime=grown(120),
         params:
-            cfg=told_of_task("knn"),
+            cfg=settings_of("knn"),
             slides=str(RESULTS.slides),
             version=version_of("knn"),
         shell:
