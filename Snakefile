@@ -22,9 +22,8 @@ rule all:
     input:
         RESULTS.report,
         indices("embed_regions"),
-        exports(),
+        requested.exports(PLAN),
 
 
 onstart:
-    look()
-    remember()
+    begin()

@@ -27,7 +27,8 @@ sys.path.insert(0, str(ROOT))
 
 from hipt.cohort.ledger import Ledger, updated, write_ledger  # noqa: E402
 from hipt.cohort.sheet import read_sheet  # noqa: E402
-from hipt.layout import CHAIN, Results  # noqa: E402
+from hipt.layout import Results  # noqa: E402
+from hipt.registry import EVERY_SLIDE  # noqa: E402
 from hipt.store.images import write_jpeg, write_mask  # noqa: E402
 from hipt.store.provenance import Provenance, fingerprint  # noqa: E402
 from hipt.store.schemas import INDICES, MANIFEST, patch_embeddings_schema, region_embeddings_schema  # noqa: E402
@@ -124,7 +125,7 @@ class Writer:
         mask[20:70, 30:100] = True
         write_mask(results.root / "mask.png", mask, {})
         write_jpeg(results.root / "overview.jpg", tissue_picture(*SLIDE_PX))
-        for step in CHAIN:
+        for step in EVERY_SLIDE:
             (results.root / step).mkdir(exist_ok=True)
 
     def write(self, slide: Slide) -> dict[str, Row]:

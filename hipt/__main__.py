@@ -16,31 +16,8 @@ from types import FrameType
 
 from hipt import __version__
 from hipt.errors import HiptError
+from hipt.registry import COMMANDS
 from hipt.store.whole import NO_SPACE
-
-STEPS = {
-    "segment": "tissue masks, contours and overviews of a batch of slides",
-    "tile": "manifests of regions and patches",
-    "embed_patches": "stage 1: one vector per patch",
-    "embed_regions": "stage 2: one vector per region",
-    "pretrain": "DINO on patches, then on grids of patch embeddings",
-    "slides": "the slide table, one row per slide of the sheet",
-    "probe": "what the features know of labels, by nearest neighbours",
-    "split": "folds of a task, and what leaks between them",
-    "fit": "one model of a task, in all folds",
-    "evaluate": "scores of a task's models, with intervals and paired tests",
-    "knn": "what mean embeddings know of a task's classes, by nearest neighbours",
-    "attend": "heatmaps: where stage 2 and the tasks' models look, slide by slide",
-    "agreement": "how well heatmaps find what was labelled",
-    "examples": "regions of most and least attention, class by class",
-    "export": "embeddings in the files of other tools",
-    "report": "the report page",
-    "check": "look before a long run: sheet, headers, weights, disk, hours",
-    "bench": "how fast this machine reads and embeds these slides, and what binds",
-    "weights": "show a weights file, or convert it",
-    "verify": "compare results with a manifest or other results, and look for damage",
-    "retrain": "move a trained model aside, so that it is trained anew",
-}
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "VECLIB_MAXIMUM_THREADS": "1"}
 """NumPy's products add up in another order with more threads; read when it is first imported."""
@@ -52,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args[:1] == ["--version"]:
         print(__version__)
         return 0
-    if not args or args[0] not in STEPS:
+    if not args or args[0] not in COMMANDS:
         return _usage(args)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
@@ -90,8 +67,8 @@ def _usage(args: Sequence[str]) -> int:
     if not asked:
         print(f"hipt: no step '{args[0]}'\n", file=out)
     print("usage: hipt STEP ...   (hipt STEP --help for its arguments)\n", file=out)
-    for name, text in STEPS.items():
-        print(f"  {name:15}{text}", file=out)
+    for name, step in COMMANDS.items():
+        print(f"  {name:15}{step.help}", file=out)
     return 0 if asked else 2
 
 

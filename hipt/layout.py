@@ -8,17 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-SHARD_SUFFIX = {
-    "segment": ".png",
-    "tile": ".parquet",
-    "embed_patches": ".arrow",
-    "embed_regions": ".parquet",
-    "attend": ".parquet",
-}
-"""The file that stands for a slide's shard, per step; written last where there are several."""
-
-CHAIN = ("segment", "tile", "embed_patches", "embed_regions")
-"""The steps that every slide goes through, in their order."""
+from hipt.registry import SHARDED
 
 LEDGER = "batches.csv"
 """Which slide is in which batch."""
@@ -125,7 +115,7 @@ class Results:
 
     def shard(self, step: str, slide_id: str) -> Path:
         """A slide's own file."""
-        return self.root / step / f"{slide_id}{SHARD_SUFFIX[step]}"
+        return self.root / step / f"{slide_id}{SHARDED[step]}"
 
     def overview(self, step: str, slide_id: str) -> Path:
         """A slide's picture: contours (segment), contours and regions (tile)."""

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "hipt"
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "demo" not in p.parts)
-GROUND = {"errors", "layout", "progress", "machine"}
+GROUND = {"errors", "registry", "layout", "progress", "machine"}
 PURE = {"geometry", "stats", "pictures", "nn"}
 """These open no file, log nothing and know no clock; of the ground they know errors alone."""
 ARROWS = {
@@ -30,6 +30,10 @@ ARROWS = {
     },
     "tasks": {
         *("config", "stats", "geometry", "nn", "store", "cohort", "embedding", "pretraining"),
+    },
+    "planning": {
+        *("config", "store", "cohort", "exchange", "embedding", "heatmaps", "pretraining"),
+        "tasks",
     },
     "audit": {"store", "cohort", "embedding", "tasks"},
     "report": {

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hipt.layout import SHARD_SUFFIX, Results
+from hipt.layout import Results
+from hipt.registry import SHARDED
 
 RESULTS = Results(Path("out"))
 
@@ -33,6 +34,6 @@ def test_layout(found: Path, named: str):
     assert found == Path(named)
 
 
-@pytest.mark.parametrize("step", SHARD_SUFFIX)
+@pytest.mark.parametrize("step", SHARDED)
 def test_an_index_knows_its_folder(step: str):
     assert Results.of_index(RESULTS.index(step, "b0000")) == RESULTS

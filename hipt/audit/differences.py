@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hipt.registry import STEPS
+
 Kind = Literal["missing", "extra", "damaged", "cause", "follows", "bytes", "unexplained"]
 
 INPUT = {
@@ -35,25 +37,6 @@ MODEL = {
     "attend": "pretrain_regions",
 }
 """Steps whose `weights` may have been trained in the same results, and by which step."""
-
-FEEDS = {
-    "tile": ("segment",),
-    "pretrain_patches": ("tile",),
-    "embed_patches": ("tile", "pretrain_patches"),
-    "pretrain_regions": ("embed_patches",),
-    "embed_regions": ("embed_patches", "pretrain_regions"),
-    "slides": ("batches", "segment", "tile", "embed_patches", "embed_regions"),
-    "probe": ("embed_patches", "embed_regions"),
-    "split": ("embed_regions", "slides", "pretrain_patches", "pretrain_regions"),
-    "fit": ("split", "embed_regions", "embed_patches"),
-    "evaluate": ("fit", "split"),
-    "knn": ("split", "embed_regions", "embed_patches"),
-    "attend": ("tile", "embed_patches", "pretrain_regions", "fit"),
-    "agreement": ("attend",),
-    "examples": ("fit", "attend"),
-    "export": ("embed_patches", "embed_regions", "slides"),
-}
-"""The steps that each step reads from; of the same slide or task, where both are of one."""
 
 INPUT_NAMES = {
     "slide": "another slide file",
@@ -228,7 +211,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _feeding(entry: Entry, touched: Sequence[Entry]) -> list[str]:
     """Steps that differ and that a file is made from, directly; each once, in order."""
     own_shards = (entry.step,) if entry.kind == "batch" else ()
-    steps = own_shards or FEEDS.get(entry.step, ())
+    steps = own_shards or (STEPS[entry.step].reads if entry.step in STEPS else ())
     return [
         step
         for step in steps

@@ -6,15 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from hipt.layout import LEDGER, SHARD_SUFFIX, VARYING
+from hipt.layout import LEDGER, VARYING
+from hipt.registry import SHARDED, STEPS
 
-ORDER = (
-    *("batches", "segment", "tile", "pretrain_patches", "embed_patches", "pretrain_regions"),
-    *("embed_regions", "slides", "probe", "split", "fit", "evaluate", "knn", "attend"),
-    *("agreement", "examples", "export", "other"),
-)
-"""Steps in the order in which one feeds the next."""
-
+_ORDER = ("batches", *STEPS, "other")
 _TOP = {
     LEDGER: "batches",
     "slides.parquet": "slides",
@@ -33,11 +28,16 @@ class Place(NamedTuple):
     """What a result file belongs to."""
 
     step: str
-    """One of ORDER."""
+    """`batches`, the name of a step, or `other`."""
     kind: str
     """`slide`, `batch`, `model`, `task`, `format`, or nothing."""
     name: str
     """Of the slide, batch, ...; a fit's is `task/model/fraction`."""
+
+
+def rank(step: str) -> int:
+    """Where a place's step stands in the order in which one feeds the next."""
+    return _ORDER.index(step)
 
 
 def result_files(root: Path) -> list[str]:
@@ -59,7 +59,7 @@ def place_of(name: str) -> Place:
     head, *rest = name.split("/")
     if not rest:
         return Place(_TOP.get(head, "other"), "", "")
-    if head in SHARD_SUFFIX:
+    if head in SHARDED:
         if rest[0] == "index":
             return Place(head, "batch", _stem(rest[-1]))
         return Place(head, "slide", rest[0] if len(rest) > 1 else _stem(rest[0]))
@@ -82,7 +82,7 @@ def shard_of(name: str) -> str | None:
     place = place_of(name)
     if place.kind != "slide":
         return None
-    return f"{place.step}/{place.name}{SHARD_SUFFIX[place.step]}"
+    return f"{place.step}/{place.name}{SHARDED[place.step]}"
 
 
 def _found(folder: Path, prefix: str) -> Iterator[str]:

@@ -24,8 +24,9 @@ from hipt.cohort.batch_run import read_index
 from hipt.cohort.ledger import read_ledger
 from hipt.embedding.weights_files import read_weights
 from hipt.errors import HiptError
-from hipt.layout import LEDGER, SHARD_SUFFIX, Results
+from hipt.layout import LEDGER, Results
 from hipt.progress import Progress
+from hipt.registry import SHARDED
 from hipt.store.images import refuse_damaged
 from hipt.store.provenance import KEY
 from hipt.store.schemas import (
@@ -238,7 +239,7 @@ def _unkept(root: Path, names: list[str]) -> Iterator[tuple[str, str]]:
         if kind != "batch" or step not in INDICES or trouble(root, name):
             continue
         for row in read_index(root / name):
-            shard = f"{step}/{row['slide_id']}{SHARD_SUFFIX[step]}"
+            shard = f"{step}/{row['slide_id']}{SHARDED[step]}"
             if row["status"] != "ok":
                 continue
             if shard not in there:

@@ -1,8 +1,13 @@
-"""What each step is told: the settings that can change what it makes, and no others."""
+"""The settings of each step: those that can change what it makes, and no others.
+
+Rules hand them on as JSON, and another text makes results anew: so the order of the fields counts,
+those of the last base class first.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from hipt.config.config import (
     MISSING,
@@ -23,12 +28,40 @@ MOST_NAMED = 100
 """Slides with heatmaps that the report names."""
 
 
-class SegmentSettings(Section):
-    """What the segment step is told."""
+class SheetFile(Section):
+    """Where the sheet lies, and where its paths start."""
 
     sheet: str
     root: str | None
+
+
+class Sheet(SheetFile):
+    """The sheet, and the words in it for values that are not known."""
+
     missing: tuple[str, ...] = MISSING
+
+
+class SheetOfCases(Sheet):
+    """The sheet with the cases of its slides."""
+
+    case_from: Literal["column", "tcga"]
+
+
+class NamedTask(Section):
+    """A task by its name."""
+
+    name: str
+
+
+class TaskOfKind(NamedTask):
+    """A task by its name and kind."""
+
+    kind: Literal["classification", "survival"]
+
+
+class SegmentSettings(Sheet):
+    """Settings of the segment step."""
+
     default_mpp: float | None
     mask_origin: Origin
     pictures_show: Extent
@@ -37,7 +70,7 @@ class SegmentSettings(Section):
 
 
 class TileSettings(Section):
-    """What the tile step is told."""
+    """Settings of the tile step."""
 
     on_slide_error: Literal["record", "stop"]
     mpp: float
@@ -46,12 +79,9 @@ class TileSettings(Section):
     features: str | None
 
 
-class EmbedPatchesSettings(Section):
-    """What the embed_patches step is told."""
+class EmbedPatchesSettings(Sheet):
+    """Settings of the embed_patches step."""
 
-    sheet: str
-    root: str | None
-    missing: tuple[str, ...] = MISSING
     on_slide_error: Literal["record", "stop"]
     tile: TileConfig
     precision: Literal["auto", "fp32", "bf16"]
@@ -59,7 +89,7 @@ class EmbedPatchesSettings(Section):
 
 
 class EmbedRegionsSettings(Section):
-    """What the embed_regions step is told."""
+    """Settings of the embed_regions step."""
 
     on_slide_error: Literal["record", "stop"]
     tile: TileConfig
@@ -67,36 +97,24 @@ class EmbedRegionsSettings(Section):
     regions: RegionEncoderConfig
 
 
-class PretrainSettings(Section):
-    """What the pretrain step is told."""
+class PretrainSettings(SheetOfCases):
+    """Settings of the pretrain step."""
 
-    sheet: str
-    root: str | None
-    missing: tuple[str, ...] = MISSING
-    case_from: Literal["column", "tcga"]
     tile: TileConfig
     patches: PatchEncoderConfig
     regions: RegionEncoderConfig
     pretrain: PretrainConfig
 
 
-class SlidesSettings(Section):
-    """What the slide table is told."""
+class SlidesSettings(SheetOfCases):
+    """Settings of the slides step."""
 
-    sheet: str
-    root: str | None
-    missing: tuple[str, ...] = MISSING
-    case_from: Literal["column", "tcga"]
     mixed_precision: Literal["note", "refuse"] = "note"
 
 
-class ProbeSettings(Section):
-    """What the probe is told."""
+class ProbeSettings(SheetOfCases):
+    """Settings of the probe step."""
 
-    sheet: str
-    root: str | None
-    missing: tuple[str, ...] = MISSING
-    case_from: Literal["column", "tcga"]
     tile: TileConfig
     patches: PatchEncoderConfig
     regions: RegionEncoderConfig
@@ -104,23 +122,16 @@ class ProbeSettings(Section):
     probe: ProbeConfig
 
 
-class SplitSettings(Section):
-    """What the split step is told of one task."""
+class SplitSettings(SheetOfCases, NamedTask):
+    """Settings of the split step, of one task."""
 
-    name: str
-    sheet: str
-    root: str | None
-    missing: tuple[str, ...] = MISSING
-    case_from: Literal["column", "tcga"]
     weights: tuple[str, ...]
     task: TaskConfig
 
 
-class FitSettings(Section):
-    """What the fit step is told of one task."""
+class FitSettings(TaskOfKind):
+    """Settings of the fit step, of one task."""
 
-    name: str
-    kind: Literal["classification", "survival"]
     features: str | None
     split: Literal["grouped", "site", "files"]
     seed: int
@@ -129,20 +140,16 @@ class FitSettings(Section):
     fit: FitConfig
 
 
-class EvaluateSettings(Section):
-    """What the evaluate step is told of one task."""
+class EvaluateSettings(TaskOfKind):
+    """Settings of the evaluate step, of one task."""
 
-    name: str
-    kind: Literal["classification", "survival"]
     seed: int
     resamples: int
 
 
-class KnnSettings(Section):
-    """What the knn step is told of one task."""
+class KnnSettings(TaskOfKind):
+    """Settings of the knn step, of one task."""
 
-    name: str
-    kind: Literal["classification", "survival"]
     features: str | None
     seed: int
     resamples: int
@@ -151,42 +158,34 @@ class KnnSettings(Section):
     levels: tuple[Literal["region", "patch"], ...]
 
 
-class ViewedTask(Section):
+class ViewedTask(TaskOfKind):
     """A task whose fitted models are looked into."""
 
-    name: str
-    kind: Literal["classification", "survival"]
     loss: Literal["nll", "cox"]
     models: tuple[Model, ...]
     fraction: float
 
 
-class ExamplesSettings(Section):
-    """What the examples step is told of one task."""
+class ExamplesSettings(NamedTask):
+    """Settings of the examples step, of one task."""
 
-    name: str
     tile: TileConfig
     examples: int
     viewed: ViewedTask
 
 
-class AgreementSettings(Section):
-    """What the agreement step is told."""
+class AgreementSettings(SheetFile):
+    """Settings of the agreement step."""
 
-    sheet: str
-    root: str | None
     pictures_show: Extent
     missing: tuple[str, ...] = MISSING
     labels: str | None
     target: tuple[int, ...]
 
 
-class AttendSettings(Section):
-    """What the attend step is told."""
+class AttendSettings(Sheet):
+    """Settings of the attend step."""
 
-    sheet: str
-    root: str | None
-    missing: tuple[str, ...] = MISSING
     on_slide_error: Literal["record", "stop"]
     tile: TileConfig
     patches: PatchEncoderConfig
@@ -196,13 +195,9 @@ class AttendSettings(Section):
     viewed: tuple[ViewedTask, ...]
 
 
-class ExportSettings(Section):
-    """What the export is told, whatever the format."""
+class ExportSettings(SheetOfCases):
+    """Settings of the export step, whatever the format."""
 
-    sheet: str
-    root: str | None
-    missing: tuple[str, ...] = MISSING
-    case_from: Literal["column", "tcga"]
     on_slide_error: Literal["record", "stop"]
     mpp: float
     tile: TileConfig
@@ -211,51 +206,143 @@ class ExportSettings(Section):
 
 
 class ReportSettings(Section):
-    """What the report is told: the whole config, `shortened`, since it shows it."""
+    """Settings of the report step: the whole config, `shortened`, since it shows it."""
 
     config: Config
 
 
-_TOLD: dict[str, type[Section]] = {
-    "segment": SegmentSettings,
-    "tile": TileSettings,
-    "embed_patches": EmbedPatchesSettings,
-    "embed_regions": EmbedRegionsSettings,
-    "pretrain": PretrainSettings,
-    "slides": SlidesSettings,
-    "probe": ProbeSettings,
-    "attend": AttendSettings,
-    "agreement": AgreementSettings,
-    "export": ExportSettings,
-    "report": ReportSettings,
+_OF_RUN: dict[str, Callable[[Config], Section]] = {
+    "segment": lambda c: SegmentSettings(
+        **_of(Sheet, c.slides),
+        default_mpp=c.slides.default_mpp,
+        mask_origin=c.slides.mask_origin,
+        pictures_show=c.slides.pictures_show,
+        on_slide_error=c.slides.on_slide_error,
+        segment=c.segment,
+    ),
+    "tile": lambda c: TileSettings(
+        on_slide_error=c.slides.on_slide_error,
+        mpp=c.mpp,
+        mpp_tolerance=c.slides.mpp_tolerance,
+        tile=c.tile,
+        features=c.embed.patches.features,
+    ),
+    "embed_patches": lambda c: EmbedPatchesSettings(
+        **_of(Sheet, c.slides),
+        on_slide_error=c.slides.on_slide_error,
+        tile=c.tile,
+        precision=c.embed.precision,
+        patches=c.embed.patches,
+    ),
+    "embed_regions": lambda c: EmbedRegionsSettings(
+        on_slide_error=c.slides.on_slide_error,
+        tile=c.tile,
+        precision=c.embed.precision,
+        regions=c.embed.regions,
+    ),
+    "pretrain": lambda c: PretrainSettings(
+        **_of(SheetOfCases, c.slides),
+        tile=c.tile,
+        patches=c.embed.patches,
+        regions=c.embed.regions,
+        pretrain=c.pretrain,
+    ),
+    "slides": lambda c: SlidesSettings(
+        **_of(SheetOfCases, c.slides), mixed_precision=c.embed.mixed_precision
+    ),
+    "probe": lambda c: ProbeSettings(
+        **_of(SheetOfCases, c.slides),
+        tile=c.tile,
+        patches=c.embed.patches,
+        regions=c.embed.regions,
+        pictures_show=c.slides.pictures_show,
+        probe=c.probe,
+    ),
+    "attend": lambda c: AttendSettings(
+        **_of(Sheet, c.slides),
+        on_slide_error=c.slides.on_slide_error,
+        tile=c.tile,
+        patches=c.embed.patches,
+        regions=c.embed.regions,
+        shifts=c.attend.shifts,
+        cells=c.attend.cells,
+        viewed=viewed_tasks(c),
+    ),
+    "agreement": lambda c: AgreementSettings(
+        **_of(Sheet, c.slides),
+        pictures_show=c.slides.pictures_show,
+        labels=c.attend.labels,
+        target=c.attend.target,
+    ),
+    "export": lambda c: ExportSettings(
+        **_of(SheetOfCases, c.slides),
+        on_slide_error=c.slides.on_slide_error,
+        mpp=c.mpp,
+        tile=c.tile,
+        patches=c.embed.patches,
+        min_patch_tissue=c.export.min_patch_tissue,
+    ),
+    "report": lambda c: ReportSettings(config=shortened(c)),
 }
+"""How the settings of a step come from a config `c`."""
 
-_TOLD_OF_TASK: dict[str, type[Section]] = {
-    "split": SplitSettings,
-    "fit": FitSettings,
-    "evaluate": EvaluateSettings,
-    "knn": KnnSettings,
-    "examples": ExamplesSettings,
+_OF_TASK: dict[str, Callable[[Config, str, TaskConfig], Section]] = {
+    "split": lambda c, name, task: SplitSettings(
+        **_of(SheetOfCases, c.slides),
+        name=name,
+        weights=tuple(
+            stage.weights
+            for stage in (c.embed.patches, c.embed.regions)
+            if stage.weights is not None
+        ),
+        task=task.model_copy(update={"published": {}}),  # shown by the report, used by no step
+    ),
+    "fit": lambda c, name, task: FitSettings(
+        name=name,
+        kind=task.kind,
+        features=task.features,
+        split=task.split,
+        seed=task.seed,
+        tile=c.tile,
+        regions=c.embed.regions,
+        fit=task.fit,
+    ),
+    "evaluate": lambda _, name, task: EvaluateSettings(
+        name=name, kind=task.kind, seed=task.seed, resamples=task.resamples
+    ),
+    "knn": lambda c, name, task: KnnSettings(
+        name=name,
+        kind=task.kind,
+        features=task.features,
+        seed=task.seed,
+        resamples=task.resamples,
+        k=c.knn.k,
+        distances=c.knn.distances,
+        levels=c.knn.levels,
+    ),
+    "examples": lambda c, name, task: ExamplesSettings(
+        name=name, tile=c.tile, examples=c.attend.examples, viewed=_viewed(name, task)
+    ),
 }
+"""How the settings of a step of a task come from a config `c`, by the task's name and section."""
 
 
 def settings(step: str, config: Config) -> Section:
-    """What one step is told: those settings that can change what it makes, and no others.
+    """The settings of a step: those that can change what it makes, and no others.
 
     Raises:
         KeyError: if no step has that name.
     """
-    cls = _TOLD[step]
-    sections = config.attend, config.slides, config.embed, config.export
-    known = {name: value for section in (*sections, config) for name, value in section}
-    known |= {
-        "config": shortened(config),
-        "features": config.embed.patches.features,
-        "viewed": tuple(  # only the workflow's own regions have a place on a slide
-            _viewed(name, task) for name, task in config.tasks.items() if task.features is None
-        ),
-    }
-    return cls(**{name: known[name] for name in cls.model_fields})
+    return _OF_RUN[step](config)
+
+
+def task_settings(step: str, config: Config, name: str) -> Section:
+    """The settings of a step of a task: `split`, `fit`, `evaluate`, `knn` or `examples`.
+
+    Raises:
+        KeyError: if there is no such task, or no such step of one.
+    """
+    return _OF_TASK[step](config, name, config.tasks[name])
 
 
 def shortened(config: Config) -> Config:
@@ -263,11 +350,18 @@ def shortened(config: Config) -> Config:
 
     Only this list grows with the cohort, and Linux takes 128 KiB in one argument.
     """
-    asked = config.attend.slides
-    if asked == "all" or len(asked) <= MOST_NAMED:
+    mapped = config.attend.slides
+    if mapped == "all" or len(mapped) <= MOST_NAMED:
         return config
-    some = (*asked[:MOST_NAMED], f"... and {len(asked) - MOST_NAMED:,} more")
+    some = (*mapped[:MOST_NAMED], f"... and {len(mapped) - MOST_NAMED:,} more")
     return config.model_copy(update={"attend": config.attend.model_copy(update={"slides": some})})
+
+
+def viewed_tasks(config: Config) -> tuple[ViewedTask, ...]:
+    """The tasks that heatmaps show: only the workflow's own regions have a place on a slide."""
+    return tuple(
+        _viewed(name, task) for name, task in config.tasks.items() if task.features is None
+    )
 
 
 def _viewed(name: str, task: TaskConfig) -> ViewedTask:
@@ -281,25 +375,6 @@ def _viewed(name: str, task: TaskConfig) -> ViewedTask:
     )
 
 
-def task_settings(step: str, config: Config, name: str) -> Section:
-    """What a step of a task is told: `split`, `fit`, `evaluate`, `knn` or `examples`.
-
-    Raises:
-        KeyError: if there is no such task, or no such step of one.
-    """
-    task = config.tasks[name]
-    cls = _TOLD_OF_TASK[step]
-    files = (config.embed.patches.weights, config.embed.regions.weights)
-    known: dict[str, object] = {
-        **dict(config.slides),
-        **dict(config.embed),
-        **dict(config.knn),
-        "examples": config.attend.examples,
-        "viewed": _viewed(name, task),
-        "tile": config.tile,
-        **dict(task),
-        "task": task.model_copy(update={"published": {}}),  # shown by the report, used by no step
-        "name": name,
-        "weights": tuple(path for path in files if path is not None),
-    }
-    return cls(**{field: known[field] for field in cls.model_fields})
+def _of(part: type[Section], section: Section) -> dict[str, Any]:
+    """The fields of a shared part, all of which the section has under the same names."""
+    return {name: getattr(section, name) for name in part.model_fields}

@@ -16,8 +16,8 @@ from hipt.errors import HiptError
 from hipt.geometry.label_map import UNLABELLED
 from hipt.heatmaps.table import read_maps
 from hipt.layout import Results
+from hipt.registry import version_of
 from hipt.stats.metrics import auc
-from hipt.steps import VERSION
 from hipt.store.schemas import AGREEMENT
 from hipt.store.tables import write_rows
 from hipt.tasks.labels.label_maps import target_maps
@@ -65,7 +65,7 @@ def run(slides: Path, out: Path, cfg: AgreementSettings) -> None:
         "maps": files_mark(results.shard("attend", row["slide_id"]) for row in shown),
         "labels": files_mark(maps[row["slide_id"]] for row in shown),
     }
-    made = made_by((STEP, VERSION[STEP]), settings_of(cfg), inputs)
+    made = made_by((STEP, version_of(STEP)), settings_of(cfg), inputs)
     write_rows(out, rows, AGREEMENT, made)
     found = pl.DataFrame(rows)
     for name, value in found.group_by("map", maintain_order=True).agg(pl.mean("auc")).iter_rows():

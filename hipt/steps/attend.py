@@ -29,7 +29,7 @@ from hipt.layout import Results
 from hipt.nn.attribution import contributions, window_attention
 from hipt.nn.encoders import PatchEncoder
 from hipt.nn.vit import ViT
-from hipt.steps import VERSION
+from hipt.registry import version_of
 from hipt.store.provenance import Provenance, fingerprint
 from hipt.store.schemas import MANIFEST, attention_schema
 from hipt.store.tables import PatchEmbeddings, read_table, write_table
@@ -120,7 +120,7 @@ class _Viewer:
         inputs = {"patches": row["patches_fingerprint"], "weights": self._weights}
         inputs |= {view.name: view.digest(slide_id) for view in views}
         settings = self._settings
-        mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
+        mark = fingerprint(step=STEP, version=version_of(STEP), settings=settings, inputs=inputs)
         shard = self._results.shard(STEP, slide_id)
         before = listed(shard)
         kept = kept_facts(shard, mark, before)
@@ -133,7 +133,7 @@ class _Viewer:
         made |= {"patches": len(found.attention), "heads": found.attention.shape[1]}
         made |= {"closer": closer}
         software = {"torch": torch.__version__, "device": "cpu", "precision": "fp32"}
-        provenance = Provenance(STEP, VERSION[STEP], mark, settings, inputs, made, software)
+        provenance = Provenance(STEP, version_of(STEP), mark, settings, inputs, made, software)
         columns: dict[str, Any] = {name: found.manifest[name] for name in COLUMNS}
         columns |= {"heads": as_lists(found.attention), **found.maps}
         schema = attention_schema(made["heads"], made["maps"])

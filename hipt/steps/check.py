@@ -20,7 +20,7 @@ from hipt.cohort.folder import departed
 from hipt.cohort.ledger import read_ledger
 from hipt.cohort.masks import missing_masks
 from hipt.cohort.same_files import content_marks, copies
-from hipt.cohort.sheet import SlideRow, read_with_remarks, refuse_unknown
+from hipt.cohort.sheet import SlideRow, read_with_remarks
 from hipt.cohort.survey import Header, grid_of, headers, job_of, spread
 from hipt.cohort.unknown import unknown_cells
 from hipt.config.command_line import whole_config
@@ -42,12 +42,12 @@ from hipt.geometry.grid import Grid
 from hipt.layout import Results
 from hipt.machine import Granted, unset_variables, usable_cores
 from hipt.nn.encoders import PatchEncoder
+from hipt.planning.labels import Labels
 from hipt.pretraining.corpus_choice import chosen
 from hipt.progress import rate_text, say, size_text, time_text
 from hipt.slides.direct import Opener
 from hipt.slides.region_reader import RegionReader
 from hipt.tasks.beforehand import outlooks, raise_first
-from hipt.tasks.labels.label_maps import label_maps, slide_labels, target_maps
 
 LISTED = 10
 """Most reasons that are given per status, and most slides that are named per reason."""
@@ -147,11 +147,7 @@ def look_at_labels(config: Config, rows: Sequence[SlideRow], marks: Mapping[str,
     for sentence in (*unknown_cells(rows), missing_masks(rows)):
         if sentence:
             say("", sentence)
-    slide_labels(rows, config.probe.column, config.slides.missing)
-    label_maps(rows, config.probe.labels)
-    target_maps(rows, config.attend.labels, config.attend.target)
-    if config.attend.slides != "all":
-        refuse_unknown(rows, config.attend.slides, "attend.slides")
+    Labels.read(config, rows)
     for stage in trained(config):
         chosen(rows, getattr(config.pretrain, stage).corpus)
     tasks = list(outlooks(config, rows, marks))

@@ -39,9 +39,9 @@ from hipt.exchange.imported_patches import write_imported
 from hipt.layout import Results
 from hipt.machine import ONE_GPU, Granted
 from hipt.progress import Progress
+from hipt.registry import version_of
 from hipt.slides.region_reader import FailedJob, RegionPixels, RegionReader, SlideJob
 from hipt.slides.slide import identity
-from hipt.steps import VERSION
 from hipt.store.finite import MOST_FLOAT16, Broken
 from hipt.store.provenance import Provenance, fingerprint
 from hipt.store.schemas import MANIFEST, patch_embeddings_schema
@@ -193,8 +193,8 @@ def _settings(cfg: EmbedPatchesSettings) -> dict[str, Row]:
 
 def _making(settings: Row, inputs: Mapping[str, str]) -> Provenance:
     """What a shard made so carries."""
-    mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
-    return Provenance(STEP, VERSION[STEP], mark, settings, inputs)
+    mark = fingerprint(step=STEP, version=version_of(STEP), settings=settings, inputs=inputs)
+    return Provenance(STEP, version_of(STEP), mark, settings, inputs)
 
 
 def _jobs(works: Iterable[_Work], cfg: EmbedPatchesSettings) -> Iterator[SlideJob | FailedJob]:

@@ -22,7 +22,7 @@ from hipt.errors import SlideError
 from hipt.layout import Results
 from hipt.nn.encoders import embedded
 from hipt.nn.vit import ViT
-from hipt.steps import VERSION
+from hipt.registry import version_of
 from hipt.store.finite import Broken
 from hipt.store.provenance import Provenance, fingerprint
 from hipt.store.schemas import region_embeddings_schema
@@ -94,7 +94,7 @@ class _Embedder:
     def _mark(self, row: Row, precision: str) -> str:
         """The fingerprint of a slide's shard that was made in a precision."""
         facts = {"settings": self._settings(precision), "inputs": self._inputs(row)}
-        return fingerprint(step=STEP, version=VERSION[STEP], **facts)
+        return fingerprint(step=STEP, version=version_of(STEP), **facts)
 
     def kept(self, row: Row) -> Row | None:
         """A slide's facts, if its shard is a right one."""
@@ -109,7 +109,7 @@ class _Embedder:
         made: Row = {"fingerprint": mark, "regions": row["regions"]}
         made |= {"dim": self._cfg.regions.vit_shape.dim, "region_precision": self._precision}
         software = {"torch": torch.__version__, "device": "cpu", "precision": self._precision}
-        provenance = Provenance(STEP, VERSION[STEP], mark, settings, inputs, made, software)
+        provenance = Provenance(STEP, version_of(STEP), mark, settings, inputs, made, software)
         grids = PatchEmbeddings(self._results.shard("embed_patches", row["slide_id"]))
         if grids.dim != self._in_dim:
             raise SlideError(

@@ -13,10 +13,10 @@ import numpy as np
 from hipt.config.command_line import read_task_settings, step_parser
 from hipt.config.step_settings import EvaluateSettings
 from hipt.errors import HiptError
+from hipt.registry import version_of
 from hipt.stats.bootstrap import difference
 from hipt.stats.evaluation import METRICS, Classified, Floats, Followed, Found, Ints
 from hipt.stats.intervals import holm
-from hipt.steps import VERSION
 from hipt.store.provenance import fingerprint
 from hipt.store.shard import read_provenance
 from hipt.store.tables import write_rows
@@ -67,7 +67,7 @@ def run(
     inputs = {f"{one.model}/{one.fraction:g}": _mark(one) for one in read}
     if with_same:
         inputs["together"] = fingerprint(cases=sorted(with_same.items()))
-    made = made_by((STEP, VERSION[STEP]), settings_of(cfg), inputs)
+    made = made_by((STEP, version_of(STEP)), settings_of(cfg), inputs)
     write_rows(out, [{"task": cfg.name, **row} for row in rows], SCORES, made)
     corrected = _corrected(pairs, cfg.resamples)
     named = [{"task": cfg.name, **row} for row in corrected]

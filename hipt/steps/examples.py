@@ -17,11 +17,11 @@ from hipt.errors import HiptError, SlideError
 from hipt.layout import Results
 from hipt.pictures.contact_sheets import SheetRow, contact_sheet
 from hipt.pictures.drawing import RGB
+from hipt.registry import version_of
 from hipt.slides.slide import open_slide
 from hipt.slides.squares import square
 from hipt.stats.evaluation import Classified, Followed, pooled
 from hipt.stats.per_unit import each_once
-from hipt.steps import VERSION
 from hipt.store.images import write_jpeg
 from hipt.store.tables import read_table
 from hipt.tasks.labels.probe_items import slides_in_order
@@ -84,7 +84,7 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
         **unit_inputs(view.units, imported=False),
     }
     settings = settings_of(cfg) | {"model": view.model}
-    provenance = made_by((STEP, VERSION[STEP]), settings, inputs, {"pillow": version("pillow")})
+    provenance = made_by((STEP, version_of(STEP)), settings, inputs, {"pillow": version("pillow")})
     write_jpeg(out, contact_sheet(shown, PICTURE_PX), provenance.to_json())
     log.info("%s: %s's attention", out, view.name)
 

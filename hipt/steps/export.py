@@ -21,7 +21,7 @@ from hipt.exchange.slide import ExportedSlide, Scale, encoder_name
 from hipt.exchange.tree import Entry, ExportTree
 from hipt.layout import Results
 from hipt.progress import Progress
-from hipt.steps import VERSION
+from hipt.registry import version_of
 from hipt.store.provenance import fingerprint
 from hipt.store.schemas import EXPORT, SLIDES
 from hipt.store.shard import read_provenance
@@ -127,7 +127,7 @@ class _Exporter:
         return ExportedSlide(
             slide_id=slide_id,
             **place,
-            fingerprint=fingerprint(step=STEP, version=VERSION[STEP], inputs=inputs, **facts),
+            fingerprint=fingerprint(step=STEP, version=version_of(STEP), inputs=inputs, **facts),
             patches=shards.get("embed_patches"),
             regions=self._results.shard("embed_regions", slide_id),
             contours=self._results.contours(slide_id),

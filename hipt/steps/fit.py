@@ -22,7 +22,7 @@ from hipt.errors import HiptError
 from hipt.machine import NO_GPU, Granted
 from hipt.nn.mil.losses import hazards, risk_of
 from hipt.progress import Progress
-from hipt.steps import VERSION
+from hipt.registry import version_of
 from hipt.store.provenance import Provenance, fingerprint
 from hipt.store.tables import write_rows
 from hipt.tasks.fold_files import FoldFit, read_fold, write_fold
@@ -109,7 +109,7 @@ def _provenance(
     if model == "hipt_finetuned":
         inputs["weights"] = weights_identity("embed.regions", cfg.regions)
     mark = "" if fold is None else _name(units, fold, model, fraction, cfg)
-    return Provenance(STEP, VERSION[STEP], mark, settings, inputs)
+    return Provenance(STEP, version_of(STEP), mark, settings, inputs)
 
 
 def _name(units: Units, fold: int, model: str, fraction: float, cfg: FitSettings) -> str:
@@ -122,7 +122,7 @@ def _name(units: Units, fold: int, model: str, fraction: float, cfg: FitSettings
     ]
     told = cfg.model_dump(mode="json", exclude={"name", "features"})
     return fingerprint(
-        step=VERSION[STEP], model=model, fraction=fraction, fold=fold, cfg=told, units=rows
+        step=version_of(STEP), model=model, fraction=fraction, fold=fold, cfg=told, units=rows
     )
 
 

@@ -13,9 +13,9 @@ from hipt.config.command_line import read_task_settings, step_parser
 from hipt.config.step_settings import KnnSettings
 from hipt.errors import HiptError
 from hipt.layout import Results
+from hipt.registry import version_of
 from hipt.stats.evaluation import Classified
 from hipt.stats.knn import Distance, knn_shares
-from hipt.steps import VERSION
 from hipt.store.provenance import fingerprint
 from hipt.store.tables import write_rows
 from hipt.tasks.drawn_together import drawn_together, joined
@@ -79,7 +79,7 @@ def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) ->
     inputs = unit_inputs(units, cfg.features is not None)
     if together:
         inputs["together"] = fingerprint(cases=sorted(together.items()))
-    provenance = made_by((STEP, VERSION[STEP]), settings_of(cfg), inputs)
+    provenance = made_by((STEP, version_of(STEP)), settings_of(cfg), inputs)
     write_rows(scores, scored, SCORES, provenance)
     write_rows(out, said, knn_schema(_classes(units)), provenance)
 

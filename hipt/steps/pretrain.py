@@ -37,8 +37,8 @@ from hipt.pretraining.launch import is_launched, launch
 from hipt.pretraining.stages import Stage, stage_of
 from hipt.pretraining.state import StopAsked, read_state, write_state
 from hipt.progress import Progress
+from hipt.registry import version_of
 from hipt.slides.direct import Opener
-from hipt.steps import VERSION
 from hipt.store.schemas import METRICS
 from hipt.store.tables import write_table
 
@@ -104,7 +104,7 @@ class _Training:
             )
         self._path = out.parent / f".{out.stem}" / "checkpoint.pt"
         self._settings = json.dumps(
-            {"version": VERSION[STEP], "corpus": corpus_digest(stage.members), "ranks": ranks}
+            {"version": version_of(STEP), "corpus": corpus_digest(stage.members), "ranks": ranks}
             | {"micro_batches": stage.cfg.micro_batches}
             | stage.recipe(),
             sort_keys=True,

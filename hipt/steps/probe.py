@@ -23,9 +23,9 @@ from hipt.errors import HiptError
 from hipt.layout import Results
 from hipt.nn.encoders import embedded, inference
 from hipt.progress import Progress
+from hipt.registry import version_of
 from hipt.slides.region_reader import RegionReader, SlideJob
 from hipt.stats.knn import balanced_accuracy, knn_predict, standardised
-from hipt.steps import VERSION
 from hipt.store.provenance import Provenance
 from hipt.store.schemas import MANIFEST, PROBE
 from hipt.store.tables import PatchEmbeddings, matrix, read_table, write_rows
@@ -107,7 +107,7 @@ def _provenance(
     known = [row["slide_id"] for row in rows if row["slide_id"] in labels.maps]
     inputs["maps"] = files_mark(labels.maps[slide_id] for slide_id in known)
     software = {"torch": torch.__version__, "device": DEVICE.type, "precision": "fp32"}
-    return made_by((STEP, VERSION[STEP]), settings_of(cfg), inputs, software)
+    return made_by((STEP, version_of(STEP)), settings_of(cfg), inputs, software)
 
 
 def _patch_lines(

@@ -24,7 +24,8 @@ from hipt.embedding.precisions import COLUMNS as PRECISIONS
 from hipt.embedding.precisions import counted, in_words
 from hipt.embedding.recorded_input import recorded_text
 from hipt.errors import STATUSES, TROUBLE, HiptError, Status
-from hipt.layout import CHAIN, Results
+from hipt.layout import Results
+from hipt.registry import COMMANDS, EVERY_SLIDE
 from hipt.report.attention import attention
 from hipt.report.cohort import distributions, histograms, totals
 from hipt.report.costs import per_rule, read_jobs
@@ -33,7 +34,6 @@ from hipt.report.overviews import overview
 from hipt.report.page import write_page
 from hipt.report.tasks import tasks
 from hipt.report.training import trainings
-from hipt.steps import VERSION
 from hipt.store.schemas import PROBE, SLIDES
 from hipt.store.shard import read_provenance
 from hipt.store.tables import read_table
@@ -116,7 +116,7 @@ COLUMNS = (
     ("read_mpp", "Read µm/px", "number", False),
     ("precision", "Precision", "text", False),
     ("region_precision", "Precision of regions", "text", False),
-    *((f"seconds_{step}", f"{step}, s", "number", False) for step in CHAIN),
+    *((f"seconds_{step}", f"{step}, s", "number", False) for step in EVERY_SLIDE),
     ("batch", "Batch", "text", False),
     ("path", "File", "text", False),
 )
@@ -147,7 +147,7 @@ def run(slides: Path, out: Path, cfg: ReportSettings) -> None:
         "attention": attention(fine, config, results),
         "encoders": list(_encoders(table, results, config)),
         "software": _software(),
-        "steps": VERSION,
+        "steps": {name: step.version for name, step in COMMANDS.items() if step.version},
         "costs": list(_costs(table, results)),
         "config": yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True),
     }
@@ -160,7 +160,7 @@ def _read(path: Path, results: Results) -> pl.DataFrame:
     table = pl.from_arrow(read_table(path, SLIDES))
     assert isinstance(table, pl.DataFrame)
     batches = table["batch"].unique(maintain_order=True)
-    for step in CHAIN:
+    for step in EVERY_SLIDE:
         seconds: dict[str, float] = {}
         for batch in batches:
             seconds |= read_seconds(results.seconds(step, batch))
@@ -335,7 +335,7 @@ def _software() -> dict[str, str]:
 def _costs(table: pl.DataFrame, results: Results) -> Iterator[dict[str, Any]]:
     """What each rule took, in the order of the steps; seconds of slides kept from earlier runs."""
     jobs = per_rule(read_jobs(results.benchmarks))
-    for step in CHAIN:
+    for step in EVERY_SLIDE:
         measured = {str(k): v for k, v in jobs.loc[step].items()} if step in jobs.index else {}
         slides = table[f"seconds_{step}"]
         if measured or slides.count():

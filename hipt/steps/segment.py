@@ -21,10 +21,10 @@ from hipt.geometry.frame import Frame
 from hipt.geometry.tissue import Tissue, contours, find_tissue, tissue_mm2
 from hipt.layout import Results
 from hipt.pictures.drawing import draw_contours, shrunk
+from hipt.registry import version_of
 from hipt.slides.companions import with_companions
 from hipt.slides.pixel_kind import nothing_found, picture_note
 from hipt.slides.slide import Slide, SlideInfo, identity, open_slide
-from hipt.steps import VERSION
 from hipt.store.images import write_jpeg, write_mask
 from hipt.store.provenance import KEY, Provenance, fingerprint
 
@@ -77,7 +77,7 @@ def _segment(
     inputs = {"slide": own, "mpp": repr(mpp.value)}
     mask_digest = _mask_identity(row.mask) if row.mask else ""
     inputs["mask"] = f"{mask_digest} {cfg.mask_origin} {cfg.pictures_show}" if row.mask else ""
-    mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
+    mark = fingerprint(step=STEP, version=version_of(STEP), settings=settings, inputs=inputs)
     shard, outline = results.shard(STEP, row.slide_id), results.contours(row.slide_id)
     overview = results.overview(STEP, row.slide_id)
     said: Row = {"mpp": mpp.value, "mpp_source": mpp.source}
@@ -106,7 +106,7 @@ def _segment(
     shapes, picture = contours(mask), shrunk(thumbnail, OVERVIEW_PX)
     write_jpeg(overview, draw_contours(picture, shapes, picture.shape[1] / mask.shape[1]))
     write_contours(outline, shapes, scale, slide.info.bounds)
-    provenance = Provenance(STEP, VERSION[STEP], mark, settings, inputs, facts)
+    provenance = Provenance(STEP, version_of(STEP), mark, settings, inputs, facts)
     write_mask(shard, mask, {KEY: provenance.to_json()})
     return facts | said | {"note": _note(header_note(slide.info, mpp), facts)}
 

@@ -19,7 +19,8 @@ from hipt.config.command_line import read_settings, step_parser
 from hipt.config.step_settings import SlidesSettings
 from hipt.embedding.precisions import COLUMNS, counted, in_words, refusal
 from hipt.errors import HiptError
-from hipt.layout import CHAIN, Results
+from hipt.layout import Results
+from hipt.registry import EVERY_SLIDE
 from hipt.store.schemas import INDICES, SLIDES
 from hipt.store.tables import read_table, write_table
 
@@ -38,7 +39,7 @@ def run(out: Path, cfg: SlidesSettings) -> None:
     for sentence in unknown_cells(sheet):
         log.info("sheet: %s", sentence)
     slides = _placed(sheet, read_ledger(results.batches).batch_of, results)
-    for step in CHAIN:
+    for step in EVERY_SLIDE:
         slides = _joined(slides, step, results)
     table = _finished(_compared(slides), _deleted(slides, results))
     _compare_precisions(table, cfg.mixed_precision)
@@ -125,7 +126,7 @@ def _compared(slides: pl.DataFrame) -> pl.DataFrame:
 def _deleted(slides: pl.DataFrame, results: Results) -> pl.DataFrame:
     """Notes on files that an index vouches for and that are not there, by slide."""
     notes: dict[str, list[str]] = defaultdict(list)
-    for step in CHAIN:
+    for step in EVERY_SLIDE:
         made = slides.filter(pl.col(f"{step} fingerprint").is_not_null())
         folder = results.root / step  # listed once: asking for each file is slow on network disks
         there = {path.name for path in folder.iterdir()}
@@ -144,7 +145,9 @@ def _finished(slides: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
     """The slides with one verdict each, that of the first step that was not ok, and all notes."""
 
     def verdict(name: str) -> pl.Expr:
-        ended = [pl.when(pl.col(f"{step} status") != "ok").then(f"{step} {name}") for step in CHAIN]
+        ended = [
+            pl.when(pl.col(f"{step} status") != "ok").then(f"{step} {name}") for step in EVERY_SLIDE
+        ]
         return pl.coalesce(*ended, f"embed_regions {name}").alias(name)
 
     tile_remark = (pl.col("tile status") == "ok") & (pl.col("tile reason") != "")

@@ -16,7 +16,7 @@ from hipt.config.step_settings import SplitSettings
 from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError, some_of
 from hipt.pretraining.lineage import seen_by
-from hipt.steps import VERSION
+from hipt.registry import version_of
 from hipt.store.provenance import Provenance, fingerprint
 from hipt.store.tables import write_rows
 from hipt.tasks.features import Features, features_of
@@ -102,13 +102,13 @@ def _provenance(
     sources = {one.slide_id: features.source(one.slide_id) for one in slides}
     inputs = slide_inputs(labels, sources, cfg.task.features is not None)
     inputs["parts"] = fingerprint(parts=parts.tolist())
-    return made_by((STEP, VERSION[STEP]), settings_of(cfg, LATER), inputs, {})
+    return made_by((STEP, version_of(STEP)), settings_of(cfg, LATER), inputs, {})
 
 
 def _and_by(made: Provenance, **others: object) -> Provenance:
     """The provenance of a file that other inputs decide, too."""
     inputs = {**made.inputs, **{name: fingerprint(of=value) for name, value in others.items()}}
-    return made_by((STEP, VERSION[STEP]), made.settings, inputs, made.software)
+    return made_by((STEP, version_of(STEP)), made.settings, inputs, made.software)
 
 
 def _log(name: str, task: TaskConfig, labels: TaskLabels) -> None:

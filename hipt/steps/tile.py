@@ -26,7 +26,7 @@ from hipt.geometry.imported_grid import ImportedGrid, imported_grid
 from hipt.geometry.resolution import Mpp, ReadPlan
 from hipt.layout import Results
 from hipt.pictures.drawing import draw_grid
-from hipt.steps import VERSION
+from hipt.registry import version_of
 from hipt.store.images import read_mask, read_rgb, write_jpeg
 from hipt.store.provenance import Provenance, fingerprint
 from hipt.store.schemas import MANIFEST
@@ -55,7 +55,7 @@ def _tile(row: Row, results: Results, cfg: TileSettings) -> Row:
     inputs = {"mask": row["fingerprint"]}
     if cfg.features is not None:
         inputs["features"] = features_identity(FeatureFiles.named(cfg.features), slide_id)
-    mark = fingerprint(step=STEP, version=VERSION[STEP], settings=settings, inputs=inputs)
+    mark = fingerprint(step=STEP, version=version_of(STEP), settings=settings, inputs=inputs)
     shard, overview = results.shard(STEP, slide_id), results.overview(STEP, slide_id)
     kept = kept_facts(shard, mark, [overview])
     if kept is not None:
@@ -71,7 +71,7 @@ def _tile(row: Row, results: Results, cfg: TileSettings) -> Row:
     facts |= {"reason": remark} if remark else {}
     _draw(results, slide_id, row, grid, plan.patch_read_px * cfg.tile.grid)
     columns = {"slide_id": [slide_id] * facts["patches"], **grid.columns}
-    provenance = Provenance(STEP, VERSION[STEP], mark, settings, inputs, facts)
+    provenance = Provenance(STEP, version_of(STEP), mark, settings, inputs, facts)
     write_table(shard, columns, MANIFEST, provenance)
     return facts
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from hipt.audit.content import EQUAL, compared
 from hipt.audit.differences import Difference, differences
-from hipt.audit.files import ORDER
+from hipt.audit.files import rank
 from hipt.audit.integrity import damaged_files, trouble
 from hipt.audit.manifest import read_entries, read_manifest, write_manifest
 from hipt.embedding.precisions import in_words, precisions_on_disk
@@ -108,7 +108,7 @@ def table(found: Sequence[Difference]) -> str:
 
 def _rank(one: Difference) -> tuple[int, bool, str]:
     """Steps in their order, in each what follows from others last."""
-    return ORDER.index(one.step), one.kind == "follows", one.name
+    return rank(one.step), one.kind == "follows", one.name
 
 
 def _looked_into(one: Difference, results: Path, against: Path | None) -> Difference:

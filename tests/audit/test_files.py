@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from hipt.audit.files import ORDER, compared_files, place_of, result_files, shard_of
-from hipt.steps import VERSION
+from hipt.audit.files import compared_files, place_of, rank, result_files, shard_of
+from hipt.registry import STEPS
 
 PLACES = {
     "batches.csv": ("batches", "", ""),
     "slides.parquet": ("slides", "", ""),
     "segment/a.b.png": ("segment", "slide", "a.b"),
     "tile/index/b0001.parquet": ("tile", "batch", "b0001"),
+    "embed_patches/a.arrow": ("embed_patches", "slide", "a"),
+    "embed_regions/a.parquet": ("embed_regions", "slide", "a"),
+    "probe.parquet": ("probe", "", ""),
+    "agreement.parquet": ("agreement", "", ""),
     "attend/a/grade.abmil.region.png": ("attend", "slide", "a"),
     "models/vit256.corpus.csv": ("pretrain_patches", "model", "vit256"),
     "models/vit4096.safetensors": ("pretrain_regions", "model", "vit4096"),
@@ -41,8 +45,9 @@ def test_shards():
 
 
 def test_every_step_has_its_place():
-    models = {"pretrain_patches", "pretrain_regions"}
-    assert set(VERSION) - {"pretrain", "report"} | models | {"batches", "other"} == set(ORDER)
+    made = [name for name, step in STEPS.items() if step.version and name != "report"]
+    assert {step for step, _, _ in PLACES.values()} == {"batches", *made, "other"}
+    assert sorted(["other", *reversed(made), "batches"], key=rank) == ["batches", *made, "other"]
 
 
 def test_what_varies_and_what_is_unfinished_is_no_result(tmp_path: Path):

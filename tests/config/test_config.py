@@ -18,7 +18,7 @@ from hipt.config.config import Config, ViTShape
 from hipt.config.section import Section, parse
 from hipt.config.step_settings import settings, task_settings
 from hipt.errors import HiptError
-from hipt.steps import VERSION
+from hipt.registry import COMMANDS
 
 Key = tuple[str, ...]
 
@@ -198,8 +198,8 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
     raise AssertionError(f"no other value is known for {key}")
 
 
-OF_TASK = ("split", "fit", "evaluate", "knn", "examples")
-STEPS = [step for step in VERSION if step not in OF_TASK]
+OF_TASK = [name for name, step in COMMANDS.items() if step.per == "task"]
+STEPS = [name for name, step in COMMANDS.items() if step.version and name not in OF_TASK]
 MAPS = {"attend", "agreement"}
 TOLD = {
     "slides.sheet": {"segment", "embed_patches", "pretrain", "slides", "probe", "export"} | MAPS,

@@ -13,7 +13,8 @@ from hipt.config.config import Config
 from hipt.config.step_settings import settings, task_settings
 from hipt.errors import HiptError
 from hipt.exchange.tree import ExportTree
-from hipt.layout import SHARD_SUFFIX, Results
+from hipt.layout import Results
+from hipt.registry import SHARDED
 from hipt.steps import export, split
 from tests.fuzz.arrays import parquet
 from tests.slidemaker import tissue_picture, write_slide
@@ -99,7 +100,7 @@ def test_every_place_of_a_slide_lies_where_it_belongs(tmp_path: Path):
     results = Results(tmp_path / "results")
     places: list[Path] = []
     for row in read_sheet(tmp_path / "slides.csv"):
-        for step in SHARD_SUFFIX:
+        for step in SHARDED:
             shard, picture = results.shard(step, row.slide_id), results.overview(step, row.slide_id)
             assert shard.parent == picture.parent == results.root / step
             assert shard.stem == row.slide_id

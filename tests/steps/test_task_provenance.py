@@ -11,7 +11,8 @@ from PIL import Image
 from hipt.audit.files import place_of, result_files
 from hipt.config.config import Config
 from hipt.config.step_settings import settings, task_settings
-from hipt.steps import VERSION, agreement, evaluate, examples, fit, knn, probe, split, weights
+from hipt.registry import version_of
+from hipt.steps import agreement, evaluate, examples, fit, knn, probe, split, weights
 from hipt.store.provenance import Provenance
 from hipt.store.shard import read_provenance
 from hipt.store.tables import read_table, write_rows
@@ -121,7 +122,7 @@ def test_every_file_says_what_made_it(tasks: Tasks):
             continue
         made, step = read_provenance(root / name), place_of(name).step
         seen.add(step)
-        assert (made.step, made.step_version) == (step, VERSION[step]), name
+        assert (made.step, made.step_version) == (step, version_of(step)), name
         assert len(made.fingerprint) == 32, name
         assert made.settings, name
         assert not any(str(root.parent) in text for text in texts(dict(made.settings))), name

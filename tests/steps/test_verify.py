@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,12 @@ from hipt.config.config import Config
 from hipt.config.step_settings import task_settings
 from hipt.embedding.weights_files import read_weights, write_weights
 from hipt.errors import HiptError
-from hipt.steps import VERSION, fit, split, verify
+from hipt.registry import COMMANDS, EVERY_SLIDE
+from hipt.steps import fit, split, verify
 from hipt.store.shard import read_provenance
 from hipt.store.tables import matrix, read_table, vectors, write_table
 from tests.steps.conftest import Chain
 from tests.steps.mapped import TASKS, cohort
-
-CHAIN = ("segment", "tile", "embed_patches", "embed_regions")
 
 
 class Pair:
@@ -37,7 +37,7 @@ class Pair:
     def rerun(self, first: str, **values: Any) -> None:
         """The steps from one on, with other values of the config."""
         self.chain.values |= values
-        for step in CHAIN[CHAIN.index(first) :]:
+        for step in EVERY_SLIDE[EVERY_SLIDE.index(first) :]:
             self.chain.call(step)
 
     def says(self, *args: str) -> str:
@@ -125,17 +125,17 @@ def test_steps_stand_in_their_order(pair: Pair):
     pair.rerun("segment", segment={"mask_mpp": 4.0})
     lines = pair.says("--against", str(pair.old)).splitlines()[1:-1]
     steps = list(dict.fromkeys(line.split()[0] for line in lines))
-    assert steps[:4] == list(CHAIN)
+    assert steps[:4] == list(EVERY_SLIDE)
     assert "setting mask_mpp: 8.0 -> 4.0" in lines[0]
 
 
 def test_a_version_of_a_step(pair: Pair, monkeypatch: pytest.MonkeyPatch):
-    before = VERSION["embed_regions"]
-    monkeypatch.setitem(VERSION, "embed_regions", 99)
+    step = COMMANDS["embed_regions"]
+    monkeypatch.setitem(COMMANDS, "embed_regions", replace(step, version=99))
     pair.rerun("embed_regions")
     found = pair.rows()
     assert set(found) == {"embed_regions"}
-    said = f"another version of the step: {before} -> 99"
+    said = f"another version of the step: {step.version} -> 99"
     assert found["embed_regions"][2].startswith(said)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from hipt.steps import VERSION
 from tests.workflow.project import ROOT, TINY, Project
 
 pytestmark = pytest.mark.workflow
@@ -174,10 +174,12 @@ def test_raised_version(project: Project, monkeypatch: pytest.MonkeyPatch):
         shutil.copytree(ROOT / name, checkout / name)
     shutil.copy2(ROOT / "Snakefile", checkout)
     shutil.copy2(ROOT / "environment.yml", checkout)
-    steps = checkout / "hipt/steps/__init__.py"
-    old = f'"embed_regions": {VERSION["embed_regions"]}'
-    assert old in steps.read_text()
-    steps.write_text(steps.read_text().replace(old, '"embed_regions": 99'))
+    registry = checkout / "hipt/registry.py"
+    raised, count = re.subn(
+        r'("embed_regions",\n.*,\n +version=)\d+', r"\g<1>99", registry.read_text()
+    )
+    assert count == 1
+    registry.write_text(raised)
     monkeypatch.setenv("PYTHONPATH", str(checkout))
     monkeypatch.setattr("tests.workflow.project.ROOT", checkout)
     ran = project.run("--dry-run")

@@ -19,7 +19,7 @@ rule embed_patches:
         device=DEVICE,
         reader=READER,
     params:
-        cfg=told("embed_patches"),
+        cfg=settings_of("embed_patches"),
         revision=revision("embed_patches"),
     shell:
         """
@@ -46,7 +46,7 @@ rule embed_regions:
         mem_mb=grown(3000),
         runtime=grown(60),
     params:
-        cfg=told("embed_regions"),
+        cfg=settings_of("embed_regions"),
         revision=revision("embed_regions"),
     shell:
         """

@@ -23,7 +23,7 @@ if missing("patches"):
             device=DEVICE,
             reader=READER,
         params:
-            cfg=told("pretrain"),
+            cfg=settings_of("pretrain"),
             processes=CONFIG.pretrain.processes,
         shell:
             """
@@ -55,7 +55,7 @@ if missing("regions"):
             gpu=CONFIG.pretrain.processes,
             device=DEVICE,
         params:
-            cfg=told("pretrain"),
+            cfg=settings_of("pretrain"),
             processes=CONFIG.pretrain.processes,
         shell:
             """

@@ -13,7 +13,7 @@ rule segment:
         mem_mb=grown(2000),
         runtime=grown(120),
     params:
-        cfg=told("segment"),
+        cfg=settings_of("segment"),
         slides=slides_of,
     shell:
         """
@@ -37,7 +37,7 @@ rule tile:
         mem_mb=grown(1500),
         runtime=grown(60),
     params:
-        cfg=told("tile"),
+        cfg=settings_of("tile"),
         revision=revision_of_grid,
     shell:
         """
@@ -48,7 +48,7 @@ rule tile:
 
 rule slides:
     input:
-        [indices(step) for step in ("segment", "tile", "embed_patches", "embed_regions")],
+        [indices(step) for step in EVERY_SLIDE],
     output:
         table=RESULTS.slides,
     log:
@@ -59,8 +59,8 @@ rule slides:
         mem_mb=grown(2000),
         runtime=grown(30),
     params:
-        cfg=told("slides"),
-        rows=sheet_rows(),
+        cfg=settings_of("slides"),
+        rows=revisions.of_slides(PLAN),
     shell:
         """
         python -m hipt slides --cfg {params.cfg:q} --out {output.table:q} 2>&1 | tee {log:q} >&2

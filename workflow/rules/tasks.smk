@@ -18,7 +18,7 @@ if CONFIG.tasks:
             mem_mb=grown(4000),
             runtime=grown(60),
         params:
-            cfg=told_of_task("split"),
+            cfg=settings_of("split"),
             slides=str(RESULTS.slides),
             rows=task_rows,
         shell:
@@ -46,9 +46,9 @@ if CONFIG.tasks:
             gpu=0,
             device=DEVICE,
         params:
-            cfg=told_of_task("fit"),
+            cfg=settings_of("fit"),
             slides=str(RESULTS.slides),
-            version=VERSION["fit"],
+            version=version_of("fit"),
         shell:
             """
             python -m hipt fit --folds {input.folds:q} --slides {params.slides:q} \
@@ -71,9 +71,9 @@ if CONFIG.tasks:
             mem_mb=grown(4000),
             runtime=grown(60),
         params:
-            cfg=told_of_task("evaluate"),
+            cfg=settings_of("evaluate"),
             slides=str(RESULTS.slides),
-            version=VERSION["evaluate"],
+            version=version_of("evaluate"),
         shell:
             """
             python -m hipt evaluate --predictions {input.tables:q} --cfg {params.cfg:q} \
@@ -98,9 +98,9 @@ if CONFIG.tasks:
             mem_mb=grown(8000),
             runtime=grown(120),
         params:
-            cfg=told_of_task("knn"),
+            cfg=settings_of("knn"),
             slides=str(RESULTS.slides),
-            version=VERSION["knn"],
+            version=version_of("knn"),
         shell:
             """
             python -m hipt knn --folds {input.folds:q} --slides {params.slides:q} \

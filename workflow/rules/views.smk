@@ -1,11 +1,11 @@
 # What people see, and what features know where there are labels.
-if PROBED:
+if PLAN.probed:
 
     rule probe:
         input:
             slides=RESULTS.slides,
             regions=indices("embed_regions"),
-            labels=LABEL_MAPS,
+            labels=PLAN.labels.probe_maps,
         output:
             table=RESULTS.probe,
         log:
@@ -19,8 +19,8 @@ if PROBED:
             mem_mb=grown(6000),
             runtime=grown(60),
         params:
-            cfg=told("probe"),
-            rows=probed_rows(),
+            cfg=settings_of("probe"),
+            rows=revisions.of_probe(PLAN),
         shell:
             """
             python -m hipt probe --slides {input.slides:q} --cfg {params.cfg:q} \
@@ -31,7 +31,7 @@ if PROBED:
 rule attend:
     input:
         regions=index("embed_regions"),
-        fits=fits_of_views(),
+        fits=requested.viewed_fits(PLAN),
     output:
         index=index("attend"),
     log:
@@ -45,7 +45,7 @@ rule attend:
         mem_mb=grown(6000),
         runtime=grown(120),
     params:
-        cfg=told("attend"),
+        cfg=settings_of("attend"),
         slides=mapped_of,
         listed=str(RESULTS.mapped),
         revision=revision("attend"),
@@ -57,13 +57,13 @@ rule attend:
         """
 
 
-if agreement():
+if requested.agreement(PLAN):
 
     rule agreement:
         input:
             slides=RESULTS.slides,
-            maps=maps(),
-            labels=SEEN_MAPS,
+            maps=indices("attend"),
+            labels=PLAN.labels.target_maps,
         output:
             table=RESULTS.agreement,
         log:
@@ -74,7 +74,7 @@ if agreement():
             mem_mb=grown(2000),
             runtime=grown(60),
         params:
-            cfg=told("agreement"),
+            cfg=settings_of("agreement"),
             revision=revision("agreement"),
         shell:
             """
@@ -83,7 +83,7 @@ if agreement():
             """
 
 
-if examples():
+if requested.examples(PLAN):
 
     rule examples:
         input:
@@ -98,7 +98,7 @@ if examples():
             mem_mb=grown(2000),
             runtime=grown(60),
         params:
-            cfg=told_of_task("examples"),
+            cfg=settings_of("examples"),
             slides=str(RESULTS.slides),
             revision=revision("examples"),
         shell:
@@ -126,8 +126,8 @@ if CONFIG.export.formats:
             mem_mb=grown(4000),
             runtime=grown(120),
         params:
-            cfg=told("export"),
-            rows=exported_rows(),
+            cfg=settings_of("export"),
+            rows=revisions.of_export(PLAN),
         shell:
             """
             python -m hipt export --slides {input.slides:q} --format {wildcards.format:q} \
@@ -137,11 +137,11 @@ if CONFIG.export.formats:
 
 rule report:
     input:
-        maps=maps(),
-        agreement=agreement(),
-        examples=examples(),
+        maps=indices("attend"),
+        agreement=requested.agreement(PLAN),
+        examples=requested.examples(PLAN),
         slides=RESULTS.slides,
-        probe=[RESULTS.probe] if PROBED else [],
+        probe=[RESULTS.probe] if PLAN.probed else [],
         scores=scores(),
     output:
         page=RESULTS.report,
@@ -153,7 +153,7 @@ rule report:
         mem_mb=grown(4000),
         runtime=grown(60),
     params:
-        cfg=told("report"),
+        cfg=settings_of("report"),
         revision=revision("report"),
     shell:
         """

@@ -1,0 +1,183 @@
+"""Every step of the workflow, once and in order, and the commands beside it.
+
+On the ground, and standard library only: the layout of the results, `hipt --help` and Snakemake's
+parse need it, and none of them waits for the settings, which `hipt/config/step_settings.py` builds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Step:
+    """A rule of the workflow, or a command that people call beside it."""
+
+    name: str
+    """Of its rule, and of its folder in the results where it has one."""
+    help: str
+    """Its line of `hipt --help`."""
+    version: int = 0
+    """Raised by one when its results change: everything that it made is then made again. 0: a
+    command beside the workflow, on which no result depends."""
+    per: Literal["slide", "model", "run", "task", "format"] = "run"
+    """What each of its results is of."""
+    reads: tuple[str, ...] = ()
+    """Steps whose results it reads, of the same slide or task where both are of one; and `batches`,
+    the ledger that is written when a run starts."""
+    shard_suffix: str = ""
+    """Of the file that stands for a slide, written last where there are several."""
+    module: str = ""
+    """In `hipt/steps/`; empty: named as the rule."""
+
+    @property
+    def command(self) -> str:
+        """What follows `hipt` on the command line: the name of the module."""
+        return self.module or self.name
+
+
+_DINO = "DINO on patches, then on grids of patch embeddings"
+_DINO_VERSION = 4
+
+STEPS: dict[str, Step] = {
+    step.name: step
+    for step in (
+        Step(
+            "segment",
+            "tissue masks, contours and overviews of a batch of slides",
+            version=2,
+            per="slide",
+            shard_suffix=".png",
+        ),
+        Step(
+            "tile",
+            "manifests of regions and patches",
+            version=2,
+            per="slide",
+            reads=("segment",),
+            shard_suffix=".parquet",
+        ),
+        Step(
+            "pretrain_patches",
+            _DINO,
+            version=_DINO_VERSION,
+            per="model",
+            reads=("tile",),
+            module="pretrain",
+        ),
+        Step(
+            "embed_patches",
+            "stage 1: one vector per patch",
+            version=4,
+            per="slide",
+            reads=("tile", "pretrain_patches"),
+            shard_suffix=".arrow",
+        ),
+        Step(
+            "pretrain_regions",
+            _DINO,
+            version=_DINO_VERSION,
+            per="model",
+            reads=("embed_patches",),
+            module="pretrain",
+        ),
+        Step(
+            "embed_regions",
+            "stage 2: one vector per region",
+            version=3,
+            per="slide",
+            reads=("embed_patches", "pretrain_regions"),
+            shard_suffix=".parquet",
+        ),
+        Step(
+            "slides",
+            "the slide table, one row per slide of the sheet",
+            version=3,
+            reads=("batches", "segment", "tile", "embed_patches", "embed_regions"),
+        ),
+        Step(
+            "probe",
+            "what the features know of labels, by nearest neighbours",
+            version=3,
+            reads=("embed_patches", "embed_regions"),
+        ),
+        Step(
+            "split",
+            "folds of a task, and what leaks between them",
+            version=2,
+            per="task",
+            reads=("embed_regions", "slides", "pretrain_patches", "pretrain_regions"),
+        ),
+        Step(
+            "fit",
+            "one model of a task, in all folds",
+            version=3,
+            per="task",
+            reads=("split", "embed_regions", "embed_patches"),
+        ),
+        Step(
+            "evaluate",
+            "scores of a task's models, with intervals and paired tests",
+            version=4,
+            per="task",
+            reads=("fit", "split"),
+        ),
+        Step(
+            "knn",
+            "what mean embeddings know of a task's classes, by nearest neighbours",
+            version=3,
+            per="task",
+            reads=("split", "embed_regions", "embed_patches"),
+        ),
+        Step(
+            "attend",
+            "heatmaps: where stage 2 and the tasks' models look, slide by slide",
+            version=1,
+            per="slide",
+            reads=("tile", "embed_patches", "pretrain_regions", "fit"),
+            shard_suffix=".parquet",
+        ),
+        Step("agreement", "how well heatmaps find what was labelled", version=2, reads=("attend",)),
+        Step(
+            "examples",
+            "regions of most and least attention, class by class",
+            version=2,
+            per="task",
+            reads=("fit", "attend"),
+        ),
+        Step(
+            "export",
+            "embeddings in the files of other tools",
+            version=2,
+            per="format",
+            reads=("embed_patches", "embed_regions", "slides"),
+        ),
+        Step(
+            "report",
+            "the report page",
+            version=6,
+            reads=("slides", "probe", "evaluate", "knn", "attend", "agreement", "examples"),
+        ),
+        Step("check", "look before a long run: sheet, headers, weights, disk, hours"),
+        Step("bench", "how fast this machine reads and embeds these slides, and what binds"),
+        Step("weights", "show a weights file, or convert it"),
+        Step("verify", "compare results with a manifest or other results, and look for damage"),
+        Step("retrain", "move a trained model aside, so that it is trained anew"),
+    )
+}
+"""Rules by name, in the order in which one feeds the next; then the commands beside them."""
+
+COMMANDS = {step.command: step for step in STEPS.values()}
+"""By the name of the module."""
+
+SHARDED = {name: step.shard_suffix for name, step in STEPS.items() if step.shard_suffix}
+"""The steps that make a file for every slide that they work on, and its suffix."""
+
+EVERY_SLIDE = tuple(name for name in SHARDED if name in STEPS["slides"].reads)
+"""The steps that every slide goes through, in their order: those that the slide table joins."""
+
+
+def version_of(command: str) -> int:
+    """The version of what a module of `hipt/steps/` makes."""
+    return COMMANDS[command].version
