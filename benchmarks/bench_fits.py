@@ -45,7 +45,7 @@ def fold(cfg: FitConfig, number: int) -> float:
     torch.set_num_threads(1)
     bags, train = data(), round(TRAINED * BAGS)
     start = time.monotonic()
-    fit(model, bags, (range(train), range(train, round(0.9 * BAGS))), cfg, number, CPU)
+    fit(model, bags, range(train), range(train, round(0.9 * BAGS)), cfg, number, CPU)
     return time.monotonic() - start
 
 

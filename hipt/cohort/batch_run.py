@@ -8,7 +8,6 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from hipt.cohort.failures import OneSlide, refuse_many
@@ -81,14 +80,9 @@ class BatchRun:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._write_seconds()
-        if error is None:
+        if kind is None:
             refuse_many(self._worked, f"batch {self._index.stem} failed in {self._step}")
             write_rows(self._index, self._rows, INDICES[self._step])
 

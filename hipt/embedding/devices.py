@@ -6,7 +6,6 @@ lease is a lock on a file, so the operating system frees it however its holder e
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import random
@@ -16,9 +15,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import torch
+from filelock import FileLock, Timeout
 
 from hipt.errors import HiptError
 from hipt.machine import ONE_GPU, Granted, sign_of_gpu
@@ -153,11 +153,15 @@ def leased(
         with ExitStack() as held:
             chosen: list[int] = []
             for index, name in enumerate(names):
-                lock = _try_lock(folder / f"{name}.lock")
-                if lock is None:
+                lock = FileLock(
+                    folder / f"{name}.lock",
+                    blocking=False,
+                    on_acquired=lambda file: os.set_inheritable(file, inherited),
+                )
+                try:
+                    held.enter_context(lock)
+                except Timeout:
                     continue
-                held.enter_context(lock)
-                os.set_inheritable(lock.fileno(), inherited)
                 chosen.append(index)
                 if len(chosen) == count:
                     yield tuple(chosen)
@@ -171,17 +175,6 @@ def leased(
             )
             waiting = True
         time.sleep(_WAIT_S * random.uniform(0.5, 1.5))  # jobs must not keep step
-
-
-def _try_lock(path: Path) -> IO[str] | None:
-    """The locked file, or None where somebody else holds it."""
-    file = path.open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
 
 
 def gpu_names(count: int) -> list[str]:

@@ -62,8 +62,6 @@ class Network:
     """Its tensors by their own names; others of the same prefix among them."""
     label: str = ""
     """Where it lies: `teacher.backbone`; empty where the file is the network."""
-    passed_over: tuple[str, ...] = ()
-    """Labels of other networks that would do as well."""
     aside: Mapping[str, int] = field(default_factory=dict)
     """Tensors elsewhere in the file: how many, by where they lie."""
     chunked: bool = False
@@ -146,8 +144,7 @@ def _network(tensors: State, prefix: str, prefixes: Sequence[str]) -> Network:
     """The network under a prefix, with what else there is."""
     others = [name for name in tensors if not name.startswith(prefix)]
     places = Counter(_place(name, prefixes) for name in others)
-    labels = tuple(p.removesuffix(".") for p in prefixes if p != prefix)
-    return Network(_under(tensors, prefix), prefix.removesuffix("."), labels, dict(places))
+    return Network(_under(tensors, prefix), prefix.removesuffix("."), dict(places))
 
 
 def _place(name: str, prefixes: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -19,6 +18,7 @@ from hipt.errors import HiptError
 from hipt.pretraining.corpus import GridCorpus
 from hipt.pretraining.corpus_list import State, order_name, resumed_at
 from hipt.pretraining.order import IntArray, Share, regrouped, remaining
+from hipt.slides.closing import Closing
 from hipt.slides.recycled import Recycled
 from hipt.store.tables import PatchEmbeddings
 
@@ -34,7 +34,7 @@ _SERIAL = 32_767
 """Numbers that torch converts without further threads, which training needs itself."""
 
 
-class GridSource:
+class GridSource(Closing):
     """An endless iterator of float32 [batch, D, g, g]; to be used in a `with` block.
 
     A thread of its own reads ahead. In memory a minibatch is laid out as [batch, g, g, D]: the
@@ -77,15 +77,8 @@ class GridSource:
         self.waited_s = 0.0
         """Seconds that the consumer has waited for grids."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop the thread, and close the files that are open."""
         self._stream.close()
         self._thread.shutdown(cancel_futures=True)  # waits for the one at work, not for the rest
         self._open.clear()

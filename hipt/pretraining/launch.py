@@ -11,11 +11,10 @@ from typing import NoReturn
 from hipt.embedding.devices import gpu_names, gpus_to_use, lease_folder, leased
 from hipt.errors import HiptError
 from hipt.machine import Granted
+from hipt.pretraining.state import STOP_SIGNALS
 
 SHUTDOWN_S = 300
 """Seconds that processes have, once they were asked to stop, to finish a step and save."""
-
-_SIGNALS = "SIGTERM,SIGINT,SIGUSR1"
 
 
 def is_launched(environment: Mapping[str, str] = os.environ) -> bool:
@@ -53,9 +52,10 @@ def launch(processes: int, granted: Granted, arguments: Sequence[str]) -> NoRetu
 
 def torchrun(processes: int, arguments: Sequence[str]) -> list[str]:
     """The command that starts the processes on this machine."""
+    signals = ",".join(signal.name for signal in STOP_SIGNALS)
     return [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-        *("--signals-to-handle", _SIGNALS, "--shutdown-timeout", str(SHUTDOWN_S)),
+        *("--signals-to-handle", signals, "--shutdown-timeout", str(SHUTDOWN_S)),
         *("--nproc-per-node", str(processes), "-m", "hipt", *arguments),
     ]
 

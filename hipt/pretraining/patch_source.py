@@ -13,7 +13,6 @@ import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 import cv2
@@ -25,6 +24,7 @@ from hipt.pretraining.blocks import Block, OpenSlides
 from hipt.pretraining.corpus import Corpus
 from hipt.pretraining.corpus_list import State, order_name, resumed_at
 from hipt.pretraining.order import Pool, Share, pools
+from hipt.slides.closing import Closing
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class _Filling:
     """Each ends with what was wrong, if anything; and the slide's id."""
 
 
-class PatchSource:
+class PatchSource(Closing):
     """An endless iterator of uint8 [batch, px, px, 3]; to be used in a `with` block.
 
     What comes out depends on the corpus and the share alone, not on threads. Within an epoch every
@@ -97,15 +97,8 @@ class PatchSource:
         self.waited_s = 0.0
         """Seconds that the consumer has waited for pixels."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop the threads, and close the slides that are open."""
         self._stream.close()
         self._threads.shutdown(cancel_futures=True)  # waits for those who read, not for the rest
         self._slides.close()

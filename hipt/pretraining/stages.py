@@ -26,6 +26,7 @@ from hipt.pretraining.corpus_list import Member, State
 from hipt.pretraining.grid_source import GridSource
 from hipt.pretraining.order import Share
 from hipt.pretraining.patch_source import PatchSource
+from hipt.pretraining.source import Source
 from hipt.slides.slide import Slide, open_slide
 
 Views = Callable[[Tensor, torch.Generator], list[Tensor]]
@@ -49,7 +50,7 @@ class Stage:
     make: Callable[[float], ViT]
     """The network for a stochastic depth, without its first weights."""
     views: Views
-    open_source: Callable[[Share, int, State | None], Any]
+    open_source: Callable[[Share, int, State | None], Source]
     """A source for a share, a batch, and a state to go on from."""
 
     @property
@@ -70,7 +71,7 @@ class Stage:
             load_strictly(model, state, f"{self.section}.init: {self.cfg.init}")
         return model
 
-    def source(self, rank: int, ranks: int, state: State | None) -> Any:  # noqa: ANN401
+    def source(self, rank: int, ranks: int, state: State | None) -> Source:
         """The minibatches of one process."""
         share = Share(self.dino.seed, rank, ranks)
         return self.open_source(share, self.dino.batch // ranks, state)

@@ -6,7 +6,7 @@ import io
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 import torch
@@ -15,32 +15,27 @@ from hipt.embedding.weights_files import read_torch
 from hipt.errors import HiptError
 from hipt.store.whole import whole
 
-ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 """Signals after which training saves and ends; SLURM can send any of them before its time limit."""
 
 
-class StopAsked:
-    """Remembers that a signal asked to stop, so that the step at work is finished first."""
+class StopSignal:
+    """Remembers a signal that asked to stop, so that the step at work is finished first."""
 
     def __init__(self) -> None:
-        self.signal: int | None = None
-        """The signal that asked; None while nobody has."""
+        self.number = 0
+        """Of the last signal; 0 while none has come."""
 
     def __enter__(self) -> Self:
-        self._before = {asked: signal.signal(asked, self._remember) for asked in ASKING}
+        self._before = {number: signal.signal(number, self._remember) for number in STOP_SIGNALS}
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for asked, handler in self._before.items():
-            signal.signal(asked, handler)
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
-    def _remember(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self.signal = signum
+    def _remember(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.number = number
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:

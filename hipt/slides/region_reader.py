@@ -10,8 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
@@ -19,6 +17,7 @@ import numpy.typing as npt
 
 from hipt.geometry.resolution import ReadPlan, patches_per_block
 from hipt.pictures.drawing import reduce_into
+from hipt.slides.closing import Closing
 from hipt.slides.recycled import Recycled
 from hipt.slides.slide import ReaderName, Slide, UnreadableTileError, open_slide
 
@@ -100,7 +99,7 @@ class _Pending:
         return replace(self.region, reader=self.slide.reader_of(self.job.plan.level, x, y))
 
 
-class RegionReader:
+class RegionReader(Closing):
     """Threads that read regions ahead of who consumes them, over the borders of slides.
 
     Blocks of whole patches are read side by side. At most `depth` regions are in memory beside the
@@ -133,15 +132,8 @@ class RegionReader:
         self.waited_s = 0.0
         """Seconds that the consumer has waited for pixels."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop the threads, and close the slides that are open."""
         for stream in self._streams:
             stream.close()  # slides are closed in order, and not as the garbage collector comes by
         self._pool.shutdown(cancel_futures=True)

@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self, cast
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from PIL import Image
 
 from hipt.errors import SlideError
 from hipt.pictures.drawing import reduced
+from hipt.slides.closing import Closing
 from hipt.slides.levels import are_levels, left_out, misleading
 from hipt.slides.pixel_kind import PixelKind, refuse_unread
 from hipt.slides.tiled_tiff import TiffClaims, tiff_claims
@@ -83,7 +83,7 @@ def open_slide(path: Path, kind: Callable[[Path], Slide] | None = None) -> Slide
     return (kind or Slide)(path)
 
 
-class Slide:
+class Slide(Closing):
     """An open slide, read by OpenSlide. Any number of threads may read from it."""
 
     def __init__(self, path: Path) -> None:
@@ -107,17 +107,6 @@ class Slide:
             )
         _refuse_other_first(path, self.info, claims)
         refuse_unread(path, self.info.pixels)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Free the handle."""

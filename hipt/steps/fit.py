@@ -45,13 +45,26 @@ _fitter: FoldFitter
 
 
 @dataclass(frozen=True)
-class _Folds:
-    """Where the folds' fits are written, what decides each, and the means."""
+class _Task:
+    """A model of a task, and the share of the training parts that it learns from."""
 
-    files: Sequence[Path]
-    made: Sequence[Provenance]
-    threads: int
-    granted: Granted
+    units: Units
+    cfg: FitSettings
+    model: str
+    fraction: float
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """One fold of a task: where its fit lies, and what decides it."""
+
+    number: int
+    file: Path
+    made: Provenance
+
+    def read(self) -> FoldFit | None:
+        """Its fit, if it is there and the right one."""
+        return read_fold(self.file, self.made.fingerprint)
 
 
 def run(
@@ -77,100 +90,96 @@ def run(
     Raises:
         HiptError: if the task's slides cannot be read, or a fold cannot be fitted.
     """
-    model, fraction = out.parent.parent.name, float(out.parent.name)
-    units = read_units(folds)
-    made = [_provenance(units, fold, model, fraction, cfg) for fold in range(units.folds)]
-    names = [one.fingerprint for one in made]
-    files = [out.with_name(f"fold_{fold}.safetensors") for fold in range(units.folds)]
-    missing = [k for k in range(units.folds) if read_fold(files[k], names[k]) is None]
-    log.info("%s, %s: %d of %d folds to fit", cfg.name, model, len(missing), units.folds)
+    task = _Task(read_units(folds), cfg, out.parent.parent.name, float(out.parent.name))
+    parts = [
+        _Fold(k, out.with_name(f"fold_{k}.safetensors"), _provenance(task, k))
+        for k in range(task.units.folds)
+    ]
+    missing = [part for part in parts if part.read() is None]
+    log.info("%s, %s: %d of %d folds to fit", cfg.name, task.model, len(missing), len(parts))
     if missing:
-        _fit(units, slides, (model, fraction), cfg, missing, _Folds(files, made, threads, granted))
-    fits = [fit for k in range(units.folds) if (fit := read_fold(files[k], names[k])) is not None]
+        _fit(task, slides, missing, threads, granted)
+    fits = [fit for part in parts if (fit := part.read()) is not None]
     of_all = replace(
-        _provenance(units, None, model, fraction, cfg),
-        fingerprint=fingerprint(step=STEP, folds=names),
-        software=merged_software(one.software for one in fits),
+        _provenance(task, None),
+        fingerprint=fingerprint(step=STEP, folds=[part.made.fingerprint for part in parts]),
+        software=merged_software(fit.software for fit in fits),
     )
     write_rows(out.with_name("epochs.parquet"), list(_epochs(fits)), EPOCHS, of_all)
-    rows = [row for k, fit in enumerate(fits) for row in _predictions(units, k, fit, cfg, model)]
+    rows = [row for k, fit in enumerate(fits) for row in _predictions(task, k, fit)]
     outputs = sum(name.startswith(("p_", "hazard_")) for name in rows[0])
     write_rows(out, rows, predictions_schema(cfg.kind, outputs), of_all)
 
 
-def _provenance(
-    units: Units, fold: int | None, model: str, fraction: float, cfg: FitSettings
-) -> Provenance:
+def _provenance(task: _Task, fold: int | None) -> Provenance:
     """What decides a fold, or all of them (None), but for the software."""
-    settings = settings_of(cfg) | {"model": model, "fraction": fraction}
-    if model not in STAGE_2:
+    settings = settings_of(task.cfg) | {"model": task.model, "fraction": task.fraction}
+    if task.model not in STAGE_2:
         settings = {name: settings[name] for name in settings if name not in ("regions", "tile")}
-    inputs = unit_inputs(units, cfg.features is not None, fold)
-    if model == "hipt_finetuned":
-        inputs["weights"] = weights_identity("embed.regions", cfg.regions)
-    mark = "" if fold is None else _name(units, fold, model, fraction, cfg)
+    inputs = unit_inputs(task.units, task.cfg.features is not None, fold)
+    if task.model == "hipt_finetuned":
+        inputs["weights"] = weights_identity("embed.regions", task.cfg.regions)
+    mark = "" if fold is None else _fingerprint(task, fold)
     return Provenance(STEP, version_of(STEP), mark, settings, inputs)
 
 
-def _name(units: Units, fold: int, model: str, fraction: float, cfg: FitSettings) -> str:
+def _fingerprint(task: _Task, fold: int) -> str:
     """The fingerprint of a fold: everything that decides its numbers."""
+    units = task.units
     used = units.parts[:, fold] >= 0
     columns = (units.parts[used, fold], units.y[used], units.time[used], units.event[used])
     rows = [
         [units.names[i], units.sources[i], *values]
         for i, *values in zip(np.flatnonzero(used), *(c.tolist() for c in columns), strict=True)
     ]
-    told = cfg.model_dump(mode="json", exclude={"name", "features"})
     return fingerprint(
-        step=version_of(STEP), model=model, fraction=fraction, fold=fold, cfg=told, units=rows
+        step=version_of(STEP),
+        model=task.model,
+        fraction=task.fraction,
+        fold=fold,
+        cfg=task.cfg.model_dump(mode="json", exclude={"name", "features"}),
+        units=rows,
     )
 
 
-def _fit(
-    units: Units,
-    slides: Path,
-    what: tuple[str, float],
-    cfg: FitSettings,
-    missing: Sequence[int],
-    folds: _Folds,
-) -> None:
-    """Fit the missing folds, and write each as soon as it is done."""
-    model, fraction = what
+def _fit(task: _Task, slides: Path, folds: Sequence[_Fold], threads: int, granted: Granted) -> None:
+    """Fit folds, and write each as soon as it is done."""
     torch.set_num_threads(1)
-    data = read_task_data(units, model, cfg.features, slides)
-    progress = Progress(len(missing), "folds")
-    with compute_device(folds.granted) as device:
-        fitter = FoldFitter(data, cfg, model, fraction, device)
-        workers = folds.threads if device.type == "cpu" else 1
-        for fold, fit in _fitted(fitter, missing, workers, cfg):
-            made = replace(folds.made[fold], software=fitter.software)
-            write_fold(folds.files[fold], fit, made)
-            best = float(fit.curve[fit.chosen, 1])
-            log.info("fold %d: validation loss %.4f, row %d of the curve", fold, best, fit.chosen)
-            progress.add(1, f"fold {fold}")
+    data = read_task_data(task.units, task.model, task.cfg.features, slides)
+    progress = Progress(len(folds), "folds")
+    with compute_device(granted) as device:
+        fitter = FoldFitter(data, task.cfg, task.model, task.fraction, device)
+        workers = threads if device.type == "cpu" else 1
+        fits = _fitted(fitter, [fold.number for fold in folds], workers, task.cfg.name)
+        for fold, fit in zip(folds, fits, strict=True):
+            write_fold(fold.file, fit, replace(fold.made, software=fitter.software))
+            name, best = f"fold {fold.number}", float(fit.curve[fit.chosen, 1])
+            log.info("%s: validation loss %.4f, row %d of the curve", name, best, fit.chosen)
+            progress.add(1, name)
 
 
-def _fitted(
-    fitter: FoldFitter, missing: Sequence[int], workers: int, cfg: FitSettings
-) -> Iterator[tuple[int, FoldFit]]:
-    """Folds in order, several at once where there are cores; each computes on one core alone."""
+def _fitted(fitter: FoldFitter, folds: Sequence[int], workers: int, name: str) -> Iterator[FoldFit]:
+    """Fits in the order of their folds, several at once where there are cores, one core each.
+
+    Raises:
+        HiptError: if a fit of the task, by its name, fails.
+    """
     global _fitter
     _fitter = fitter
     try:
-        if workers == 1 or len(missing) == 1:
-            for fold in missing:
-                yield fold, fitter.fit(fold)
+        if workers == 1 or len(folds) == 1:
+            yield from map(fitter.fit, folds)
             return
         context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(min(workers, len(missing)), mp_context=context) as pool:
+        with ProcessPoolExecutor(min(workers, len(folds)), mp_context=context) as pool:
             try:
-                yield from zip(missing, pool.map(_fit_one, missing), strict=True)
+                yield from pool.map(_fit_one, folds)
             except BaseException:  # asked to stop, or failed: the folds at work are not waited for
                 for process in multiprocessing.active_children():
                     process.kill()
                 raise
     except ValueError as error:
-        raise HiptError(f"tasks.{cfg.name}: {error}") from None
+        raise HiptError(f"tasks.{name}: {error}") from None
 
 
 def _fit_one(fold: int) -> FoldFit:
@@ -192,27 +201,26 @@ def _epochs(fits: Sequence[FoldFit]) -> Iterator[Row]:
             }
 
 
-def _predictions(
-    units: Units, fold: int, fit: FoldFit, cfg: FitSettings, model: str
-) -> Iterator[Row]:
+def _predictions(task: _Task, fold: int, fit: FoldFit) -> Iterator[Row]:
     """What a fold's model says of its test units."""
+    units, cfg = task.units, task.cfg
     place = {name: i for i, name in enumerate(units.names)}
     logits = fit.logits.double()
-    hazard_model = cfg.kind == "survival" and (model == LINEAR or cfg.fit.loss == "cox")
-    for at, (name, row) in enumerate(zip(fit.units, logits, strict=True)):
+    hazard_model = cfg.kind == "survival" and (task.model == LINEAR or cfg.fit.loss == "cox")
+    for at, (name, outputs) in enumerate(zip(fit.units, logits, strict=True)):
         i = place[name]
-        told: Row = {"fold": fold, "unit": name, "case_id": units.cases[i]}
+        row: Row = {"fold": fold, "unit": name, "case_id": units.cases[i]}
         if cfg.kind == "classification":
-            told["y"] = int(units.y[i])
-            told |= {f"p_{k}": p for k, p in enumerate(row.softmax(0).tolist())}
+            row["y"] = int(units.y[i])
+            row |= {f"p_{k}": p for k, p in enumerate(outputs.softmax(0).tolist())}
             if fit.calibrated is not None:
-                told |= {f"calibrated_{k}": p for k, p in enumerate(fit.calibrated[at].tolist())}
+                row |= {f"calibrated_{k}": p for k, p in enumerate(fit.calibrated[at].tolist())}
         else:
-            told |= {"time": float(units.time[i]), "event": bool(units.event[i])}
-            told["risk"] = float(row[0]) if hazard_model else float(risk_of(row[None])[0])
+            row |= {"time": float(units.time[i]), "event": bool(units.event[i])}
+            row["risk"] = float(outputs[0]) if hazard_model else float(risk_of(outputs[None])[0])
             if not hazard_model:
-                told |= {f"hazard_{k}": h for k, h in enumerate(hazards(row).tolist())}
-        yield told
+                row |= {f"hazard_{k}": h for k, h in enumerate(hazards(outputs).tolist())}
+        yield row
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -72,7 +72,7 @@ def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) ->
         means = _means(level, units, slides, cfg)
         log.info("%s: %d means over %s vectors, %d wide", cfg.name, *_told(means, level))
         for distance in cfg.distances:
-            made = _predictions(out, units, means, (level, distance), cfg.k)
+            made = _predictions(out, units, means, level, distance, cfg.k)
             said += [{"level": level, "distance": distance, **row} for row in _rows(made)]
             rows = score_rows(evaluated(joined(made, together), cfg.resamples, cfg.seed))
             scored += [{"task": cfg.name, **row} for row in rows]
@@ -112,16 +112,15 @@ def _classes(units: Units) -> int:
 
 
 def _predictions(
-    out: Path, units: Units, means: Means, what: tuple[str, Distance], k: int
+    out: Path, units: Units, means: Means, level: str, distance: Distance, k: int
 ) -> Predictions:
     """The shares of the classes among the neighbours of all folds' test units."""
-    level, distance = what
     tests = [units.of(fold, TEST) for fold in range(units.folds)]
     shares = []
     for fold, test in enumerate(tests):
         train = units.of(fold, TRAIN)
-        sides = means[test], means[train], units.y[train]
-        shares.append(knn_shares(*sides, k, _classes(units), distance))
+        voters = means[train], units.y[train]
+        shares.append(knn_shares(means[test], *voters, k, _classes(units), distance))
     rows = np.concatenate(tests)
     return Predictions(
         path=out,

@@ -54,24 +54,24 @@ def run(out: Path, cfg: SegmentSettings) -> None:
                     facts |= _header(slide.info)
                     own = identity(row.path)
                     facts["content"] = with_companions(row.path, own)
-                    facts |= _segment(slide, row, (own, facts["content"]), results, cfg)
+                    facts |= _segment(slide, row, own, facts["content"], results, cfg)
                 if not facts["tissue_mm2"]:
                     raise SlideError("no_tissue", facts["reason"] or nothing_found(facts["note"]))
 
 
 def _segment(
-    slide: Slide, row: SlideRow, digests: tuple[str, str], results: Results, cfg: SegmentSettings
+    slide: Slide, row: SlideRow, own: str, content: str, results: Results, cfg: SegmentSettings
 ) -> Row:
     """A slide's facts: its files are kept if they are the right ones, else made.
 
     Args:
         slide: the open slide.
         row: its row of the sheet.
-        digests: of its file, and of its content, files beside it included.
+        own: digest of its file.
+        content: digest of its content, files beside it included.
         results: where its files go.
         cfg: the settings.
     """
-    own, content = digests
     mpp = slide_mpp(slide.info, row, cfg.default_mpp)
     settings = cfg.segment.model_dump()
     inputs = {"slide": own, "mpp": repr(mpp.value)}

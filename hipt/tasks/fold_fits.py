@@ -188,8 +188,8 @@ class FoldFitter:
         """A bag model, and its logits of the validation part."""
         data = self._bag_data(train, seed)
         make = self._maker(seed)
-        parts = (train.tolist(), validation.tolist())
-        fitted = fit(make, data, parts, self._cfg.fit, seed, self._device)
+        parts = train.tolist(), validation.tolist()
+        fitted = fit(make, data, *parts, self._cfg.fit, seed, self._device)
         model = make().to(self._device)
         model.load_state_dict(fitted.state)
         told = answers(model, data, test.tolist(), self._device)

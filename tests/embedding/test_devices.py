@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -95,6 +96,17 @@ def test_a_lease_ends_with_its_block(tmp_path: Path):
         raise ValueError("stop")
     with leased(["gpu-a"], tmp_path) as (index,):
         assert index == 0
+
+
+def test_a_lease_is_the_systems_lock_on_a_file(tmp_path: Path):
+    """As other versions of hipt on the same machine take it."""
+    with (tmp_path / "gpu-a.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with leased(["gpu-a", "gpu-b"], tmp_path) as (index,):
+            assert index == 1
+            other = (tmp_path / "gpu-b.lock").open("a")
+            with other, pytest.raises(BlockingIOError):
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_several_are_leased_together_or_none(tmp_path: Path):

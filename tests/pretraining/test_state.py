@@ -10,31 +10,31 @@ import pytest
 import torch
 
 from hipt.errors import HiptError
-from hipt.pretraining.state import ASKING, StopAsked, read_state, write_state
+from hipt.pretraining.state import STOP_SIGNALS, StopSignal, read_state, write_state
 
 
-@pytest.mark.parametrize("asking", ASKING)
-def test_a_signal_is_remembered_and_nothing_is_interrupted(asking: signal.Signals):
-    with StopAsked() as asked:
-        assert asked.signal is None
-        os.kill(os.getpid(), asking)
-        assert asked.signal == asking
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_is_remembered_and_nothing_is_interrupted(number: signal.Signals):
+    with StopSignal() as stop:
+        assert stop.number == 0
+        os.kill(os.getpid(), number)
+        assert stop.number == number
 
 
 def test_handlers_are_as_before_even_after_an_error():
     def own(signum, frame):
         """Somebody's handler."""
 
-    before = {asking: signal.signal(asking, own) for asking in ASKING}
+    before = {number: signal.signal(number, own) for number in STOP_SIGNALS}
     try:
-        with StopAsked():
-            assert all(signal.getsignal(asking) is not own for asking in ASKING)
-        with pytest.raises(KeyError), StopAsked():
+        with StopSignal():
+            assert all(signal.getsignal(number) is not own for number in STOP_SIGNALS)
+        with pytest.raises(KeyError), StopSignal():
             raise KeyError
-        assert all(signal.getsignal(asking) is own for asking in ASKING)
+        assert all(signal.getsignal(number) is own for number in STOP_SIGNALS)
     finally:
-        for asking, handler in before.items():
-            signal.signal(asking, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path):

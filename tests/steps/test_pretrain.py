@@ -19,6 +19,7 @@ from hipt.config.step_settings import settings
 from hipt.embedding.weights_files import load_patch_encoder, read_weights
 from hipt.errors import HiptError
 from hipt.nn.dino.trainer import Trainer
+from hipt.pretraining import training_loop
 from hipt.pretraining.corpus_list import read_corpus_list
 from hipt.pretraining.launch import torchrun
 from hipt.pretraining.lineage import seen_by
@@ -252,13 +253,13 @@ SLOW_DISK = """
 import os, sys, time
 from pathlib import Path
 from hipt.__main__ import main
-from hipt.steps import pretrain
-write, here = pretrain.write_state, Path(__file__).parent
+from hipt.pretraining import training_loop
+write, here = training_loop.write_state, Path(__file__).parent
 def slowly(path, state):
     time.sleep(3)
     write(path, state)
     (here / "saved").touch()
-pretrain.write_state = slowly
+training_loop.write_state = slowly
 try:
     main(sys.argv[1:])
 finally:
@@ -308,8 +309,8 @@ def test_no_alarm_of_a_collapse_before_the_warm_up_ends(
     ready: Chain, monkeypatch: pytest.MonkeyPatch
 ):
     """A network that has hardly learnt answers everything alike: that is no collapse yet."""
-    monkeypatch.setattr(pretrain, "WATCHED", 2)
-    monkeypatch.setattr(pretrain, "collapsed", lambda *_: "every answer is all outputs alike")
+    monkeypatch.setattr(training_loop, "WATCHED", 2)
+    monkeypatch.setattr(training_loop, "collapsed", lambda *_: "every answer is all outputs alike")
     dino = {**DINO, "iterations": 6, "warmup_iterations": 6}
     ready.values["pretrain"]["patches"]["dino"] = dino
     assert train(ready).exists()

@@ -73,7 +73,7 @@ class PatchViews:
         part = PART.get(patches.device.type, max(count, 1))
         for start in range(0, count, part):
             rows = slice(start, start + part)
-            columns = _columns(patches[rows])
+            columns = column_major(patches[rows])
             for views, plan in zip(out, plans, strict=True):
                 if len(views):
                     self._make(columns, plan.of(rows), views[:, rows])
@@ -97,7 +97,7 @@ class PatchViews:
     def _make(self, columns: Tensor, plan: _Plan, out: Tensor) -> None:
         """Cut, colour and normalise into (views, B, 3, n, n)."""
         boxes, flips, *rest = (t.flatten(0, 1) for t in (plan.boxes, plan.flips, *plan.colours))
-        x = _resampled(columns, boxes, flips, out.shape[-1])
+        x = crop_resize(columns, boxes, flips, out.shape[-1])
         radius = min(reach(self.cfg.blur_sigma[1]), out.shape[-1] - 1)  # as far as a mirror shows
         x = recolour(x, Colours(*rest), radius).view_as(out)
         torch.sub(x, self.mean.to(x), out=out)
@@ -225,25 +225,7 @@ def draw_flips(count: int, flip: float, rotate: bool, generator: torch.Generator
     return torch.stack([mirrors[:, 0] ^ half ^ quarter, mirrors[:, 1] ^ half, quarter], 1)
 
 
-def crop_resize(images: Tensor, boxes: Tensor, flips: Tensor, size: int) -> Tensor:
-    """Boxes of images, resized with an antialiased bicubic filter.
-
-    Two products with sparse matrices, one per sample and direction: a bag of K columns for each
-    column of the view, then a bag of rows. A mirror image mirrors the places of the bags.
-
-    Args:
-        images: uint8 (B, H, W, 3).
-        boxes: (B, 4) integers: top, left, height, width.
-        flips: (B, 3) bool: left to right, then upside down, then rows become columns.
-        size: n.
-
-    Returns:
-        float (B, 3, n, n) in 0..1.
-    """
-    return _resampled(_columns(images), boxes, flips, size)
-
-
-def _columns(images: Tensor) -> Tensor:
+def column_major(images: Tensor) -> Tensor:
     """uint8 (B, H, W, 3) -> float (B, W, 3, H), still 0..255; with a gap after each column."""
     b, height, width, channels = images.shape
     columns = torch.empty(b, width * channels, height + GAP, device=images.device)[..., :height]
@@ -251,8 +233,21 @@ def _columns(images: Tensor) -> Tensor:
     return columns.view(b, width, channels, height)
 
 
-def _resampled(columns: Tensor, boxes: Tensor, flips: Tensor, size: int) -> Tensor:
-    """`crop_resize` of images that lie column by column, (B, W, 3, H); N boxes, a multiple of B."""
+def crop_resize(columns: Tensor, boxes: Tensor, flips: Tensor, size: int) -> Tensor:
+    """Boxes of images, resized with an antialiased bicubic filter.
+
+    Two products with sparse matrices, one per sample and direction: a bag of K columns for each
+    column of the view, then a bag of rows. A mirror image mirrors the places of the bags.
+
+    Args:
+        columns: (B, W, 3, H) images column by column, as `column_major` lays them out.
+        boxes: (N, 4) integers: top, left, height, width; N a multiple of B, box i of image i % B.
+        flips: (N, 3) bool: left to right, then upside down, then rows become columns.
+        size: n.
+
+    Returns:
+        float (N, 3, n, n) in 0..1.
+    """
     b, width, channels, height = columns.shape
     count = len(boxes)
     taps = math.ceil(4 * max(1.0, float(boxes[:, 2:].max()) / size))

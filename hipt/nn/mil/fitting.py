@@ -86,10 +86,11 @@ def refuse_empty(train: int, validation: int | None) -> None:
         )
 
 
-def fit(
+def fit(  # noqa: PLR0913 (each is a thing of its own)
     build: Callable[[], BagModel],
     data: BagData,
-    parts: tuple[Sequence[int], Sequence[int]],
+    train: Sequence[int],
+    validation: Sequence[int],
     cfg: FitConfig,
     seed: int,
     device: torch.device,
@@ -101,7 +102,8 @@ def fit(
     Args:
         build: makes the model; its weights follow from torch's random state.
         data: all units.
-        parts: indices of the training and of the validation part.
+        train: indices of the training part.
+        validation: indices of the validation part.
         cfg: the recipe.
         seed: decides weights, draws and dropout.
         device: where to compute.
@@ -110,7 +112,6 @@ def fit(
         ValueError: if the training part is empty, a loss is not finite, or the best epoch is asked
             for without a validation part.
     """
-    train, validation = parts
     refuse_empty(len(train), len(validation) if cfg.epoch == "best" else None)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)

@@ -12,9 +12,11 @@ from torchvision.transforms.v2 import functional as V
 
 from hipt.config.pretraining import GridViewsConfig, PatchViewsConfig
 from hipt.nn.dino import views
+from hipt.nn.dino.colours import draw_colours
 from hipt.nn.dino.views import (
     GridViews,
     PatchViews,
+    column_major,
     crop_grid,
     crop_resize,
     draw_boxes,
@@ -63,6 +65,13 @@ ALL_FLIPS = torch.tensor([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0,
 NO_FLIPS = torch.zeros(1, 3, dtype=torch.bool)
 
 
+def cropped(
+    images: torch.Tensor, boxes: torch.Tensor, flips: torch.Tensor, size: int
+) -> torch.Tensor:
+    """A box of each of (B, H, W, 3): (B, 3, size, size)."""
+    return crop_resize(column_major(images), boxes, flips, size)
+
+
 @pytest.mark.parametrize("size", [224, 96, 16])
 @pytest.mark.parametrize("shape", [(256, 256), (100, 131)])
 def test_crops_equal_torchvision(shape, size):
@@ -70,7 +79,7 @@ def test_crops_equal_torchvision(shape, size):
     fixed = [[0, 0, *shape], [3, 5, 96, 96], [3, 5, 1, 1], [*shape, 0, 0], [7, 1, 48, 32]]
     fixed[3] = [shape[0] - 9, shape[1] - 20, 9, 20]  # in the corner, much enlarged
     boxes = torch.cat([torch.tensor(fixed), draw_boxes(11, shape, (0.05, 1.0), seeded())])
-    got = crop_resize(images, boxes, draw_flips(16, 0.5, False, seeded(3)), size)
+    got = cropped(images, boxes, draw_flips(16, 0.5, False, seeded(3)), size)
     mirrored = draw_flips(16, 0.5, False, seeded(3))
     for i, image in enumerate(images.movedim(-1, 1)):
         expected = moved(resized(image.float() / 255, boxes[i], size), mirrored[i])
@@ -81,7 +90,7 @@ def test_crops_of_smooth_images_equal_pil_up_to_its_rounding():
     """Noise overshoots 0..255; PIL cuts that off after either direction, we at the end."""
     images = patches(16, 256, 256)[::2]
     boxes = draw_boxes(8, (256, 256), (0.05, 1.0), seeded())
-    got = crop_resize(images, boxes, NO_FLIPS.expand(8, 3), 96)
+    got = cropped(images, boxes, NO_FLIPS.expand(8, 3), 96)
     for i, image in enumerate(images.movedim(-1, 1)):
         theirs = resized_by_pil(image, boxes[i].tolist(), 96)
         assert (got[i] * 255 - theirs).abs().max() <= 1.6
@@ -95,15 +104,15 @@ def resized_by_pil(image: torch.Tensor, box: list[int], size: int) -> torch.Tens
 def test_all_mirrors_and_turns_of_a_crop():
     images = patches(1).expand(8, -1, -1, -1)
     boxes = torch.tensor([[4, 9, 50, 40]]).expand(8, 4)
-    plain = crop_resize(images[:1], boxes[:1], NO_FLIPS, 32)[0]
-    for x, flips in zip(crop_resize(images, boxes, ALL_FLIPS, 32), ALL_FLIPS, strict=True):
+    plain = cropped(images[:1], boxes[:1], NO_FLIPS, 32)[0]
+    for x, flips in zip(cropped(images, boxes, ALL_FLIPS, 32), ALL_FLIPS, strict=True):
         assert (x - moved(plain, flips)).abs().max() <= 2e-5
 
 
 def test_a_box_of_the_views_size_is_copied():
     images = patches(2)
     boxes = torch.tensor([[3, 8, 32, 32], [32, 32, 32, 32]])
-    got = crop_resize(images, boxes, NO_FLIPS.expand(2, 3), 32)
+    got = cropped(images, boxes, NO_FLIPS.expand(2, 3), 32)
     for x, image, (top, left, *_) in zip(got, images, boxes.tolist(), strict=True):
         cut = image[top : top + 32, left : left + 32].movedim(-1, 0)
         assert (x * 255 - cut).abs().max() <= 1e-3
@@ -113,10 +122,10 @@ def test_a_batch_of_crops_equals_its_samples():
     images = patches(9)
     boxes = draw_boxes(9, (64, 64), (0.05, 1.0), seeded())
     flips = draw_flips(9, 0.5, True, seeded())
-    batch = crop_resize(images, boxes, flips, 48)
+    batch = cropped(images, boxes, flips, 48)
     for i in range(9):
         rows = slice(i, i + 1)
-        alone = crop_resize(images[rows], boxes[rows], flips[rows], 48)
+        alone = cropped(images[rows], boxes[rows], flips[rows], 48)
         assert (batch[rows] - alone).abs().max() <= 1e-6
 
 
@@ -199,8 +208,8 @@ def test_views_without_colours_are_normalised_crops():
     for view, (number, scale, side) in sizes.items():
         boxes = draw_boxes(5 * number, (64, 64), scale, again)
         flips = draw_flips(5 * number, 0.5, False, again)
-        views.draw_colours(PLAIN, view, 5 * number, again)
-        expected += crop_resize(images, boxes, flips, side).split(5)
+        draw_colours(PLAIN, view, 5 * number, again)
+        expected += cropped(images, boxes, flips, side).split(5)
     for got, crop in zip(views, expected, strict=True):
         normalised = (crop - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
         assert (got - normalised).abs().max() <= 5e-6

@@ -31,7 +31,7 @@ def data(labels: torch.Tensor | None = None) -> BagData:
 def fitted(given: BagData | None = None, seed: int = 3, **recipe: Any) -> Fitted:
     cfg = FitConfig(**{"epochs": 5, "lr": 0.01, **recipe})
     make = partial(build, "abmil", D, 2)
-    return fit(make, given or data(), (TRAIN, VALIDATION), cfg, seed, CPU)
+    return fit(make, given or data(), TRAIN, VALIDATION, cfg, seed, CPU)
 
 
 def same(a: Fitted, b: Fitted) -> bool:
@@ -110,6 +110,6 @@ def test_numbers_that_are_none_are_said():
 def test_the_best_epoch_needs_a_validation_part():
     cfg = FitConfig(epochs=1)
     with pytest.raises(ValueError, match="24 units to train with, 0 to validate with"):
-        fit(partial(build, "mean", D, 2), data(), (TRAIN, []), cfg, 0, CPU)
+        fit(partial(build, "mean", D, 2), data(), TRAIN, [], cfg, 0, CPU)
     last = cfg.model_copy(update={"epoch": "last"})
-    assert fit(partial(build, "mean", D, 2), data(), (TRAIN, []), last, 0, CPU).epoch == 0
+    assert fit(partial(build, "mean", D, 2), data(), TRAIN, [], last, 0, CPU).epoch == 0
