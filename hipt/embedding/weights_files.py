@@ -46,6 +46,7 @@ class Weights:
     """A network's tensors and what the file says about them."""
 
     state: dict[str, Tensor]
+    """Real numbers in fp32, whatever they are in the file."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """Empty for files of torch; else e.g. mean, std, recipe, corpus."""
     network: Network = field(default_factory=lambda: Network({}))
@@ -93,7 +94,8 @@ def read_weights(
             network = network_like(file.tensors, wanted, which, choose_by)
     except ValueError as error:
         raise HiptError(f"{path}: {error}") from None
-    return Weights(network.state, file.metadata, network)
+    state = {name: x.float() if x.is_floating_point() else x for name, x in network.state.items()}
+    return Weights(state, file.metadata, network)
 
 
 def _read(path: Path) -> _File:
@@ -249,13 +251,17 @@ def load_patch_encoder(cfg: PatchEncoderConfig) -> PatchEncoder:
     else:
         from hipt.nn.timm_models import architecture_hint, classifier_names  # loads for seconds
 
+        names = weights.network.names
+        hint = architecture_hint(encoder.model, weights.state)
         unused = load_strictly(
             encoder.model,
             weights.state,
             source,
             lambda: classifier_names(cfg.encoder, cfg.encoder_args, weights.state),
-            architecture_hint(encoder.model, weights.state),
+            f"{names.text}; {hint}" if names else hint,
         )
+        if names and (other := names.other_norms(encoder.model)):
+            raise HiptError(f"{source}: {other}")
     _say(source, weights, unused)
     encoder.weights_part = weights.network.label
     carried = file_normalisation(Path(cfg.weights))

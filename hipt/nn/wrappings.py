@@ -10,14 +10,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
 
-State = Mapping[str, Tensor]
-Shapes = Mapping[str, tuple[int, ...]]
+from hipt.nn.renaming import TABLES, NameTable, Shapes, State
 
 WRAPPERS = frozenset(
     {
@@ -66,14 +65,17 @@ class Network:
     """Tensors elsewhere in the file: how many, by where they lie."""
     chunked: bool = False
     """Whether its blocks lie in chunks, whose numbers were dropped."""
+    names: NameTable | None = None
+    """Whose names its tensors have in the file; None: those of timm, or not known."""
 
     @property
     def text(self) -> str:
         """What was taken out of the file and what was not, for people."""
-        if not self.label and not self.aside and not self.chunked:
+        if not self.label and not self.aside and not self.chunked and not self.names:
             return "the file as it is"
         taken = f"{self.label or 'what lies at the top'} ({counted(len(self.state))})"
         taken += ", its blocks out of their chunks" if self.chunked else ""
+        taken += f", {self.names.text}" if self.names else ""
         left = [f"{place} ({counted(count)})" for place, count in self.aside.items()]
         more = f" and {len(left) - _LISTED} more" if len(left) > _LISTED else ""
         return taken + (f"; left aside: {', '.join(left[:_LISTED])}{more}" if left else "")
@@ -106,18 +108,22 @@ def network_like(tensors: State, wanted: Shapes, which: str | None, choose_by: s
     Raises:
         ValueError: if several networks fit that are not the same, or none has that label.
     """
-    for chunked, named in ((False, tensors), (True, _unchunked(tensors))):
-        prefixes = list(_complete(named, wanted))
+    nearest: tuple[int, _Reading] | None = None
+    for reading in _readings(tensors, wanted):
+        prefixes = list(_complete(reading.tensors, wanted))
         if prefixes:
-            prefix = _chosen(named, prefixes, wanted, which, choose_by)
-            return replace(_network(named, prefix, prefixes), chunked=chunked)
-    counts = _matches(tensors, wanted)
-    if not counts:
+            prefix = _chosen(reading.tensors, prefixes, wanted, which, choose_by)
+            return reading.network(prefix, prefixes)
+        matches = max(_matches(reading.tensors, wanted).values(), default=0)
+        if matches > (nearest[0] if nearest else 0):
+            nearest = matches, reading
+    if nearest is None:
         return network_in(tensors, which, choose_by)
-    most = max(counts.values())
+    most, reading = nearest
+    counts = _matches(reading.tensors, wanted)
     best = [prefix for prefix, count in counts.items() if count == most]
     best = [prefix for prefix in best if which in prefix.split(".")] or best
-    return _network(tensors, min(best, key=_rank), best)
+    return reading.network(min(best, key=_rank), best)
 
 
 def network_in(tensors: State, which: str | None, choose_by: str) -> Network:
@@ -126,25 +132,53 @@ def network_in(tensors: State, which: str | None, choose_by: str) -> Network:
     Raises:
         ValueError: if several may be meant, or none has that label.
     """
+    *_, reading = _readings(tensors, None)
     transformers = {
         name[: -len(anchor)]
-        for name in tensors
+        for name in reading.tensors
         for anchor in _ANCHORS
         if name == anchor or name.endswith(f".{anchor}")
     }
-    named = _unchunked(tensors) if transformers else tensors
-    prefixes = sorted(transformers) or _wrapped(tensors)
+    if not transformers and reading.names is None:
+        reading = _Reading(tensors)
+    named = reading.tensors
+    prefixes = sorted(transformers) or _wrapped(named)
     wanted = {name: tuple(x.shape) for name, x in _under(named, prefixes[0]).items()}
-    network = _network(named, _chosen(named, prefixes, wanted, which, choose_by), prefixes)
-    inside = f"{network.label}." if network.label else ""
-    return replace(network, chunked=any(inside + name not in tensors for name in network.state))
+    return reading.network(_chosen(named, prefixes, wanted, which, choose_by), prefixes)
 
 
-def _network(tensors: State, prefix: str, prefixes: Sequence[str]) -> Network:
-    """The network under a prefix, with what else there is."""
-    others = [name for name in tensors if not name.startswith(prefix)]
-    places = Counter(_place(name, prefixes) for name in others)
-    return Network(_under(tensors, prefix), prefix.removesuffix("."), dict(places))
+@dataclass(frozen=True)
+class _Reading:
+    """A file's tensors, by names that its networks may be meant to have."""
+
+    tensors: State
+    chunked: frozenset[str] = frozenset()
+    """Prefixes of chunked blocks."""
+    names: NameTable | None = None
+
+    def network(self, prefix: str, prefixes: Sequence[str]) -> Network:
+        """The network under a prefix, with what else there is."""
+        others = [name for name in self.tensors if not name.startswith(prefix)]
+        places = Counter(_place(name, prefixes) for name in others)
+        state = _under(self.tensors, prefix)
+        if self.names is not None:
+            unused = [name for name in state if re.fullmatch(self.names.unused, name)]
+            places.update(name.partition(".")[0] for name in unused)
+            for name in unused:
+                del state[name]
+        label, chunked = prefix.removesuffix("."), f"{prefix}blocks" in self.chunked
+        return Network(state, label, dict(places), chunked, self.names)
+
+
+def _readings(tensors: State, wanted: Shapes | None) -> Iterator[_Reading]:
+    """A file as it is; without chunks, if it has any; by each table of names that it shows."""
+    yield _Reading(tensors)
+    named, chunked = _unchunked(tensors)
+    if chunked:
+        yield _Reading(named, chunked)
+    for table in TABLES:
+        if table.recognises(named):
+            yield _Reading(table.renamed(named, wanted), chunked, table)
 
 
 def _place(name: str, prefixes: Sequence[str]) -> str:
@@ -244,15 +278,15 @@ def _wrapped(tensors: State) -> list[str]:
     return sorted((p for p in whole if 2 * groups[p] > most), key=_rank) or [""]
 
 
-def _unchunked(tensors: State) -> dict[str, Tensor]:
+def _unchunked(tensors: State) -> tuple[dict[str, Tensor], frozenset[str]]:
     """`blocks.<chunk>.<block>.` as `blocks.<block>.`, where all blocks of a network are chunked.
 
     Source: Oquab et al., DINOv2: its chunks keep the numbers of the whole network. Chunks that
     each start at 0 are counted on.
     """
-    found = {name: _CHUNKED.fullmatch(name) for name in tensors}
+    matches = {name: _CHUNKED.fullmatch(name) for name in tensors}
     numbers: dict[str, set[tuple[int, int]]] = {}
-    for match in found.values():
+    for match in matches.values():
         if match:
             pair = int(match["chunk"]), int(match["block"])
             numbers.setdefault(match["head"], set()).add(pair)
@@ -262,13 +296,13 @@ def _unchunked(tensors: State) -> dict[str, Tensor]:
         for count, (chunk, block) in enumerate(sorted(pairs)):
             block_of[head, chunk, block] = block if own else count
     named: dict[str, Tensor] = {}
-    for name, match in found.items():
+    for name, match in matches.items():
+        new = name
         if match:
             block = block_of[match["head"], int(match["chunk"]), int(match["block"])]
-            named[f"{match['head']}.{block}.{match['rest']}"] = tensors[name]
-        else:
-            named[name] = tensors[name]
-    return named
+            new = f"{match['head']}.{block}.{match['rest']}"
+        named[new] = tensors[name]
+    return named, frozenset(numbers)
 
 
 def _under(tensors: State, prefix: str) -> dict[str, Tensor]:

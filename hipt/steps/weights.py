@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 
+from hipt.config.config import PatchEncoderConfig
+from hipt.config.section import parse
 from hipt.embedding.weights_files import Weights, read_weights, write_weights
 from hipt.embedding.weights_identity import weights_sha256
 from hipt.errors import HiptError
@@ -35,20 +37,36 @@ def show(path: Path, which: str | None = None) -> str:
     return "\n".join(f"{name:{width}}{value}" for name, value in facts.items())
 
 
-def convert(source: Path, target: Path, which: str | None) -> None:
+def convert(
+    source: Path,
+    target: Path,
+    which: str | None,
+    normalisation: Mapping[str, Sequence[float]] | None = None,
+) -> None:
     """Write weights as safetensors, or as a DINO checkpoint, by the target's suffix.
 
+    Args:
+        source: a weights file of any form.
+        target: what to write.
+        which: the network of several.
+        normalisation: `mean` and `std` of red, green and blue, of values of 0 to 1, that the
+            target is to carry; None: what the source carries.
+
     Raises:
-        HiptError: if the target is neither.
+        HiptError: if the target is neither, or cannot carry a normalisation.
     """
+    parse(PatchEncoderConfig, normalisation, "hipt weights convert")
     weights = read_weights(source, which, choose_by=CHOICE)
     if target.suffix == ".safetensors":
-        write_weights(target, weights.state, {"source": source.name, **weights.metadata})
-    elif target.suffix in (".pth", ".pt"):
+        given = {key: json.dumps(list(values)) for key, values in (normalisation or {}).items()}
+        write_weights(target, weights.state, {"source": source.name, **weights.metadata, **given})
+    elif target.suffix not in (".pth", ".pt"):
+        raise HiptError(f"{target}: name it .safetensors, or .pth for a DINO checkpoint")
+    elif normalisation:
+        raise HiptError(f"{target}: carries no mean and std; name it .safetensors")
+    else:
         with whole(target) as part:
             torch.save({"teacher": dict(weights.state)}, part)
-    else:
-        raise HiptError(f"{target}: name it .safetensors, or .pth for a DINO checkpoint")
 
 
 def _text(value: object) -> str:
@@ -76,10 +94,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     shower.add_argument("file", type=Path)
     converter.add_argument("source", type=Path)
     converter.add_argument("target", type=Path, help=".safetensors, or .pth")
+    for key in ("mean", "std"):
+        text = f"{key} of red, green and blue, of 0 to 1, that the model card gives"
+        converter.add_argument(f"--{key}", type=float, nargs=3, help=text)
     for command in (shower, converter):
         command.add_argument("--which", help="the network of several, e.g. student")
     args = parser.parse_args(argv)
     if args.command == "show":
         sys.stdout.write(show(args.file, args.which) + "\n")
     else:
-        convert(args.source, args.target, args.which)
+        given = {key: getattr(args, key) for key in ("mean", "std") if getattr(args, key)}
+        convert(args.source, args.target, args.which, given or None)
