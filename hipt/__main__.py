@@ -38,6 +38,7 @@ STEPS = {
     "check": "look before a long run: sheet, headers, weights, disk, hours",
     "bench": "how fast this machine reads and embeds these slides, and what binds",
     "weights": "show a weights file, or convert it",
+    "encoders": "published patch encoders: list them, show a card, check a download",
     "verify": "compare results with a manifest or other results, and look for damage",
     "retrain": "move a trained model aside, so that it is trained anew",
 }
