@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from hipt.config.config import OWN, PatchEncoderConfig, RegionEncoderConfig
 from hipt.embedding.downloaded import OF_TORCH, refuse_no_weights
 from hipt.embedding.encoder_input import encoder_input
-from hipt.embedding.own_encoder import own_network
+from hipt.embedding.own_encoder import own_input, own_network
 from hipt.embedding.weights_metadata import is_safetensors, reason_of, unpacked
 from hipt.errors import HiptError, some_of
 from hipt.nn.encoders import (
@@ -228,7 +228,12 @@ def _built(cfg: PatchEncoderConfig) -> PatchEncoder:
         return build_patch_encoder(cfg, encoder_input(cfg))
     network = own_network(cfg)
     given = encoder_input(cfg, network)
-    dim = vector_width(cfg.encoder, network, given)
+    dim, stated = vector_width(cfg.encoder, network, given), own_input(cfg.encoder, network).dim
+    if dim != stated and given.pooling is None:
+        raise HiptError(
+            f"embed.patches.encoder: {cfg.encoder}: its vectors have {dim:,} numbers, and its "
+            f"attribute dim says {stated:,}"
+        )
     return PatchEncoder(network, dim, given)
 
 

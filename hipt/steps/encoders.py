@@ -170,7 +170,7 @@ def _difference(encoder: PatchEncoder, picture: Path, vector: Path) -> float:
     Raises:
         HiptError: if the picture is no square, or the vector is none of that width.
     """
-    pixels = torch.from_numpy(read_rgb(picture))[None]  # (1, px, px, 3)
+    pixels = torch.tensor(read_rgb(picture))[None]  # (1, px, px, 3)
     if pixels.shape[1] != pixels.shape[2]:
         raise HiptError(f"{picture}: is {pixels.shape[2]} x {pixels.shape[1]} px, and no square")
     try:
