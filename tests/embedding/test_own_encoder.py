@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
@@ -147,3 +148,20 @@ def test_a_package_may_hold_the_function_itself(lab: str, tmp_path: Path):
     config = PatchEncoderConfig(encoder=f"python:{lab}:build")
     assert load_patch_encoder(config).dim == 2
     assert json.loads(config.model_dump_json())["encoder"] == f"python:{lab}:build"
+
+
+def test_the_example_of_the_page_is_clams_resnet(lab: str, tmp_path: Path):
+    """The third stage of ResNet-50, averaged, as CLAM and TRIDENT take it: features_only, [3]."""
+    page = Path(__file__).parents[2] / "docs" / "encoders.md"
+    example = page.read_text().partition("```python\n")[2].partition("```")[0]
+    assert example.count("\n") <= 11
+    (tmp_path / lab / "nets.py").write_text(example)
+    encoder = load_patch_encoder(cfg(lab, random=5))
+    assert (encoder.dim, encoder.given.px) == (1024, 256)
+    names = {"features_only": True, "out_indices": [3]}
+    clam = timm.create_model("resnet50", **names).eval()
+    clam.load_state_dict(encoder.model.state_dict())
+    pixels = (torch.rand(2, 256, 256, 3) * 255).to(torch.uint8)
+    with torch.inference_mode():
+        expected = clam(encoder.normalised(pixels))[0].mean((2, 3))
+        torch.testing.assert_close(encoder(pixels), expected, rtol=1e-5, atol=1e-5)
