@@ -33,6 +33,7 @@ from hipt.embedding.weights_files import write_weights
 from hipt.nn.dino.colours import draw_colours, recolour
 from hipt.nn.dino.trainer import Trainer, step_seed
 from hipt.nn.encoders import HIPT_MEAN, HIPT_STD, PatchEncoder, inference
+from hipt.nn.preprocessing import PatchInput
 from hipt.nn.vit import initialise
 from hipt.pretraining.stages import Stage, stage_of
 from hipt.stats.knn import knn_predict, standardised
@@ -165,7 +166,7 @@ def unseen(slides: Sequence[Path], sources: Sequence[str]) -> list[Path]:
 
 def network(model: nn.Module, dim: int) -> Kind:
     """A backbone as features, with the project's normalisation, on tiles of any size."""
-    encoder = PatchEncoder(model, dim, None, HIPT_MEAN, HIPT_STD).eval()
+    encoder = PatchEncoder(model, dim, PatchInput(px=None, mean=HIPT_MEAN, std=HIPT_STD)).eval()
 
     def embed(pixels: Pixels) -> Floats:
         with inference("fp32", CPU):

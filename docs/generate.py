@@ -1,4 +1,4 @@
-"""Write what follows from the code: the config's schema and page, the picture of the rooms."""
+"""Write what follows from the code: the config's schema and page, encoders, a picture of rooms."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 
 from docs import rooms
 from hipt.config.config import Config
+from hipt.config.presets import Preset, presets
 
 ROOT = Path(__file__).parent.parent
 
 SCHEMA = "workflow/schemas/config.schema.json"
 PAGE = "docs/config.md"
+ENCODERS = "docs/encoders.md"
 
 HEAD = """\
 # Settings
@@ -23,6 +25,12 @@ default. Units stand in the names: `_px` pixels, `_um` micrometres, `_mm2` squar
 `mpp` micrometres per pixel (um/px), `_od` optical density. Unknown keys are refused. This page is \
 made from `hipt/config/config.py` by `make docs`.
 """
+PRESETS = ("<!-- presets -->", "<!-- end of presets -->")
+"""Between these lines of the page of encoders is their table."""
+PRESETS_HEAD = """\
+| encoder | vector | takes | um/px | licence | commercial | weights file |
+|---|---|---|---|---|---|---|"""
+
 TOP = "Of the whole run, outside any section."
 TABLE = "| key | default | type, bounds | meaning |\n|---|---|---|---|"
 
@@ -51,8 +59,29 @@ def files() -> dict[str, str]:
     return {
         SCHEMA: json.dumps(stated, indent=2) + "\n",
         PAGE: _page(schema),
+        ENCODERS: _encoders((ROOT / ENCODERS).read_text(encoding="utf-8")),
         rooms.PICTURE: rooms.drawn(),
     }
+
+
+def _encoders(page: str) -> str:
+    """docs/encoders.md, with the table of presets made anew."""
+    before, rest = page.split(PRESETS[0])
+    after = rest.split(PRESETS[1])[1]
+    rows = [_encoder(preset) for preset in presets().values()]
+    return "\n".join([before + PRESETS[0], PRESETS_HEAD, *rows, PRESETS[1] + after])
+
+
+def _encoder(preset: Preset) -> str:
+    """A preset's row."""
+    side = f"{preset.input_px} px" if preset.input_px else "as it is"
+    cut = f" of {preset.resize_px}" if preset.resize_px else ""
+    mpp = ", ".join(f"{mpp:g}" for mpp in preset.mpp) or "not stated"
+    vector = f"{preset.width}" + (f", {preset.pooling}" if preset.pooling else "")
+    way = ", ask for it" if preset.gated else ""
+    place = f"[{' or '.join(preset.files)}]({preset.page}){way}"
+    cells = [f"`{preset.name}`", vector, side + cut, mpp, preset.licence, preset.commercial, place]
+    return f"| {' | '.join(cells)} |"
 
 
 def _page(schema: Json) -> str:

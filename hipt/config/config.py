@@ -11,6 +11,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from hipt.config.encoders import CELL_PX as CELL_PX
+from hipt.config.encoders import LOCAL as LOCAL
+from hipt.config.encoders import OWN as OWN
 from hipt.config.encoders import PATCH_SHAPES as PATCH_SHAPES
 from hipt.config.encoders import PRETRAIN as PRETRAIN
 from hipt.config.encoders import REGION_SHAPES as REGION_SHAPES
@@ -257,10 +259,11 @@ class Config(Section):
             raise ValueError(
                 f"attend.cells: only encoder: hipt shows its cells, and not {made}; set it to 0"
             )
-        if self.attend.cells and patches.input_px not in (None, self.tile.patch_px):
+        own_size = patches.input_px in (None, self.tile.patch_px) and patches.resize_px is None
+        if self.attend.cells and not own_size:
             raise ValueError(
                 "attend.cells: cells are shown of patches in their own size; set it to 0, or leave "
-                "out embed.patches.input_px"
+                "out embed.patches.input_px and resize_px"
             )
         return self
 

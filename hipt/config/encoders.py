@@ -7,10 +7,26 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from hipt.config.presets import (
+    Argument,
+    Interpolation,
+    Pooling,
+    Preset,
+    Share,
+    Side,
+    Spread,
+    presets,
+)
 from hipt.config.section import Section
 
 PRETRAIN = "pretrain"
 """In place of a weights file: the one that the workflow trains from the slides."""
+
+OWN = "python:"
+"""Before module and function of an encoder that the user wrote."""
+
+LOCAL = "local-dir:"
+"""Before a folder whose config.json says what the network is."""
 
 
 class ViTShape(Section):
@@ -49,28 +65,40 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _PYTHON_WORDS = {"None": "null", "True": "true", "False": "false", "true": "true", "false": "false"}
 """Words of Python and YAML that are text in quotes, and how YAML writes what they mean."""
 
-Argument = bool | int | float | str | list[int | float | str] | None
-Share = Annotated[float, Field(ge=0, le=1)]
-Spread = Annotated[float, Field(gt=0, le=1)]
+_OWN_FORM = re.compile(r"python:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 class PatchEncoderConfig(Section):
     """Stage 1: a patch becomes a vector."""
 
     encoder: str = "hipt"
-    """`hipt` (ViT256-16), or the name of any timm model, e.g. `vit_large_patch16_224`."""
+    """`hipt` (ViT256-16); the name of a published encoder, e.g. `uni2-h` or `virchow2`, see
+    `hipt encoders`; the name of any timm model, e.g. `vit_large_patch16_224`; `local-dir:` and a
+    folder with timm's config.json; or `python:my_package.my_module:build`, a function of yours."""
     encoder_args: dict[str, Argument] = {}  # noqa: RUF012 (pydantic copies it)
-    """Further arguments for timm's `create_model`, as on model cards, e.g. `{init_values: 1.0e-5}`
-    for UNI; layers by name: `{mlp_layer: SwiGLUPacked, act_layer: torch.nn.SiLU}`."""
-    input_px: Annotated[int, Field(ge=16, le=4096)] | None = None
-    """Side to which patches are resized for the network; null: `img_size` of encoder_args, else
-    timm's for the encoder's name; `hipt` takes patches as they are."""
+    """Further arguments for timm's `create_model`, as on model cards, or for your function, e.g.
+    `{init_values: 1.0e-5}`; layers by name: `{mlp_layer: SwiGLUPacked, act_layer: torch.nn.SiLU}`.
+    Of a published encoder those that are named here replace its own."""
+    input_px: Side | None = None
+    """Side of the picture that the network takes; patches are resized to it, or to resize_px and
+    cut. null: the published encoder's, `img_size` of encoder_args, or timm's for the encoder's
+    name; `hipt` takes patches as they are."""
+    resize_px: Side | None = None
+    """Side to which patches are resized before input_px is cut from their centre, e.g. 256 for
+    224; null: the published encoder's, or input_px, so that nothing is cut."""
+    interpolation: Interpolation | None = None
+    """How patches are resized, always with antialiasing; null: as the published encoder's card
+    says, else bicubic."""
     mean: tuple[Share, Share, Share] | None = None
     """What the network's colours are normalised by, red, green, blue of 0 to 1, e.g. ImageNet's
-    `[0.485, 0.456, 0.406]` for UNI; null: as the weights file says, else timm's for the encoder's
-    name, which weights of another origin need not share; `hipt`: 0.5."""
+    `[0.485, 0.456, 0.406]`; null: as the weights file says, else the published encoder's card, else
+    timm for the encoder's name, which weights of another origin need not share; `hipt`: 0.5."""
     std: tuple[Spread, Spread, Spread] | None = None
     """Standard deviations beside mean, e.g. ImageNet's `[0.229, 0.224, 0.225]`."""
+    pooling: Pooling | None = None
+    """Which tokens are a patch's vector: `cls`, the CLS token; `mean`, the mean of the patch tokens
+    without registers; `cls+mean`, both, twice as wide. null: as the published encoder's card says,
+    else what the network gives by itself. Not for `hipt`, which gives its CLS token."""
     shape: Literal["paper"] | ViTShape = "paper"
     """`paper` (12 blocks, 384 wide, 6 heads) or own numbers; for `encoder: hipt` alone."""
     weights: str | None = None
@@ -107,15 +135,21 @@ class PatchEncoderConfig(Section):
             raise ValueError(
                 "encoder_args are for networks of timm; leave them out, or set encoder to one"
             )
+        if self.encoder.startswith(OWN) and not _OWN_FORM.fullmatch(self.encoder):
+            raise ValueError(
+                f"encoder: '{self.encoder}' names no function; write python:MODULE:FUNCTION, e.g. "
+                "python:my_package.my_module:build"
+            )
         if self.weights == PRETRAIN and self.encoder != "hipt":
             raise ValueError(
                 f"weights: pretrain is for encoder: hipt; name a weights file for {self.encoder}"
             )
-        given = [self.weights, self.random, self.mean, self.std, self.input_px]
+        given = [self.weights, self.random, self.mean, self.std, self.input_px, self.resize_px]
+        given += [self.interpolation, self.pooling]
         if self.features is not None and any(value is not None for value in given):
             raise ValueError(
                 "features are taken as they are, no model makes them; leave out weights, random, "
-                "mean, std and input_px"
+                "mean, std, input_px, resize_px, interpolation and pooling"
             )
         _which_of_file(self.weights, self.which)
         return self
@@ -135,6 +169,40 @@ class PatchEncoderConfig(Section):
                 "encoder: hipt"
             )
         return self
+
+    @model_validator(mode="after")
+    def _whole_vector(self) -> Self:
+        if self.encoder == "hipt" and self.pooling is not None:
+            raise ValueError(
+                "pooling is for other networks: hipt gives its CLS token; leave it out"
+            )
+        if self.resize_px is None:
+            return self
+        if self.encoder == "hipt" and self.input_px is None:
+            raise ValueError(
+                "resize_px is the side before input_px is cut from the centre; set input_px too"
+            )
+        if self.input_px is not None and self.resize_px < self.input_px:
+            raise ValueError(
+                f"resize_px ({self.resize_px}) must be at least input_px ({self.input_px}), which "
+                "is cut from its centre"
+            )
+        return self
+
+    @property
+    def preset(self) -> Preset | None:
+        """The published encoder of this name; None if it is none."""
+        return presets().get(self.encoder)
+
+    @property
+    def architecture(self) -> str:
+        """The network's name: the published encoder's, else as it is written."""
+        return self.preset.architecture if self.preset else self.encoder
+
+    @property
+    def arguments(self) -> dict[str, Argument]:
+        """The network's arguments: the published encoder's, replaced by those that are written."""
+        return (self.preset.arguments if self.preset else {}) | self.encoder_args
 
     @property
     def vit_shape(self) -> ViTShape:

@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from hipt.config.config import PatchEncoderConfig
 from hipt.embedding.encoder_input import EncoderInput
+from hipt.embedding.recorded_input import values_text
 from hipt.errors import HiptError
 from hipt.nn.encoders import PatchEncoder
 
 
 def input_text(given: EncoderInput, patch_px: int) -> str:
-    """What the network takes, and who says so."""
+    """What the network takes and gives, and who says so."""
     side = f"{patch_px} px patches as they are"
     if given.px is not None:
-        resized = "" if given.px == patch_px else f" from {patch_px} px"
-        side = f"patches of {given.px} px{resized} ({given.px_from})"
-    mean, std = (" ".join(f"{x:.4g}" for x in values) for values in (given.mean, given.std))
-    return f"{side}; mean {mean}, std {std} ({given.colours_from})"
-
-
-def notes(cfg: PatchEncoderConfig, given: EncoderInput, patch_px: int) -> Iterator[str]:
-    """What a user should know before hours are spent."""
-    if given.generic and cfg.weights is not None:
-        yield (
-            f"mean and std are {given.colours_from}, timm's default for the name {cfg.encoder}; "
-            "weights of another origin need not share it (UNI is normalised by ImageNet's): set "
-            "embed.patches.mean and std as the weights' model card does"
-        )
-    if given.px is not None and given.px > patch_px:
-        yield (
-            f"patches are enlarged from {patch_px} to {given.px} px, which adds work and no "
-            "detail; if the weights' model card names another side, set embed.patches.input_px"
-        )
-    if cfg.encoder_args.get("num_classes"):
-        yield (
-            "encoder_args.num_classes is not used: a vector is what the network's classifier "
-            "would be given"
-        )
+        resized = given.resize_px or given.px
+        cut = f" cut from {resized} px" if resized != given.px else ""
+        source = "" if resized == patch_px else f" from {patch_px} px"
+        side = f"patches of {given.px} px{cut}{source} ({given.px_from})"
+    mean, std = values_text(given.mean), values_text(given.std)
+    pooling = f"; {given.pooling}" if given.pooling else ""
+    return f"{side}; mean {mean}, std {std} ({given.colours_from}){pooling}"
 
 
 def tried(encoder: PatchEncoder, patch_px: int) -> str:

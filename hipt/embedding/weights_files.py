@@ -18,10 +18,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from hipt.config.config import PatchEncoderConfig, RegionEncoderConfig
-from hipt.embedding.weights_identity import refuse_no_weights
+from hipt.config.config import OWN, PatchEncoderConfig, RegionEncoderConfig
+from hipt.embedding.downloaded import OF_TORCH, refuse_no_weights
+from hipt.embedding.encoder_input import encoder_input
+from hipt.embedding.own_encoder import own_input, own_network
+from hipt.embedding.weights_metadata import is_safetensors, reason_of, unpacked
 from hipt.errors import HiptError, some_of
-from hipt.nn.encoders import PatchEncoder, build_patch_encoder, build_region_encoder
+from hipt.nn.encoders import (
+    PatchEncoder,
+    build_patch_encoder,
+    build_region_encoder,
+    vector_width,
+)
 from hipt.nn.vit import ViT, initialise
 from hipt.nn.weights import load_strictly
 from hipt.nn.wrappings import Network, counted, flat, network_in, network_like
@@ -29,11 +37,6 @@ from hipt.store.provenance import KEY
 from hipt.store.whole import whole
 
 log = logging.getLogger(__name__)
-
-Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
-
-_OF_TORCH = (b"PK\x03\x04", b"\x80")
-"""First bytes of what torch saves: a zip archive, before 2020 a pickle."""
 
 _LISTED = 6
 
@@ -105,7 +108,7 @@ def _read(path: Path) -> _File:
         HiptError: if it is not one.
     """
     refuse_no_weights(path)
-    if not _is_safetensors(path):
+    if not is_safetensors(path):
         content = read_torch(path)
         tensors = flat(content)
         if not tensors and content:
@@ -115,21 +118,9 @@ def _read(path: Path) -> _File:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
-            return _File(path, flat(state), _metadata(metadata), ours=KEY in metadata)
+            return _File(path, flat(state), unpacked(metadata), ours=KEY in metadata)
     except (SafetensorError, OSError, RecursionError, TypeError, ValueError) as error:
-        raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
-
-
-def _is_safetensors(path: Path) -> bool:
-    """Whether a file is safetensors, by its first bytes; where they do not say, by its name.
-
-    Source: the format: 8 bytes of length, then JSON.
-    """
-    with path.open("rb") as file:
-        head = file.read(9)
-    if head[8:] == b"{":
-        return True
-    return path.suffix == ".safetensors" and not head.startswith(_OF_TORCH)
+        raise HiptError(f"{path}: is damaged or no weights file ({reason_of(error)})") from None
 
 
 def _no_tensors(content: Mapping[Any, Any]) -> str:
@@ -170,7 +161,7 @@ def read_torch(path: Path) -> Mapping[Any, Any]:
                 f"{path}: is a TorchScript program, which is not run; where it comes from, save "
                 "its state dict"
             ) from None
-        raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
+        raise HiptError(f"{path}: is damaged or no weights file ({reason_of(error)})") from None
     if not isinstance(content, Mapping):
         raise HiptError(f"{path}: holds a {type(content).__name__}, not a table of tensors")
     return content
@@ -179,7 +170,7 @@ def read_torch(path: Path) -> Mapping[Any, Any]:
 def _starts_as_torch(path: Path) -> bool:
     """Whether a file's first bytes are those of torch.save."""
     with path.open("rb") as file:
-        return file.read(4).startswith(_OF_TORCH)
+        return file.read(4).startswith(OF_TORCH)
 
 
 def _foreign(error: BaseException) -> str:
@@ -192,19 +183,6 @@ def _foreign(error: BaseException) -> str:
     return (reason.splitlines() or [type(error).__name__])[0].strip()
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
-    """What a safetensors file says about itself, without its tensors.
-
-    Raises:
-        HiptError: if the file is absent or damaged.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return _metadata(file.metadata() or {})
-    except Exception as error:  # noqa: BLE001 - a damaged file raises errors of many kinds
-        raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
-
-
 def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write safetensors, whole or not at all; equal tensors give equal bytes."""
     tensors = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
@@ -213,41 +191,24 @@ def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str
         save_file(tensors, part, {KEY: json.dumps(dict(metadata), sort_keys=True)})
 
 
-def file_normalisation(path: Path) -> Normalisation | None:
-    """The mean and std that a safetensors file carries; None if it carries none.
-
-    Raises:
-        HiptError: if they are no three numbers each, or the file is absent or damaged.
-    """
-    refuse_no_weights(path)
-    metadata = read_metadata(path) if _is_safetensors(path) else {}
-    if not {"mean", "std"} <= metadata.keys():
-        return None
-    try:
-        mean, std = (tuple(map(float, json.loads(metadata[key]))) for key in ("mean", "std"))
-        (red, green, blue), (red_std, green_std, blue_std) = mean, std
-    except (RecursionError, TypeError, ValueError) as error:
-        raise HiptError(
-            f"embed.patches.weights: {path}: its mean and std are no three numbers each "
-            f"({_short(error)})"
-        ) from None
-    return (red, green, blue), (red_std, green_std, blue_std)
-
-
 def load_patch_encoder(cfg: PatchEncoderConfig) -> PatchEncoder:
-    """Stage 1 with its weights, and the input of the config, of the weights file or of timm.
+    """Stage 1 with its weights, and what it takes by the config, the weights file or its card.
 
     Raises:
         HiptError: if the weights are absent or do not fit, or the network gives no vector.
     """
-    encoder = build_patch_encoder(cfg)
+    encoder = _built(cfg)
     if cfg.weights is None:
-        initialise(encoder.model, cfg.random or 0)
+        if cfg.random is not None or not cfg.encoder.startswith(OWN):
+            initialise(encoder.model, cfg.random or 0)
         return encoder.eval()
     source, choose_by = f"embed.patches.weights: {cfg.weights}", "embed.patches.which"
     weights = read_weights(Path(cfg.weights), cfg.which, encoder.model, choose_by)
     if cfg.encoder == "hipt":
         unused = load_strictly(encoder.model, weights.state, source)
+    elif cfg.encoder.startswith(OWN):
+        hint = f"the network is what {cfg.encoder} gives"
+        unused = load_strictly(encoder.model, weights.state, source, hint=hint)
     else:
         from hipt.nn.timm_models import architecture_hint, classifier_names  # loads for seconds
 
@@ -257,17 +218,40 @@ def load_patch_encoder(cfg: PatchEncoderConfig) -> PatchEncoder:
             encoder.model,
             weights.state,
             source,
-            lambda: classifier_names(cfg.encoder, cfg.encoder_args, weights.state),
-            f"{names.text}; {hint}" if names else hint,
+            lambda: classifier_names(cfg.architecture, cfg.arguments, weights.state),
+            _of_another(cfg) or (f"{names.text}; {hint}" if names else hint),
         )
         if names and (other := names.other_norms(encoder.model)):
             raise HiptError(f"{source}: {other}")
     _say(source, weights, unused)
     encoder.weights_part = weights.network.label
-    carried = file_normalisation(Path(cfg.weights))
-    if carried is not None and cfg.mean is None:
-        encoder.normalise_by(*carried)
     return encoder.eval()
+
+
+def _built(cfg: PatchEncoderConfig) -> PatchEncoder:
+    """The patch encoder without its weights."""
+    if not cfg.encoder.startswith(OWN):
+        return build_patch_encoder(cfg, encoder_input(cfg))
+    network = own_network(cfg)
+    given = encoder_input(cfg, network)
+    dim, stated = vector_width(cfg.encoder, network, given), own_input(cfg.encoder, network).dim
+    if dim != stated and given.pooling is None:
+        raise HiptError(
+            f"embed.patches.encoder: {cfg.encoder}: its vectors have {dim:,} numbers, and its "
+            f"attribute dim says {stated:,}"
+        )
+    return PatchEncoder(network, dim, given)
+
+
+def _of_another(cfg: PatchEncoderConfig) -> str:
+    """What to do where a file does not fit a published encoder; empty where none is named."""
+    if cfg.preset is None:
+        return ""
+    files = " or ".join(cfg.preset.files)
+    return (
+        f"the file is not {cfg.preset.title}'s: name {files} of {cfg.preset.page} (`hipt encoders "
+        f"show {cfg.encoder}`), or the encoder that the file is of"
+    )
 
 
 def load_region_encoder(cfg: RegionEncoderConfig, in_dim: int) -> ViT:
@@ -291,14 +275,3 @@ def _say(source: str, weights: Weights, unused: Mapping[str, int]) -> None:
     without = [f"{root} ({counted(count)})" for root, count in unused.items()]
     more = f"; not needed: {', '.join(without)}" if without else ""
     log.info("%s: took %s%s", source, weights.network.text, more)
-
-
-def _metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """What a safetensors file says about itself, ours unpacked."""
-    ours: dict[str, Any] = json.loads(metadata.get(KEY, "{}"))
-    return {key: value for key, value in metadata.items() if key != KEY} | ours
-
-
-def _short(error: BaseException) -> str:
-    """The first line of an error's text."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

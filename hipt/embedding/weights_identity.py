@@ -1,6 +1,6 @@
 """What a weights file is, by content, without reading gigabytes at every parse.
 
-Standard library only, since Snakemake asks for it while parsing.
+Without torch, since Snakemake asks for it while parsing.
 """
 
 from __future__ import annotations
@@ -9,41 +9,94 @@ import hashlib
 import json
 from pathlib import Path
 
-from hipt.config.config import PatchEncoderConfig, RegionEncoderConfig
+from hipt.config.config import LOCAL, OWN, PatchEncoderConfig, RegionEncoderConfig
+from hipt.config.presets import published
+from hipt.embedding.downloaded import refuse_no_weights
+from hipt.embedding.own_encoder import own_digest
 from hipt.errors import HiptError
 from hipt.exchange.feature_files import FeatureFiles
 from hipt.store.whole import whole
 
-_LFS = b"version https://git-lfs.github.com/spec/"
 _seen: dict[str, str] = {}
+
+_OWN_CARD = (LOCAL, OWN, "hf-hub:", "hf_hub:")
+"""Encoders that say themselves what they take, and may be of any published file."""
+
+_RELEASED = {"embed.patches": "vit256_small_dino.pth", "embed.regions": "vit4k_xs_dino.pth"}
+"""HIPT's own weights files, by section."""
 
 
 def weights_identity(
     section: str, cfg: PatchEncoderConfig | RegionEncoderConfig, cache: Path | None = None
 ) -> str:
-    """What decides an encoder's numbers: its weights' sha256, `random:SEED`, or `imported:NAME`.
+    """What decides an encoder's numbers beside its network.
 
     Args:
         section: the config section's name, for the sentence.
         cfg: the section.
         cache: where sha256 are remembered.
 
+    Returns:
+        Its weights' sha256, `random:SEED`, `imported:NAME`, or `code:DIGEST` where the user's own
+        code brings the weights.
+
     Raises:
-        HiptError: if the section names no weights, or both a file and a seed, or no usable file.
+        HiptError: if the section names no weights, both a file and a seed, no usable file, or the
+            published file of another encoder.
     """
-    if isinstance(cfg, PatchEncoderConfig) and cfg.features is not None:
-        return f"imported:{FeatureFiles.named(cfg.features).encoder}"
-    if (cfg.weights is None) == (cfg.random is None):
-        found = "both are given" if cfg.weights is not None else "neither is given"
+    patches = cfg if isinstance(cfg, PatchEncoderConfig) else None
+    if patches and patches.features is not None:
+        return f"imported:{FeatureFiles.named(patches.features).encoder}"
+    if cfg.weights is not None and cfg.random is not None:
         raise HiptError(
-            f"{section}: {found}; set either weights: (a file) or random: (a seed, for trials)"
+            f"{section}: both are given; set either weights: (a file) or random: (a seed, for "
+            "trials)"
         )
-    if cfg.weights is None:
+    if cfg.random is not None:
         return f"random:{cfg.random}"
+    if cfg.weights is None:
+        if patches and patches.encoder.startswith(OWN):
+            return f"code:{own_digest(patches.encoder)[:12]}"
+        raise HiptError(f"{section}: neither weights nor random is given; {_ways(section, cfg)}")
     try:
-        return weights_sha256(Path(cfg.weights), cache)
+        sha256 = weights_sha256(Path(cfg.weights), cache)
     except HiptError as error:
         raise HiptError(f"{section}.weights: {error}") from None
+    if patches:
+        _refuse_another_encoder(patches, sha256)
+    return sha256
+
+
+def _ways(section: str, cfg: PatchEncoderConfig | RegionEncoderConfig) -> str:
+    """The ways to weights, for who has named none."""
+    seed = "random: a seed for trials"
+    if isinstance(cfg, PatchEncoderConfig) and cfg.encoder != "hipt":
+        files = "a file"
+        if cfg.preset:
+            asked = " (ask for it there)" if cfg.preset.gated else ""
+            files = f"{' or '.join(cfg.preset.files)} of {cfg.preset.page}{asked}"
+        return f"set weights: to {files}, or {seed}"
+    other = "; other encoders by name: `hipt encoders`" if section == "embed.patches" else ""
+    return (
+        f"set weights: to a file (the released {_RELEASED[section]} of "
+        f"https://github.com/mahmoodlab/HIPT), to pretrain, which trains it from the slides, or "
+        f"{seed}{other}"
+    )
+
+
+def _refuse_another_encoder(cfg: PatchEncoderConfig, sha256: str) -> None:
+    """Refuse a published file under the name of another encoder.
+
+    Raises:
+        HiptError: if it is one.
+    """
+    names = published(sha256)
+    if names and cfg.encoder not in names and not cfg.encoder.startswith(_OWN_CARD):
+        raise HiptError(
+            f"embed.patches.weights: {cfg.weights}: is the published file of {names[0]}, and "
+            f"encoder is {cfg.encoder}; set encoder: {' or '.join(names)}, and leave out what its "
+            "card says"
+        )
 
 
 def weights_sha256(path: Path, cache: Path | None = None) -> str:
@@ -68,24 +121,6 @@ def remember_sha256(cache: Path) -> None:
     if not _seen.keys() <= known.keys():
         with whole(cache) as part:
             part.write_text(json.dumps(known | _seen, indent=1, sort_keys=True))
-
-
-def refuse_no_weights(path: Path) -> None:
-    """Refuse what cannot be a weights file.
-
-    Raises:
-        HiptError: if the file is absent, empty, or a git-lfs pointer.
-    """
-    if not path.is_file():
-        raise HiptError(f"{path}: no such weights file")
-    with path.open("rb") as file:
-        head = file.read(len(_LFS))
-    if not head:
-        raise HiptError(f"{path}: is empty; fetch the weights again")
-    if head == _LFS:
-        raise HiptError(
-            f"{path}: is a git-lfs pointer, not the weights; run `git lfs pull` where it came from"
-        )
 
 
 def _key(path: Path) -> str:

@@ -5,17 +5,18 @@ Legend: B patches, px side of a patch, D width of a vector.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hipt.config.config import PatchEncoderConfig, RegionEncoderConfig
 from hipt.errors import HiptError
+from hipt.nn.pooling import pooled, width
+from hipt.nn.preprocessing import PatchInput
 from hipt.nn.vit import ViT, vit256, vit4096
 
 Precision = Literal["fp32", "bf16"]
@@ -25,83 +26,78 @@ HIPT_MEAN = HIPT_STD = (0.5, 0.5, 0.5)
 
 
 class PatchEncoder(nn.Module):
-    """Any network that turns a patch into a vector, with its input size and normalisation."""
+    """Any network that turns a patch into a vector, with what it takes and gives."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(
-        self,
-        model: nn.Module,
-        dim: int,
-        input_px: int | None,
-        mean: Sequence[float],
-        std: Sequence[float],
-    ) -> None:
+    def __init__(self, model: nn.Module, dim: int, given: PatchInput) -> None:
         """Wrap a network.
 
         Args:
-            model: (B, 3, px, px) -> (B, D).
-            dim: D.
-            input_px: side that patches are resized to; None: as they are.
-            mean: per channel, of values between 0 and 1.
-            std: likewise.
+            model: (B, 3, px, px) -> (B, D), or with tokens, where `given` pools them.
+            dim: width of a vector.
+            given: what the network takes, and which part of its answer is the vector.
         """
         super().__init__()
-        self.model, self.dim, self.input_px = model, dim, input_px
+        self.model, self.dim, self.given = model, dim, given
         self.weights_part = ""
         """Where in its file the network's weights lie; empty where the file is nothing else."""
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-
-    def normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Take the normalisation that the weights were trained with."""
-        self.mean.copy_(torch.tensor(mean).view(1, 3, 1, 1))
-        self.std.copy_(torch.tensor(std).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(given.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(given.std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (B, px, px, 3) -> float32 (B, D)."""
-        out: Tensor = self.model(self._normalised(pixels))
-        return out.float()
+        return pooled(self.model, self.normalised(pixels), self.given.pooling).float()
 
     def seen(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (B, px, px, 3) -> (B, D), (B, H, T) attention of CLS to cells; of ViT256 alone."""
         assert isinstance(self.model, ViT)
-        return self.model.seen(self._normalised(pixels))
+        return self.model.seen(self.normalised(pixels))
 
-    def _normalised(self, pixels: Tensor) -> Tensor:
-        """uint8 (B, px, px, 3) -> (B, 3, px, px) as the network takes it."""
-        x = pixels.movedim(-1, 1).float() / 255  # (B, 3, px, px)
-        if self.input_px is not None and x.shape[-1] != self.input_px:
-            x = F.interpolate(x, (self.input_px, self.input_px), mode="bicubic", antialias=True)
-            x = x.clamp(0, 1)
-        return (x - self.mean) / self.std
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """uint8 (B, px, px, 3) -> (B, 3, side, side) as the network takes it."""
+        return (self.given.picture(pixels) - self.mean) / self.std
 
 
-def build_patch_encoder(cfg: PatchEncoderConfig) -> PatchEncoder:
-    """The network that the config names, without its weights.
+def build_patch_encoder(cfg: PatchEncoderConfig, given: PatchInput) -> PatchEncoder:
+    """The network of ours or of timm that the config names, without its weights.
 
-    Its input is what the config says, else timm's; weights may carry another normalisation.
+    Args:
+        cfg: which network.
+        given: what it takes and gives.
 
     Raises:
         HiptError: if timm has no such model, refuses its arguments, or it gives no vector.
     """
     if cfg.encoder == "hipt":
         model = vit256(cfg.vit_shape)
-        mean, std = cfg.mean or HIPT_MEAN, cfg.std or HIPT_STD
-        return PatchEncoder(model, model.dim, cfg.input_px, mean, std)
-    from hipt.nn.timm_models import timm_model, vector_width  # loads for seconds
+        return PatchEncoder(model, model.dim, given)
+    from hipt.nn.timm_models import timm_model  # loads for seconds
 
     try:
-        made = timm_model(cfg.encoder, cfg.encoder_args)
-        side = cfg.input_px or made.input_px
-        try:
-            dim = vector_width(made.network, side)
-        except ValueError as error:
-            raise ValueError(f"embed.patches.encoder: {cfg.encoder}: {error}") from None
+        network = timm_model(cfg.architecture, cfg.arguments).network
     except ValueError as error:
         raise HiptError(str(error)) from None
-    return PatchEncoder(made.network, dim, side, cfg.mean or made.mean, cfg.std or made.std)
+    return PatchEncoder(network, vector_width(cfg.encoder, network, given), given)
+
+
+def vector_width(encoder: str, network: nn.Module, given: PatchInput) -> int:
+    """The width of a network's vectors.
+
+    Args:
+        encoder: its name, for the sentence.
+        network: not of ours.
+        given: what it takes and gives.
+
+    Raises:
+        HiptError: if it takes no such picture, or gives anything but one vector for it.
+    """
+    assert given.px is not None
+    try:
+        return width(network, given.px, given.pooling)
+    except ValueError as error:
+        raise HiptError(f"embed.patches.encoder: {encoder}: {error}") from None
 
 
 def build_region_encoder(cfg: RegionEncoderConfig, in_dim: int) -> ViT:

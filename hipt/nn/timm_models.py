@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import huggingface_hub.constants
@@ -15,8 +13,8 @@ import timm
 import torch
 from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
-from torch.func import functional_call
 
+from hipt.config.presets import nearest
 from hipt.nn.timm_arguments import create_model_arguments, image_side
 
 
@@ -77,38 +75,6 @@ def offline() -> Iterator[None]:
         yield
     finally:
         huggingface_hub.constants.HF_HUB_OFFLINE = before
-
-
-def vector_width(network: nn.Module, input_px: int) -> int:
-    """The width of a network's vectors: of a pass in which shapes alone are computed.
-
-    Raises:
-        ValueError: if it takes no such picture, or gives anything but one vector for it.
-    """
-    network.eval()
-    tensors = dict(chain(network.named_parameters(), network.named_buffers()))
-    shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
-    picture = torch.zeros(1, 3, input_px, input_px)
-    try:
-        with torch.no_grad():
-            try:
-                found = functional_call(network, shapes, (picture.to("meta"),))
-            except Exception:  # noqa: BLE001 - not every network computes without numbers
-                found = network(picture)
-    except Exception as error:  # noqa: BLE001 - networks refuse a size by errors of many kinds
-        raise ValueError(
-            f"it takes no pictures of {input_px} px ({_first_line(error)}); set input_px, or in "
-            "encoder_args img_size: SIDE or dynamic_img_size: true"
-        ) from None
-    if not isinstance(found, Tensor):
-        raise ValueError(f"it gives {type(found).__name__} and no vector")
-    if found.ndim != 2 or len(found) != 1:
-        shape = " x ".join(map(str, found.shape[1:]))
-        raise ValueError(
-            f"it gives {shape} numbers for a patch, where one vector is wanted; leave "
-            "global_pool out of encoder_args, or set it to token or avg"
-        )
-    return found.shape[1]
 
 
 def classifier_names(name: str, arguments: Mapping[str, Any], state: Mapping[str, Any]) -> set[str]:
@@ -183,10 +149,9 @@ def _refused(name: str, error: Exception) -> str:
             there = f"it has {', '.join(tags)}" if tags else "it has none"
             return f"embed.patches.encoder: timm's {model} has no tag '{tag}'; {there}"
         return f"{reason}; see encoder_args"
-    plain = name.strip().lower()
-    near = difflib.get_close_matches(plain, ["hipt", *timm.list_models()], n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models()"
-    return f"embed.patches.encoder: timm has no model '{name}'; {hint}"
+    near = nearest(name, timm.list_models())
+    hint = f"did you mean {' or '.join(near)}?" if near else "see `hipt encoders`"
+    return f"embed.patches.encoder: neither `hipt encoders` nor timm has a model '{name}'; {hint}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -26,11 +26,13 @@ from hipt.cohort.unknown import unknown_cells
 from hipt.config.command_line import whole_config
 from hipt.config.config import Config, PatchEncoderConfig, RegionEncoderConfig
 from hipt.config.trained import Stage, resolved, trained
+from hipt.embedding.contract import Patches, contract, notes, refuse_unstated_side
 from hipt.embedding.devices import compute_device, device_name
 from hipt.embedding.embedder import PatchEmbedder
 from hipt.embedding.encoder_input import encoder_input
 from hipt.embedding.rates import model_rate
-from hipt.embedding.trial import input_text, notes, tried
+from hipt.embedding.recorded_input import card_text
+from hipt.embedding.trial import input_text, tried
 from hipt.embedding.weights_files import load_patch_encoder, load_region_encoder
 from hipt.embedding.weights_identity import weights_identity
 from hipt.errors import SlideError, some_of
@@ -191,21 +193,26 @@ def load_weights(config: Config) -> PatchEncoder | None:
         taken = f", taken from {part}" if part else ""
         say("weights", f"embed.{stage}: {named[stage]}{taken}, {parameters:,} parameters")
     if encoder is not None:
-        _say_input(patches, encoder, config.tile.patch_px)
+        mark = weights_identity("embed.patches", patches)
+        _say_input(patches, encoder, Patches(config.tile.patch_px, config.mpp, mark))
     return encoder
 
 
-def _say_input(cfg: PatchEncoderConfig, encoder: PatchEncoder, patch_px: int) -> None:
-    """What stage 1 takes and gives, and what to know of it.
+def _say_input(cfg: PatchEncoderConfig, encoder: PatchEncoder, patches: Patches) -> None:
+    """What stage 1 takes and gives, what its card asks for, and what to know of it.
 
     Raises:
-        HiptError: if it gives no vector of numbers.
+        HiptError: if nobody said what it takes, or it gives no vector of numbers.
     """
     given = encoder_input(cfg)
-    say("input", f"embed.patches: {input_text(given, patch_px)}")
-    for note in notes(cfg, given, patch_px):
+    refuse_unstated_side(cfg, given, patches.px)
+    say("input", f"embed.patches: {input_text(given, patches.px)}")
+    if card := contract(cfg, given, patches):
+        verdict = "; see the notes" if card["deviations"] else "; it is given that"
+        say("card", f"{card['encoder']}: asks for {card_text(card['requested'])}{verdict}")
+    for note in notes(cfg, given, patches):
         say("", f"NOTE: {note}")
-    say("vectors", f"embed.patches: {tried(encoder, patch_px)}")
+    say("vectors", f"embed.patches: {tried(encoder, patches.px)}")
 
 
 def _named(section: str, cfg: PatchEncoderConfig | RegionEncoderConfig) -> str:

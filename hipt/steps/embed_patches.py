@@ -26,6 +26,7 @@ from hipt.config.command_line import (
 )
 from hipt.config.config import Reader
 from hipt.config.step_settings import EmbedPatchesSettings
+from hipt.embedding.contract import CHOSEN, Patches, contract, refuse_unstated_side
 from hipt.embedding.devices import compute_device, device_name
 from hipt.embedding.embedder import PatchEmbedder
 from hipt.embedding.encoder_input import encoder_input
@@ -104,6 +105,8 @@ def run(
             encoder = load_patch_encoder(cfg.patches)
             embedder = PatchEmbedder(encoder, cfg.precision, device, threads)
             log.info("computing on %s in %s", device_name(device), embedder.precision)
+            for deviation in _contract(pending[0], embedder, cfg).get("deviations", ()):
+                log.warning("%s", deviation)
             ahead = stack.enter_context(embedder.reader(reader))
             progress = Progress(sum(work.row["patches"] for work in pending), "patches")
             stream = ahead.stream(_jobs(pending, cfg))
@@ -120,7 +123,7 @@ def run(
                     write_imported(imported, work.manifest, work.shard, made, count)
                 elif work.pending:
                     _, regions = next(stream)
-                    _write(work, embedder, _watched(regions, work, progress, ahead))
+                    _write(work, embedder, cfg, _watched(regions, work, progress, ahead))
                 made = read_provenance(work.shard)
                 facts |= {"fingerprint": made.fingerprint, "reader": made.software.get("reader")}
                 facts |= {"precision": made.settings.get("precision")}
@@ -129,13 +132,28 @@ def run(
             log.info("%s", progress.summary(ahead.waited_s))
 
 
-def _write(work: _Work, embedder: PatchEmbedder, regions: Iterator[RegionPixels]) -> None:
+def _contract(work: _Work, embedder: PatchEmbedder, cfg: EmbedPatchesSettings) -> Row:
+    """What the card of the encoder asks for, and what it gets of a slide's patches."""
+    mpp = read_provenance(work.manifest).settings["mpp"]
+    weights = work.makings[embedder.precision].inputs["weights"]
+    patches = Patches(cfg.tile.patch_px, mpp, weights)
+    return contract(cfg.patches, embedder.encoder.given, patches)
+
+
+def _write(
+    work: _Work,
+    embedder: PatchEmbedder,
+    cfg: EmbedPatchesSettings,
+    regions: Iterator[RegionPixels],
+) -> None:
     """A slide's file of embeddings, one record batch per region."""
     manifest = read_table(work.manifest, MANIFEST)
     schema = patch_embeddings_schema(embedder.encoder.dim)
     first = list(itertools.islice(regions, 1))
     reader = {"reader": first[0].reader} if first else {}  # the first tells who reads the slide
-    made = replace(work.makings[embedder.precision], software=embedder.software | reader)
+    card = _contract(work, embedder, cfg)
+    facts, software = {"contract": card} if card else {}, embedder.software | reader
+    made = replace(work.makings[embedder.precision], facts=facts, software=software)
     broken = Broken()
     with patch_embeddings_writer(work.shard, schema, made) as writer:
         for region, found in embedder.embedded(itertools.chain(first, regions)):
@@ -180,14 +198,17 @@ def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[
 def _settings(cfg: EmbedPatchesSettings) -> dict[str, Row]:
     """What decides the vectors beside weights and manifest, by the precision of the computation.
 
-    Of what the network takes the values count, whoever says them: config, weights file or timm.
+    The values count, whoever says them: config, weights file, a published encoder's card or timm.
     Nothing does, where they are imported.
     """
     if cfg.patches.features is not None:
         return {IMPORTED: {}}
-    left_out = {"weights", "random", "max_unreadable", "features", "input_px", "mean", "std"}
+    given = encoder_input(cfg.patches)
+    refuse_unstated_side(cfg.patches, given, cfg.tile.patch_px)
+    left_out = {"weights", "random", "max_unreadable", "features", *CHOSEN}
     common = cfg.patches.model_dump(exclude=left_out)
-    common |= encoder_input(cfg.patches).identity | config_digest(cfg.patches)
+    common |= {"encoder": cfg.patches.architecture, "encoder_args": cfg.patches.arguments}
+    common |= given.identity | config_digest(cfg.patches)
     return {precision: common | {"precision": precision} for precision in accepted(cfg.precision)}
 
 

@@ -300,6 +300,7 @@ def _encoders(table: pl.DataFrame, results: Results, config: Config) -> Iterator
         for (weights, software), batches in made.most_common():
             kind, _, which = weights.rpartition(":")
             named = {"random": f"random, seed {which}", "imported": f"imported: {which}"}
+            named["code"] = f"of own code: {which}"
             yield {
                 "step": step,
                 "name": named.get(kind, Path(file or "").name),
@@ -317,7 +318,7 @@ def _made_with(shard: Path) -> tuple[str, str] | None:
     except HiptError:
         return None
     software = [f"{k} {v}" for k, v in made.software.items()]
-    taken = recorded_text(made.settings)
+    taken = recorded_text(made.settings, made.facts.get("contract", {}))
     return str(made.inputs.get("weights", "")), ", ".join([*software, *([taken] if taken else [])])
 
 

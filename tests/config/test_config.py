@@ -170,6 +170,8 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "std": {"mean": [0.1, 0.1, 0.1]},
     "which": {"weights": "w.pth"},
     "encoder_args": {"encoder": "test_vit"},
+    "resize_px": {"encoder": "test_vit"},
+    "pooling": {"encoder": "test_vit"},
 }
 """Keys that are refused alone, with those of their section that they need."""
 

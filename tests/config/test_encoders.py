@@ -21,7 +21,36 @@ SENTENCES = {
     ),
     "attend: {cells: 2}\nembed: {patches: {input_px: 224}}": (
         "attend.cells: cells are shown of patches in their own size; set it to 0, or leave out "
-        "embed.patches.input_px"
+        "embed.patches.input_px and resize_px"
+    ),
+    "embed: {patches: {random: 1, pooling: mean}}": (
+        "embed.patches: pooling is for other networks: hipt gives its CLS token; leave it out"
+    ),
+    "embed: {patches: {encoder: test_vit, pooling: max}}": (
+        "embed.patches.pooling: must be 'cls', 'mean' or 'cls+mean', got 'max'"
+    ),
+    "embed: {patches: {encoder: test_vit, input_px: 224, resize_px: 200}}": (
+        "embed.patches: resize_px (200) must be at least input_px (224), which is cut from its "
+        "centre"
+    ),
+    "embed: {patches: {resize_px: 256}}": (
+        "embed.patches: resize_px is the side before input_px is cut from the centre; set input_px "
+        "too"
+    ),
+    "attend: {cells: 2}\nembed: {patches: {input_px: 256, resize_px: 272}}": (
+        "attend.cells: cells are shown of patches in their own size; set it to 0, or leave out "
+        "embed.patches.input_px and resize_px"
+    ),
+    "embed: {patches: {encoder: 'python:my_module.build'}}": (
+        "embed.patches: encoder: 'python:my_module.build' names no function; write "
+        "python:MODULE:FUNCTION, e.g. python:my_package.my_module:build"
+    ),
+    "embed: {patches: {encoder: uni, weights: pretrain}}": (
+        "embed.patches: weights: pretrain is for encoder: hipt; name a weights file for uni"
+    ),
+    "embed: {patches: {features: x, pooling: mean, encoder: uni}}": (
+        "embed.patches: features are taken as they are, no model makes them; leave out weights, "
+        "random, mean, std, input_px, resize_px, interpolation and pooling"
     ),
     "embed: {patches: {weights: pretrain, mean: [0.4, 0.4, 0.4], std: [0.2, 0.2, 0.2]}}": (
         "embed.patches: weights: pretrain trains with mean and std of 0.5, and embeds with them; "

@@ -11,14 +11,16 @@ from timm.models import get_pretrained_cfg
 
 from hipt.config.config import PatchEncoderConfig
 from hipt.embedding import timm_revision as revisions
+from hipt.embedding.contract import Patches, notes, refuse_unstated_side
 from hipt.embedding.encoder_input import encoder_input
 from hipt.embedding.timm_revision import config_digest, timm_revision
-from hipt.embedding.trial import input_text, notes
+from hipt.embedding.trial import input_text
 from hipt.embedding.weights_files import load_patch_encoder, write_weights
 from hipt.errors import HiptError
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 SHAPE = {"depth": 1, "dim": 16, "heads": 2}
+PATCHES = Patches(px=256, mpp=0.5, weights="random:0")
 
 
 def cfg(**values: Any) -> PatchEncoderConfig:
@@ -28,7 +30,7 @@ def cfg(**values: Any) -> PatchEncoderConfig:
 def both(config: PatchEncoderConfig) -> tuple[Any, ...]:
     """What is recorded, which must be what the encoder computes with."""
     given, encoder = encoder_input(config), load_patch_encoder(config)
-    assert given.px == encoder.input_px
+    assert given == encoder.given
     assert list(given.mean) == pytest.approx(encoder.mean.flatten().tolist())
     assert list(given.std) == pytest.approx(encoder.std.flatten().tolist())
     return given.px, given.mean[0], given.std[0], given.px_from, given.colours_from
@@ -65,8 +67,16 @@ def test_the_side_of_img_size_is_the_network_own():
     large = cfg(encoder=name, encoder_args={"dynamic_img_size": True, "depth": 1})
     given = encoder_input(large)
     assert given.px == 518
-    assert any("enlarged from 256 to 518 px" in note for note in notes(large, given, 256))
-    assert encoder_input(large.model_copy(update={"input_px": 224})).px == 224
+    with pytest.raises(HiptError, match="timm would have 518 px for patches of 256; name a publis"):
+        refuse_unstated_side(large, given, 256)
+    refuse_unstated_side(large, given, 518)
+    fixed = cfg(encoder=name, encoder_args={"depth": 1})
+    refuse_unstated_side(fixed, encoder_input(fixed), 256)  # it takes no other side
+    assert any("from 256 to 518 px" in note for note in notes(fixed, given, PATCHES))
+    for px in (224, 518):
+        stated = large.model_copy(update={"input_px": px})
+        refuse_unstated_side(stated, encoder_input(stated), 256)
+        assert encoder_input(stated).px == px
 
 
 def test_a_size_that_the_network_does_not_take_is_refused_before_the_run():
@@ -90,12 +100,12 @@ def test_a_bare_name_is_warned_of_and_a_tag_is_not(tmp_path: Path):
     write_weights(file, {}, {})
     named = {"random": None, "weights": str(file), "encoder": "vit_large_patch16_224"}
     config = cfg(**named)
-    (note,) = notes(config, encoder_input(config), 256)
+    (note,) = notes(config, encoder_input(config), PATCHES)
     assert "mean and std are timm's vit_large_patch16_224.augreg_in21k_ft_in1k" in note
-    assert "set embed.patches.mean and std" in note
+    assert "name a published encoder (`hipt encoders`), or set embed.patches.mean and std" in note
     for other in ({"encoder": "vit_large_patch16_224.mae"}, IMAGENET):
         config = cfg(**(named | other))
-        assert not list(notes(config, encoder_input(config), 256))
+        assert not list(notes(config, encoder_input(config), PATCHES))
 
 
 def test_values_count_whoever_says_them():

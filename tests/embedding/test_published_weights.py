@@ -76,7 +76,7 @@ def test_vectors_are_timm_own(name: str, tmp_path: Path):
     assert full.keys() > right.state_dict().keys()  # a classifier is in the file
     for state in (full, right.state_dict()):
         encoder = loaded(name, written(tmp_path / "w.safetensors", state))
-        side = encoder.input_px or 0
+        side = encoder.given.px or 0
         pixels = torch.arange(side * side * 3).reshape(1, side, side, 3).remainder(251).byte()
         with torch.inference_mode():
             normalised = (pixels.movedim(-1, 1) / 255 - encoder.mean) / encoder.std
@@ -146,7 +146,9 @@ def test_tensors_that_would_change_vectors_are_never_dropped(tmp_path: Path):
 
 SENTENCES = {
     "embed.patches.encoder: test_vit: it gives 101 x 64 numbers for a patch, where one vector is "
-    "wanted; leave global_pool out of encoder_args, or set it to token or avg": {"global_pool": ""},
+    "wanted; set pooling: cls, mean or cls+mean, or in encoder_args global_pool: token or avg": {
+        "global_pool": ""
+    },
     "embed.patches.encoder_args.mlp_layer: knows no layer 'Other'; of torch.nn and timm.layers, "
     "take Mlp, GluMlp, GatedMlp, SwiGLU, SwiGLUPacked, GlobalResponseNormMlp, ConvMlp": {
         "mlp_layer": "Other"
@@ -177,10 +179,14 @@ def test_layers_by_name_build_the_card_network():
     assert isinstance(encoder.model.get_submodule("blocks.0.mlp.act"), nn.SiLU)
 
 
+NONE = "embed.patches.encoder: neither `hipt encoders` nor timm has a model"
 NAMES = {
     "test_vit.r160": "embed.patches.encoder: timm's test_vit has no tag 'r160'; it has r160_in1k",
-    "TEST_VIT": "embed.patches.encoder: timm has no model 'TEST_VIT'; did you mean test_vit or ",
-    "HIPT ": "embed.patches.encoder: timm has no model 'HIPT '; did you mean hipt?",
+    "TEST_VIT": f"{NONE} 'TEST_VIT'; did you mean test_vit or ",
+    "HIPT ": f"{NONE} 'HIPT '; did you mean hipt?",
+    "uni2h": f"{NONE} 'uni2h'; did you mean uni2-h or ",
+    "uni_v2": f"{NONE} 'uni_v2'; did you mean uni2-h or ",  # TRIDENT's name
+    "Phikonv2": f"{NONE} 'Phikonv2'; did you mean phikon-v2 or ",  # slide2vec's
     "hf-hub:lab/network": (
         "embed.patches.encoder: hf-hub:lab/network: its config.json is not in Hugging Face's cache "
         "on this machine, and nothing is fetched; download the model there first, or name its "

@@ -192,6 +192,36 @@ def test_normalisation_by_timm_default_and_enlarged_patches_are_noted(
     assert "96 numbers for a painted patch, all finite: " in said
 
 
+def test_a_card_is_printed_with_what_it_is_given(cohort: Path, capsys: pytest.CaptureFixture[str]):
+    small = {"encoder_args": {"depth": 1, "embed_dim": 24, "num_heads": 2}, "random": 1}
+    arguments = config(cohort, encoder="kaiko-s16", random=1)
+    check.main([*arguments, "--weights"])
+    text = capsys.readouterr().out
+    assert "input     embed.patches: patches of 224 px from 64 px (kaiko-s16's card); " in text
+    assert (
+        "card      kaiko-s16: asks for 0.5 um/px, 224 px bilinear, mean 0.5 0.5 0.5, std 0.5 0.5 "
+        "0.5, cls; it is given that\n" in text
+    )
+    assert "vectors   embed.patches: 384 numbers" in text
+    values = json.loads(config(cohort, encoder="virchow2", **small)[1]) | {"mpp": 0.4}
+    check.main(["--cfg", json.dumps(values), "--weights"])
+    text = capsys.readouterr().out
+    assert "cls+mean; see the notes\n" in text
+    assert (
+        "NOTE: virchow2's card asks for 2 or 1 or 0.5 or 0.25 um/px, and patches have 0.4" in text
+    )
+    assert "NOTE: encoder_args.embed_dim is 24, where virchow2's card has none" in text
+    assert "48 numbers for a painted patch" in text
+
+
+def test_a_side_that_nobody_stated_is_refused(cohort: Path):
+    args = {"dynamic_img_size": True, "depth": 1, "embed_dim": 24, "num_heads": 2}
+    named = {"encoder": "vit_small_patch14_dinov2", "encoder_args": args, "random": 1}
+    with pytest.raises(HiptError, match=r"takes pictures of any side .* would have 518 px for"):
+        check.main([*config(cohort, **named), "--weights"])
+    check.main([*config(cohort, **named, input_px=224), "--weights"])
+
+
 @pytest.mark.parametrize(
     ("patches", "sentence"),
     [

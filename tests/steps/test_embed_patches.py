@@ -203,3 +203,55 @@ def test_the_network_of_a_file_is_in_the_provenance(chain: Chain):
     chain.upto("embed_patches")
     made = read_provenance(chain.results.shard("embed_patches", "a"))
     assert made.software["network"] == "teacher.backbone"
+
+
+def test_a_published_encoder_leaves_what_its_card_asks_for_in_the_record(
+    chain: Chain, caplog: pytest.LogCaptureFixture
+):
+    write_slide(chain.folder / "a.svs", tissue_picture(512, 384))
+    chain.sheet("slide_id,path\na,a.svs\n")
+    chain.values["mpp"] = 1.0
+    args = {"depth": 1, "embed_dim": 24, "num_heads": 2}
+    chain.values["embed"]["patches"] = {"encoder": "gigapath", "encoder_args": args, "random": 1}
+    with caplog.at_level("WARNING"):
+        row = chain.upto("embed_patches")["a"]
+    assert row["dim"] == 24
+    made = read_provenance(chain.results.shard("embed_patches", "a"))
+    card = made.facts["contract"]
+    assert card["encoder"] == "gigapath"
+    assert (card["requested"]["mpp"], card["given"]["mpp"]) == ([0.5], 1.0)
+    sentence = "gigapath's card asks for 0.5 um/px, and patches have 1"
+    assert card["deviations"][0] == sentence
+    assert sentence in caplog.messages
+    assert made.settings["encoder"] == "vit_giant_patch14_dinov2"
+    assert made.settings["encoder_args"]["patch_size"] == 16  # the card's
+    assert (made.settings["input_px"], made.settings["resize_px"]) == (224, 256)
+
+
+def test_the_card_by_name_and_by_hand_are_one(chain: Chain):
+    """What was embedded by hand with a card's numbers is kept under its name, and made by it."""
+    write_slide(chain.folder / "a.svs", tissue_picture(512, 384))
+    chain.sheet("slide_id,path\na,a.svs\n")
+    args = {"depth": 1, "embed_dim": 24, "num_heads": 2}
+    by_hand = {"encoder": "vit_small_patch16_224", "encoder_args": args, "random": 1}
+    by_hand |= {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear", "pooling": "cls"}
+    chain.values["embed"]["patches"] = by_hand
+    first = chain.upto("embed_patches")["a"]["fingerprint"]
+    by_name = {"encoder": "kaiko-s16", "encoder_args": args, "random": 1}
+    chain.values["embed"]["patches"] = by_name
+    assert chain.call("embed_patches")["a"]["fingerprint"] == first
+    chain.values["embed"]["patches"] = by_name | {"pooling": "mean"}
+    assert chain.call("embed_patches")["a"]["fingerprint"] != first
+
+
+def test_vectors_of_our_own_network_keep_their_fingerprint(chain: Chain):
+    """Keys that nobody set are no part of what decides vectors made before they were there."""
+    write_slide(chain.folder / "a.svs", tissue_picture(512, 384))
+    chain.sheet("slide_id,path\na,a.svs\n")
+    chain.upto("embed_patches")
+    made = read_provenance(chain.results.shard("embed_patches", "a"))
+    assert made.settings == {
+        **{"encoder": "hipt", "encoder_args": {}, "shape": SHAPE, "which": None},
+        **{"input_px": None, "mean": [0.5] * 3, "std": [0.5] * 3, "precision": "fp32"},
+    }
+    assert made.facts == {}

@@ -227,3 +227,16 @@ def test_encoders_say_what_their_network_took(chain: Chain):
     chain.upto("embed_patches")
     out = page(chain.results.root, [row(1, slide_id="a")])
     assert "input mean 0.485 0.456 0.406, std 0.2 0.2 0.2</td>" in out.read_text()
+
+
+def test_encoders_say_whether_their_card_was_heeded(chain: Chain):
+    write_slide(chain.folder / "a.svs", tissue_picture(512, 384))
+    chain.sheet("slide_id,path\na,a.svs\n")
+    small = {"encoder_args": {"depth": 1, "embed_dim": 24, "num_heads": 2}, "random": 1}
+    chain.values["embed"]["patches"] = {"encoder": "virchow2", **small}
+    chain.upto("embed_patches")
+    text = page(chain.results.root, [row(1, slide_id="a")]).read_text()
+    assert (
+        "virchow2: input 224 px, mean 0.485 0.456 0.406, std 0.229 0.224 0.225, cls+mean: " in text
+    )
+    assert "encoder_args.depth is 1, where virchow2&#39;s card has none" in text
