@@ -16,6 +16,8 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor
 
+from hipt.errors import some_of
+
 State = Mapping[str, Tensor]
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -77,8 +79,7 @@ class Network:
         taken = f"{self.label or 'what lies at the top'} ({counted(len(self.state))})"
         taken += ", its blocks out of their chunks" if self.chunked else ""
         left = [f"{place} ({counted(count)})" for place, count in self.aside.items()]
-        more = f" and {len(left) - _LISTED} more" if len(left) > _LISTED else ""
-        return taken + (f"; left aside: {', '.join(left[:_LISTED])}{more}" if left else "")
+        return taken + (f"; left aside: {some_of(left, _LISTED)}" if left else "")
 
 
 def counted(tensors: int) -> str:

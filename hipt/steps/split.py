@@ -172,7 +172,7 @@ def _from_files(
     assert task.split_files is not None
     listed = listed_folds(task.split_files, slides, missing)
     if listed.unknown:
-        named = ", ".join(listed.unknown[:10])
+        named = some_of(listed.unknown, 10)
         log.info("listed without features or label, left out: %d (%s)", len(listed.unknown), named)
     cases, strata, _ = columns_of(task, same.keyed(slides))
     for fold, parts in listed.parts.items():

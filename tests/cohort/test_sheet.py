@@ -169,7 +169,7 @@ SENTENCES = {
         "slide_id,path,note\na,x,one, two\n",
         (
             "slides.csv, row 2: has 4 cells, the header 3; put a cell that holds a comma, "
-            "semicolon or tab in double quotes"
+            "semicolon or tab in double quotes, or take the extra ones out"
         ),
     ),
     "quote not closed": (
