@@ -11,7 +11,7 @@ from hipt.cohort.same_content import alike, content_mark, group_name
 from hipt.cohort.sheet import SlideRow
 from hipt.errors import SlideError, some_of
 from hipt.slides.companions import with_companions
-from hipt.slides.slide import identity
+from hipt.slides.identity import identity
 
 FILES_AT_ONCE = 8
 """Files read side by side: on network disks, waiting is all that reading is."""

@@ -39,8 +39,8 @@ from hipt.exchange.imported_patches import write_imported
 from hipt.layout import Results
 from hipt.machine import ONE_GPU, Granted
 from hipt.progress import Progress
+from hipt.slides.identity import identity
 from hipt.slides.region_reader import FailedJob, RegionPixels, RegionReader, SlideJob
-from hipt.slides.slide import identity
 from hipt.steps import VERSION
 from hipt.store.finite import MOST_FLOAT16, Broken
 from hipt.store.provenance import Provenance, fingerprint
