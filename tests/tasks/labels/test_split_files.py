@@ -106,6 +106,16 @@ def test_dialects(tmp_path: Path, newline: str, bom: str):
     assert read_splits(tmp_path).folds == {0: sides("a d", "b", "c")}
 
 
+def test_lines_above_the_header_and_commas_in_it(tmp_path: Path):
+    text = "sep=\t\n# folds, of all, cases\ncase_id\tlabel, as text, or not\tfold_0\n"
+    path = patho_bench(tmp_path, f"{text}a\tx,y\ttrain\nb\u200b\tx\ttest\n\tx\ttest\n")
+    assert sentence(path, tmp_path) == (
+        "k=all.tsv, row 6, column 'case_id': is empty; give every row an id"
+    )
+    patho_bench(tmp_path, path.read_text().rpartition("\tx\t")[0])
+    assert read_splits(path).folds == {0: sides("a", "", "b")}
+
+
 def test_accents_are_one_letter(tmp_path: Path):
     clam(tmp_path, ",train,test\n0,e\u0301,b\n")
     assert read_splits(tmp_path, known={"\u00e9", "b"}).unknown == ()
