@@ -58,7 +58,7 @@ def line(slide: Slide, mpp: float, drawn: list[list[list[int]]], sheet: Path | N
     """A slide's numbers."""
     cfg = SegmentConfig()
     mpp = slide.info.mpp[0] if slide.info.mpp else mpp
-    thumbnail, scale = slide.thumbnail(max(1.0, cfg.mask_mpp / mpp))
+    thumbnail, scale, _ = slide.thumbnail(max(1.0, cfg.mask_mpp / mpp))
     start = time.process_time()
     mask = find_tissue(thumbnail, mpp * scale, cfg).mask
     seconds = time.process_time() - start
@@ -104,7 +104,7 @@ def along(edge: Floats, step: float) -> Iterator[Floats]:
 
 def by_itself(mask: npt.NDArray[np.bool_], slide: Slide, scale: float, mpp: float) -> Floats:
     """From the outline to where density changes most along its normals, um."""
-    fine, fine_scale = slide.thumbnail(max(1.0, FINE_MPP / mpp))
+    fine, fine_scale, _ = slide.thumbnail(max(1.0, FINE_MPP / mpp))
     fine_mpp = fine_scale * mpp
     density = optical_density(fine, glass_colour(fine)).max(2)
     density = cv2.GaussianBlur(density, (0, 0), BLUR_UM / fine_mpp)

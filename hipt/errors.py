@@ -31,6 +31,9 @@ TROUBLE: frozenset[Status] = frozenset(
 LONGEST_SENTENCE = 1000
 """Characters; where a file brings longer texts, the middle of the sentence is left out."""
 
+_MOST_PLACES = 10
+"""Places of faults that a sentence names beside the first."""
+
 _BREAK = re.compile(r"\s*[\r\n]+\s*")
 
 
@@ -42,7 +45,7 @@ class HiptError(Exception):
     """
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(_told(sentence))
+        super().__init__(_printable(sentence))
 
     @classmethod
     def at(
@@ -73,12 +76,41 @@ class SlideError(HiptError):
         self.reason = str(self)
 
 
-def some_of(names: Sequence[object], most: int) -> str:
-    """The first of some names, for a sentence: `a, b, ...`."""
-    return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
+def some_of(
+    items: Sequence[object], most: int, between: str = ", ", *, counted: bool = True
+) -> str:
+    """The first of some items, for a sentence: `a, b and 3 more`.
+
+    Args:
+        items: all of them.
+        most: how many are named.
+        between: what stands between them; after another mark than a comma: `a; b; and 3 more`.
+        counted: whether the others are counted; if not, since the sentence does: `a, b, ...`.
+    """
+    named, more = between.join(map(str, items[:most])), len(items) - most
+    if more <= 0:
+        return named
+    if not counted:
+        return f"{named}{between}..."
+    return f"{named}{' ' if between == ', ' else between}and {more:,} more"
 
 
-def _told(sentence: str) -> str:
+def all_of(faults: Sequence[tuple[str, HiptError]], kind: str) -> HiptError:
+    """The first of several sentences, and where the others are: nobody should run once per row.
+
+    Args:
+        faults: place and sentence of each, at least one.
+        kind: what a place is: `row`, `file` or `slide`.
+    """
+    first, places = faults[0][1], [place for place, _ in faults[1:]]
+    if not places:
+        return first
+    some = some_of(places, _MOST_PLACES, counted=False)
+    plural = "s are" if len(places) > 1 else " is"
+    return HiptError(f"{first} ({len(places):,} more {kind}{plural} at fault: {some})")
+
+
+def _printable(sentence: str) -> str:
     """A sentence on one line: control characters are written out, an endless middle left out."""
     line = _BREAK.sub(" ", sentence).strip()
     if not line.isprintable():

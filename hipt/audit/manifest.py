@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +16,8 @@ from hipt.audit.files import compared_files, place_of, shard_of
 from hipt.embedding.weights_metadata import read_metadata
 from hipt.errors import HiptError
 from hipt.progress import Progress
+from hipt.store.csv_rows import read_written, write_csv
 from hipt.store.shard import read_provenance
-from hipt.store.whole import whole
 
 HEADER = (
     *("file", "step", "kind", "of", "bytes", "sha256"),
@@ -27,6 +25,8 @@ HEADER = (
 )
 
 _CHUNK = 1 << 20
+_LONGEST_CELL = 1 << 30
+"""Characters: the inputs of a table of all slides are many."""
 
 
 def read_entries(root: Path, threads: int) -> list[Entry]:
@@ -61,12 +61,7 @@ def read_entries(root: Path, threads: int) -> list[Entry]:
 
 def write_manifest(path: Path, entries: Sequence[Entry]) -> None:
     """Write a manifest, whole or not at all; equal results give equal bytes."""
-    text = io.StringIO(newline="")
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(HEADER)
-    rows.writerows(map(_row, entries))
-    with whole(path) as part:
-        part.write_bytes(text.getvalue().encode())
+    write_csv(path, HEADER, map(_row, entries))
 
 
 def read_manifest(path: Path) -> list[Entry]:
@@ -75,20 +70,16 @@ def read_manifest(path: Path) -> list[Entry]:
     Raises:
         HiptError: if it is absent, or no manifest.
     """
-    csv.field_size_limit(1 << 30)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-        if tuple(header) == HEADER:
-            return [_entry(row) for row in rows]
+        return [_entry(row) for row in read_written(path, HEADER, longest_cell=_LONGEST_CELL)]
     except FileNotFoundError:
         raise HiptError(
             f"{path}: not there; name a manifest that `hipt verify --write` made, or a folder of "
             "results"
         ) from None
-    except (OSError, ValueError, TypeError, csv.Error):
-        pass
-    raise HiptError(f"{path}: is no manifest of results, or a damaged one; write it again")
+    except (OSError, ValueError, TypeError):
+        problem = "is no manifest of results, or a damaged one; write it again"
+        raise HiptError(f"{path}: {problem}") from None
 
 
 def _row(entry: Entry) -> Sequence[object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,15 +12,17 @@ from typing import Any, Literal, Self
 from hipt.cohort.failures import OneSlide, refuse_many
 from hipt.errors import TROUBLE
 from hipt.layout import Results
+from hipt.store.csv_rows import read_written, write_csv
 from hipt.store.provenance import Provenance
 from hipt.store.schemas import INDICES
 from hipt.store.shard import read_provenance
 from hipt.store.tables import read_table, write_rows
-from hipt.store.whole import whole
 
 log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
+
+_SECONDS = ("slide_id", "seconds")
 
 
 def kept_provenance(
@@ -138,15 +139,13 @@ class BatchRun:
         """Seconds per slide; slides not worked on this time keep theirs."""
         path = Results.of_index(self._index).seconds(self._step, self._index.stem)
         known = read_seconds(path) | self._seconds
-        with whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-            lines = ((slide, f"{seconds:.3f}") for slide, seconds in sorted(known.items()))
-            csv.writer(file, lineterminator="\n").writerows([("slide_id", "seconds"), *lines])
+        lines = ((slide, f"{seconds:.3f}") for slide, seconds in sorted(known.items()))
+        write_csv(path, _SECONDS, lines)
 
 
 def read_seconds(path: Path) -> dict[str, float]:
     """Seconds per slide of one batch and step; empty where there are none, or they are damaged."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return {row["slide_id"]: float(row["seconds"]) for row in csv.DictReader(file)}
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return {slide: float(seconds) for slide, seconds in read_written(path, _SECONDS)}
+    except (OSError, ValueError):
         return {}

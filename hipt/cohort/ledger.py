@@ -7,7 +7,6 @@ one, and its batch sees no change. Standard library only, since Snakemake reads 
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from hipt.cohort.sheet import SlideRow
 from hipt.errors import HiptError
-from hipt.store.whole import whole
+from hipt.store.csv_rows import read_written, write_csv
 
 HEADER = ("slide_id", "batch", "row_digest")
 _BATCH = re.compile(r"b[0-9]{1,9}")
@@ -49,25 +48,16 @@ def read_ledger(path: Path) -> Ledger:
     if not path.exists():
         return Ledger()
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *lines = [tuple(line) for line in csv.reader(file)]
-    except (ValueError, csv.Error):
-        header, lines = (), []
-    if header != HEADER or not _fit(lines):
+        lines = read_written(path, HEADER)
+        batch_of = {slide: batch for slide, batch, _ in lines}
+        if len(batch_of) < len(lines) or not all(map(_BATCH.fullmatch, batch_of.values())):
+            raise ValueError("a slide stands there twice, or in no batch")
+    except ValueError:
         raise HiptError(
             f"{path}: is not the ledger of batches (columns {', '.join(HEADER)}); restore it, or "
             "delete it: batches are then formed anew, and finished slides are kept"
-        )
-    return Ledger(
-        {slide: batch for slide, batch, _ in lines},
-        {slide: digest for slide, _, digest in lines},
-    )
-
-
-def _fit(lines: Sequence[Sequence[str]]) -> bool:
-    """Whether every line is a slide of its own with a batch."""
-    shaped = all(len(line) == len(HEADER) and _BATCH.fullmatch(line[1]) for line in lines)
-    return shaped and len({line[0] for line in lines}) == len(lines)
+        ) from None
+    return Ledger(batch_of, {slide: digest for slide, _, digest in lines})
 
 
 def updated(ledger: Ledger, digests: Mapping[str, str], batch_size: int) -> Ledger:
@@ -105,6 +95,4 @@ def write_ledger(path: Path, ledger: Ledger) -> None:
     """Write the ledger, whole or not at all; nothing is written where nothing changed."""
     if path.exists() and read_ledger(path) == ledger:
         return
-    with whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        lines = ((s, b, ledger.digest_of[s]) for s, b in ledger.batch_of.items())
-        csv.writer(file, lineterminator="\n").writerows([HEADER, *lines])
+    write_csv(path, HEADER, ((s, b, ledger.digest_of[s]) for s, b in ledger.batch_of.items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hipt.cohort.sheet import SlideRow
-from hipt.errors import HiptError
+from hipt.errors import HiptError, some_of
 
 MOST_LISTED = 3
 """Masks that a sentence names."""
@@ -21,9 +21,7 @@ def missing_masks(rows: Sequence[SlideRow]) -> str:
     gone = [(row, mask) for row, mask in named if not mask.is_file()]
     if not gone:
         return ""
-    some = ", ".join(f"{row.slide_id} ({mask})" for row, mask in gone[:MOST_LISTED])
-    if len(gone) > MOST_LISTED:
-        some += f" and {len(gone) - MOST_LISTED:,} more"
+    some = some_of([f"{row.slide_id} ({mask})" for row, mask in gone], MOST_LISTED)
     count = f"{len(gone):,} of {len(named):,} masks"
     if len(gone) == len(named):
         problem = f"none of the sheet's {len(named):,} masks is there: {some}"

@@ -7,9 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from hipt.config.config import MISSING
-
-_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
-"""What spreadsheets and web pages leave at the ends of a cell, beside spaces."""
+from hipt.store.csv_rows import trimmed
 
 _ABSENT = re.compile(
     r"n ?a|nan|nat|nil|null|none|unk|unknown|unspecified|undefined|undetermined|missing|blank"
@@ -37,12 +35,6 @@ class Missing:
     def __contains__(self, cell: str) -> bool:
         plain = _plain(cell)
         return not plain or plain in self._words
-
-
-def trimmed(cell: str) -> str:
-    """A cell without what cannot be seen at its ends."""
-    cell = cell.strip()
-    return cell if cell.isascii() else cell.strip(_INVISIBLE).strip()
 
 
 def is_tcga_site(word: str, *ids: str) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
+from hipt.errors import some_of
+
 MASK = "/"
 """Between the digests of a slide's file and of its mask."""
 
@@ -108,10 +110,9 @@ def shared_paths(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
         if len(of_slide) > 1 and not apart:
             shared.append(group_name(sorted(of_slide)))
     if shared:
-        named = "; ".join(shared[:_NAMED]) + ("; ..." if len(shared) > _NAMED else "")
         yield (
-            f"files in several rows: {len(shared):,} ({named}); each row is worked on, and tasks "
-            "keep their cases on one side"
+            f"files in several rows: {len(shared):,} ({some_of(shared, _NAMED, '; ')}); each row "
+            "is worked on, and tasks keep their cases on one side"
         )
 
 
@@ -137,8 +138,7 @@ def other_labels(labels: Mapping[str, str], groups: Sequence[Sequence[str]]) -> 
 
 def group_name(group: Sequence[str]) -> str:
     """A group of slides, in words: the first ones."""
-    more = len(group) - _NAMED
-    return ", ".join(group[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return some_of(group, _NAMED)
 
 
 def _by_file(content: Mapping[str, str]) -> dict[str, list[str]]:
@@ -152,10 +152,7 @@ def _by_file(content: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _others(slide: str, group: Sequence[str], cases: Mapping[str, str]) -> str:
     """The other slides of a group, the first ones with their cases."""
-    some = [other for other in group[: _NAMED + 1] if other != slide][:_NAMED]
-    more = len(group) - 1 - len(some)
-    named = ", ".join(_named(other, slide, cases) for other in some)
-    return named + (f" and {more} more" if more else "")
+    return some_of([_named(other, slide, cases) for other in group if other != slide], _NAMED)
 
 
 def _named(other: str, slide: str, cases: Mapping[str, str]) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from hipt.cohort.same_content import alike, content_mark, group_name
 from hipt.cohort.sheet import SlideRow
-from hipt.errors import SlideError
+from hipt.errors import SlideError, some_of
 from hipt.slides.companions import with_companions
-from hipt.slides.slide import identity
+from hipt.slides.identity import identity
 
 FILES_AT_ONCE = 8
 """Files read side by side: on network disks, waiting is all that reading is."""
@@ -29,10 +29,9 @@ def copies(content: Mapping[str, str]) -> Iterator[str]:
     groups = alike(content)
     if not groups:
         return
-    named = "; ".join(group_name(group) for group in groups[:LISTED])
-    more = f"; and {len(groups) - LISTED:,} more" if len(groups) > LISTED else ""
+    named = some_of([group_name(group) for group in groups], LISTED, "; ")
     yield (
-        f"{sum(map(len, groups)):,} slides are {len(groups):,} by their content ({named}{more}); "
+        f"{sum(map(len, groups)):,} slides are {len(groups):,} by their content ({named}); "
         "tasks keep their cases on one side"
     )
 

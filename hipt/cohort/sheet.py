@@ -5,26 +5,24 @@ Standard library only, beside the settings, since Snakemake reads the sheet whil
 
 from __future__ import annotations
 
-import csv
 import difflib
 import hashlib
-import io
 import json
 import math
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hipt.cohort.dicom_series import dicom_headers, may_be_dicom
-from hipt.cohort.faults import all_of
 from hipt.cohort.folder import folder_slides
-from hipt.cohort.missing import Missing, is_tcga_site, trimmed
+from hipt.cohort.missing import Missing, is_tcga_site
 from hipt.cohort.same_content import shared_paths
 from hipt.config.config import MISSING
-from hipt.errors import HiptError
+from hipt.errors import HiptError, all_of
+from hipt.store.csv_rows import read_csv
 
 COLUMNS = ("slide_id", "path", "case_id", "site", "mpp", "mask", "exclude")
 """The columns with a meaning; all others are labels."""
@@ -176,81 +174,15 @@ def _refuse_series_twice(rows: Sequence[tuple[SlideRow, _Record]]) -> None:
 
 def _csv_records(sheet: Path) -> Iterator[_Record]:
     """The rows that are not empty."""
-    text = _text(sheet)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
-    number, faults = 1, list[tuple[str, HiptError]]()
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        _check_header(sheet, header)
-        number = reader.line_num + 1  # a row with a line break in a cell has more than one line
-        for cells in reader:
-            if any(cell.strip() for cell in cells[len(header) :]):
-                faults.append((str(number), _too_many(sheet, number, len(header), len(cells))))
-            elif any(cell.strip() for cell in cells):
-                yield _Record(sheet, number, _by_name(header, cells))
-            number = reader.line_num + 1
-    except csv.Error as error:
-        problem = f"is not CSV ({error}); look for a double quote that is not closed"
-        raise HiptError.at(sheet, problem, row=number) from None
-    if faults:
-        raise all_of(faults, "row")
-
-
-def _text(sheet: Path) -> str:
-    """A sheet's text, a byte-order mark left out."""
-    try:
-        text = sheet.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = sheet.read_bytes()[: error.start].count(b"\n") + 1
-        raise HiptError.at(sheet, "is not UTF-8 text; save it as 'CSV UTF-8'", row=row) from None
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror}); see to its rights and its disk"
-        raise HiptError(f"{sheet}: {problem}") from None
-    if "\0" in text:
-        row = text[: text.index("\0")].count("\n") + 1
-        raise HiptError.at(sheet, "holds a NUL character; save it as 'CSV UTF-8'", row=row)
-    return text
-
-
-def _delimiter(text: str) -> str:
-    """Comma, semicolon or tab: the one that finds most columns in the header."""
-    header = text.partition("\n")[0]
-
-    def found(delimiter: str) -> tuple[int, int]:
-        names = {name.strip(' "') for name in header.split(delimiter)}
-        return len(names & set(COLUMNS)), len(names)
-
-    return max(",;\t", key=found)
-
-
-def _check_header(sheet: Path, header: Sequence[str]) -> None:
-    """Refuse a header without the needed columns, or with one twice."""
-    counts = Counter(header)
-    for name in filter(None, header):
-        if counts[name] > 1:
-            raise HiptError.at(sheet, "stands twice in the header; rename one", row=1, column=name)
+    table = read_csv(sheet, {"slide_id", "path"}.issubset)
+    table.refuse_repeated()
+    for name in table.header:
         if name not in COLUMNS and name.casefold() in COLUMNS:
             problem = f"is not '{name.casefold()}'; write it so, or rename it if it is a label"
-            raise HiptError.at(sheet, problem, row=1, column=name)
+            raise HiptError.at(sheet, problem, row=table.header_row, column=name)
     for name in ("slide_id", "path"):
-        if name not in header:
-            found = ", ".join(filter(None, header)) or "nothing"
-            raise HiptError.at(sheet, f"column '{name}' is missing (found: {found}); add it", row=1)
-
-
-def _too_many(sheet: Path, number: int, columns: int, cells: int) -> HiptError:
-    """The sentence for a row with more cells than the header."""
-    problem = (
-        f"has {cells} cells, the header {columns}; "
-        "put a cell that holds a comma, semicolon or tab in double quotes"
-    )
-    return HiptError.at(sheet, problem, row=number)
-
-
-def _by_name(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
-    """A row's cells by column name; cells missing at the end are empty."""
-    padded = [*cells, *[""] * (len(header) - len(cells))]
-    return {name: trimmed(cell) for name, cell in zip(header, padded, strict=False) if name}
+        table.column(name)
+    return (_Record(sheet, row.number, dict(row)) for row in table)
 
 
 @dataclass(frozen=True)

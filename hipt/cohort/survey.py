@@ -63,9 +63,10 @@ def grid_of(header: Header, config: Config) -> Grid:
     assert header.plan is not None
     masked = header.row.mask is not None
     with open_slide(header.row.path) as slide:
-        thumbnail, scale = slide.thumbnail(max(1.0, config.segment.mask_mpp / header.mpp))
+        reduction = max(1.0, config.segment.mask_mpp / header.mpp)
+        thumbnail, scale, most_opaque = slide.thumbnail(reduction)
         bounds = slide.info.bounds
-        seen = picture_note(thumbnail, slide.info.pixels, slide.most_opaque, masked)
+        seen = picture_note(thumbnail, slide.info.pixels, most_opaque, masked)
         note = joined(seen, header_note(slide.info))
     mask = find_tissue(thumbnail, header.mpp * scale, config.segment).mask
     if note and not masked and not mask.any():

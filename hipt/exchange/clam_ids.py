@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from hipt.cohort.sheet import SlideRow
+from hipt.errors import some_of
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MISSING = frozenset(
@@ -40,11 +41,10 @@ def warning_of(notes: Mapping[str, str]) -> str:
     """The slides of `misread_ids` in one sentence; empty without any."""
     if not notes:
         return ""
-    named = ", ".join(list(notes)[:LISTED])
-    more = f" and {len(notes) - LISTED:,} more" if len(notes) > LISTED else ""
+    named = some_of(list(notes), LISTED)
     first = next(iter(notes.values()))
     return (
-        f"dataset.csv: ids of {len(notes):,} slides ({named}{more}) are digits alone or words for "
+        f"dataset.csv: ids of {len(notes):,} slides ({named}) are digits alone or words for "
         f"nothing: {first}; have it read as text (dtype=str), splits too, or put a letter in front "
         "of the ids in the sheet"
     )

@@ -1,9 +1,8 @@
-"""The kinds of files that other tools read: HDF5, torch tensors, CSV; each whole or not at all."""
+"""The kinds of files that other tools read: HDF5 and torch tensors; each whole or not at all."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -56,9 +55,3 @@ def _write(path: Path, made: BytesIO) -> None:
     """Write what was made in memory: on a full disk, HDF5 would take the process down with it."""
     with whole(path) as part:
         part.write_bytes(made.getbuffer())
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file, comma, UTF-8."""
-    with whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])

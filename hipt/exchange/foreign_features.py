@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hipt.errors import SlideError
 from hipt.exchange.feature_files import FeatureFiles
-from hipt.slides.slide import identity
+from hipt.slides.identity import identity
 from hipt.store.finite import MOST_FLOAT16, Broken
 
 _SMALL_BYTES, _MOST_PACKED = 1 << 28, 200

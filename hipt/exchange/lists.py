@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hipt.cohort.sheet import SlideRow
-from hipt.exchange.files import write_csv
+from hipt.store.csv_rows import write_csv
 
 
 def write_lists(name: str, tree: Path, rows: Sequence[SlideRow]) -> None:

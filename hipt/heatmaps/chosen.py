@@ -10,18 +10,19 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hipt.errors import HiptError
+from hipt.store.csv_rows import csv_text, read_written
 from hipt.store.whole import whole
 
-HEADER = "slide_id"
+HEADER = ("slide_id",)
 
 
 def write_mapped(path: Path, slide_ids: Iterable[str]) -> None:
     """Write the ids, one a line, whole or not at all; nothing is written where nothing changed."""
-    text = "\n".join([HEADER, *slide_ids]) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8") == text:
+    text = csv_text(HEADER, ((slide_id,) for slide_id in slide_ids)).encode()
+    if path.exists() and path.read_bytes() == text:
         return
     with whole(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(text)
 
 
 def read_mapped(path: Path) -> frozenset[str]:
@@ -31,12 +32,9 @@ def read_mapped(path: Path) -> frozenset[str]:
         HiptError: if there is no such file, or it is another one.
     """
     try:
-        header, *slide_ids = path.read_text(encoding="utf-8").splitlines()
+        return frozenset(slide_id for (slide_id,) in read_written(path, HEADER))
     except (OSError, ValueError):
-        header, slide_ids = "", []
-    if header != HEADER:
         raise HiptError(
-            f"{path}: is not the list of slides that get heatmaps ({HEADER}, then one id a line); "
+            f"{path}: is not the list of slides that get heatmaps (slide_id, then one id a line); "
             "start with `snakemake`, which writes it"
-        )
-    return frozenset(slide_ids)
+        ) from None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 import torch
 from torch import Tensor, nn
 
-from hipt.errors import HiptError
+from hipt.errors import HiptError, some_of
 from hipt.nn.wrappings import TRAINING_ONLY
 
 _LISTED = 6
@@ -64,7 +64,9 @@ def load_strictly(
         if name in state and state[name].shape != value.shape
     ]
     problems = [("missing", missing), ("left over", extra), ("misshapen", misshapen)]
-    parts = [f"{len(names)} {kind} ({_some(names)})" for kind, names in problems if names]
+    parts = [
+        f"{len(of_it)} {kind} ({some_of(of_it, _LISTED)})" for kind, of_it in problems if of_it
+    ]
     if parts:
         raise HiptError(
             f"{source}: the weights are of another architecture than the config says: tensors "
@@ -87,8 +89,8 @@ def _refuse_whole_numbers(wanted: State, state: State, source: str) -> None:
     ]
     if names:
         raise HiptError(
-            f"{source}: {len(names)} tensors are whole numbers ({_some(names)}), as quantised "
-            "networks have them; give the weights in floating point, as they were trained"
+            f"{source}: {len(names)} tensors are whole numbers ({some_of(names, _LISTED)}), as "
+            "quantised networks have them; give the weights in floating point, as they were trained"
         )
 
 
@@ -143,12 +145,6 @@ def _hint(state: State, wanted: State) -> str:
             "HIPT's; weights of timm's networks need encoder: set to timm's name"
         )
     return f"the file holds {blocks}; set shape: accordingly"
-
-
-def _some(names: list[str]) -> str:
-    """The first few names."""
-    more = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _shape(value: Tensor) -> str:

@@ -16,6 +16,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor
 
+from hipt.errors import some_of
 from hipt.nn.renaming import TABLES, NameTable, Shapes, State
 
 WRAPPERS = frozenset(
@@ -77,8 +78,7 @@ class Network:
         taken += ", its blocks out of their chunks" if self.chunked else ""
         taken += f", {self.names.text}" if self.names else ""
         left = [f"{place} ({counted(count)})" for place, count in self.aside.items()]
-        more = f" and {len(left) - _LISTED} more" if len(left) > _LISTED else ""
-        return taken + (f"; left aside: {', '.join(left[:_LISTED])}{more}" if left else "")
+        return taken + (f"; left aside: {some_of(left, _LISTED)}" if left else "")
 
 
 def counted(tensors: int) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hipt.errors import HiptError
+from hipt.store.csv_rows import csv_text, read_written, write_csv
 from hipt.store.provenance import fingerprint
-from hipt.store.whole import whole
 
 State = Mapping[str, str | int]
 """Where a data source stands; fit for JSON."""
@@ -42,14 +40,12 @@ class Member:
 def corpus_digest(members: Sequence[Member]) -> str:
     """sha256 of what decides the weights: the list without cases and contents."""
     lines = ((m.slide_id, m.fingerprint, m.regions, m.patches) for m in members)
-    return hashlib.sha256(_csv([OLD_HEADER, *lines]).encode()).hexdigest()
+    return hashlib.sha256(csv_text(OLD_HEADER, lines).encode()).hexdigest()
 
 
 def write_corpus_list(path: Path, members: Sequence[Member]) -> None:
     """Write which slides a model has seen (`.corpus.csv`), whole or not at all."""
-    with whole(path) as part:
-        lines = (dataclasses.astuple(member) for member in members)
-        part.write_bytes(_csv([HEADER, *lines]).encode())
+    write_csv(path, HEADER, map(dataclasses.astuple, members))
 
 
 def read_corpus_list(path: Path) -> tuple[Member, ...]:
@@ -59,17 +55,15 @@ def read_corpus_list(path: Path) -> tuple[Member, ...]:
         HiptError: if the file is absent or no such list.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *lines = csv.reader(file)
-        if tuple(header) in (HEADER, OLD_HEADER) and {len(header)} >= set(map(len, lines)):
-            return tuple(Member(a, b, int(c), int(d), *rest) for a, b, c, d, *rest in lines)
+        lines = read_written(path, HEADER, OLD_HEADER)
+        return tuple(Member(a, b, int(c), int(d), *rest) for a, b, c, d, *rest in lines)
     except FileNotFoundError:
         raise HiptError(
             f"{path}: not there; it is written beside the model it belongs to"
         ) from None
-    except (ValueError, csv.Error):
-        pass
-    raise HiptError(f"{path}: is not a corpus list (columns {', '.join(HEADER)}); restore it")
+    except ValueError:
+        problem = f"is not a corpus list (columns {', '.join(HEADER)}); restore it"
+        raise HiptError(f"{path}: {problem}") from None
 
 
 def resumed_at(state: State | None, order: str) -> tuple[int, int]:
@@ -91,10 +85,3 @@ def resumed_at(state: State | None, order: str) -> tuple[int, int]:
 def order_name(members: Sequence[Member], **facts: int) -> str:
     """A digest of what decides the order of items; a state that carries another cannot go on."""
     return fingerprint(corpus=corpus_digest(members), **facts)
-
-
-def _csv(lines: Iterable[Sequence[object]]) -> str:
-    """Lines as text."""
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()

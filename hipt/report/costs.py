@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
+
+from hipt.errors import HiptError
+from hipt.store.csv_rows import read_csv
 
 MEASURED = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "peak_mib"}
 """Snakemake's columns that are read, and what they are called here."""
@@ -21,12 +23,12 @@ def read_jobs(folder: Path) -> pd.DataFrame:
     Args:
         folder: holds `<rule>/<job>.tsv`.
     """
-    found: list[dict[str, str]] = []
+    rows: list[dict[str, str]] = []
     for path in sorted(folder.glob("*/*.tsv")):
-        with path.open(encoding="utf-8", errors="replace", newline="") as file, suppress(csv.Error):
-            rows = csv.DictReader(file, delimiter="\t")
-            found += [row | {"rule": path.parent.name, "job": path.stem} for row in rows]
-    jobs = pd.DataFrame(found, columns=["rule", "job", *MEASURED])
+        with suppress(HiptError):
+            table = read_csv(path, set(MEASURED).issubset)
+            rows += ({**row, "rule": path.parent.name, "job": path.stem} for row in table)
+    jobs = pd.DataFrame(rows, columns=["rule", "job", *MEASURED])
     for column in MEASURED:
         jobs[column] = pd.to_numeric(jobs[column], errors="coerce")
     return jobs.rename(columns=MEASURED)

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from hipt.errors import SlideError
-from hipt.slides.slide import identity
+from hipt.slides.identity import identity
 
 _NAMED = re.compile(rb"^(?:ImageFile|MapFile|OptimisationFile)[^=\r\n]*=([^\r\n]+)", re.M)
 _MOST_FILES, _MOST_BYTES = 64, 1 << 20

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hipt.errors import some_of
+
 Size = tuple[int, int]
 """Width and height in pixels."""
 
@@ -40,11 +42,10 @@ def left_out(sizes: Sequence[Size], verdicts: Sequence[bool]) -> str:
     ]
     if not others:
         return ""
-    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
     width, height = sizes[0]
     return (
-        f"{', '.join(others[:NAMED])}{more} left out: not the slide of {width:,} x {height:,} px "
-        "made smaller (a label, an overview)"
+        f"{some_of(others, NAMED)} left out: not the slide of {width:,} x {height:,} px made "
+        "smaller (a label, an overview)"
     )
 
 

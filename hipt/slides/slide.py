@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +24,6 @@ RGB = npt.NDArray[np.uint8]  # [h, w, 3]
 Patches = npt.NDArray[np.uint8]  # [rows, columns, px, px, 3]
 ReaderName = Literal["openslide", "direct"]
 
-_MIB = 1 << 20
-_SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
 _BAND_PX, _SMALLEST_PX = 1024, 128
 _THUMBNAIL_TOLERANCE = 1.1
 _MOST_TILE_PX = 1 << 28
@@ -60,6 +57,16 @@ class SlideInfo:
     """What somebody should know about the levels."""
 
 
+class Thumbnail(NamedTuple):
+    """A whole slide, small."""
+
+    pixels: RGB
+    scale: float
+    """Level-0 pixels per pixel."""
+    most_opaque: int | None
+    """The highest alpha of what was read, 0 to 255; None: nothing could be read."""
+
+
 def open_slide(path: Path, kind: Callable[[Path], Slide] | None = None) -> Slide:
     """Open a slide.
 
@@ -90,8 +97,6 @@ class Slide(Closing):
         self.path = path
         self._lock = threading.Lock()
         self._handle = _handle(path)
-        self.most_opaque: int | None = None
-        """The highest alpha of all pixels that were read, 0 to 255; None: none could be read."""
         claims = tiff_claims(path)
         try:
             self.info = _info(self._handle, claims)
@@ -153,22 +158,26 @@ class Slide(Closing):
         Raises:
             UnreadableTileError: if the rectangle holds a damaged tile. The slide can be read on.
         """
+        return self._read(level, x, y, width_px, height_px)[0]
+
+    def _read(self, level: int, x: int, y: int, width_px: int, height_px: int) -> tuple[RGB, int]:
+        """A rectangle, as `read`, and its highest alpha."""
         factor = self.factor(level)
         place = (on_pixel(x, factor), on_pixel(y, factor)), level, (width_px, height_px)
         handle = self._handle
         try:
-            return self._on_white(handle.read_region(*place))
+            return _on_white(handle.read_region(*place))
         except openslide.OpenSlideError:
             # A handle stays in error after a damaged tile, for every thread: which rectangle holds
             # the tile is told by a handle that nobody else reads from.
             fresh = _handle(self.path)
         try:
-            pixels = self._on_white(fresh.read_region(*place))
+            found = _on_white(fresh.read_region(*place))
         except openslide.OpenSlideError as error:
             self._replace(handle, _handle(self.path))
             raise UnreadableTileError(f"{self.path}: {error}") from None
         self._replace(handle, fresh)
-        return pixels
+        return found
 
     def read_into(self, level: int, x: int, y: int, out: RGB) -> None:
         """Fill a picture with the rectangle of its size, as `read`."""
@@ -190,7 +199,7 @@ class Slide(Closing):
         block = self.read(level, x, y, columns * side, rows * side)
         out[:] = block.reshape(rows, side, columns, side, 3).swapaxes(1, 2)
 
-    def thumbnail(self, reduction: float) -> tuple[RGB, float]:
+    def thumbnail(self, reduction: float) -> Thumbnail:
         """The whole slide, small, by area means of the coarsest level that is fine enough.
 
         Args:
@@ -198,8 +207,8 @@ class Slide(Closing):
                 has at most 10 % more, so that a level of nearly that size serves as it is.
 
         Returns:
-            uint8 [h, w, 3], and the level-0 pixels per pixel that it really has: its edges may lie
-            up to one pixel beyond the slide's. Damaged tiles are white.
+            Its pixels are uint8 [h, w, 3], damaged tiles white; its scale is what it really has,
+            so that its edges may lie up to one pixel beyond the slide's.
 
         Raises:
             SlideError: `unreadable`, if the header claims a size of which no slide is.
@@ -222,74 +231,43 @@ class Slide(Closing):
             )
         small = np.full((height, width, 3), 255, np.uint8)
         side = max(1, _BAND_PX // factor)
-        for top in range(0, height, side):
-            for left in range(0, width, 4 * side):
-                self._fill(
-                    small[top : top + side, left : left + 4 * side], (left, top), level, factor
-                )
-        return small, scale
+        alphas = [
+            alpha
+            for top in range(0, height, side)
+            for left in range(0, width, 4 * side)
+            for alpha in self._fill(
+                small[top : top + side, left : left + 4 * side], (left, top), level, factor
+            )
+        ]
+        return Thumbnail(small, scale, max(alphas, default=None))
 
-    def _fill(self, out: RGB, corner: tuple[int, int], level: int, factor: int) -> None:
-        """Fill a part of a thumbnail; where it meets a damaged tile, in ever smaller pieces."""
+    def _fill(self, out: RGB, corner: tuple[int, int], level: int, factor: int) -> Iterator[int]:
+        """Fill a part of a thumbnail; where it meets a damaged tile, in ever smaller pieces.
+
+        Yields:
+            The highest alpha of each piece that could be read.
+        """
         rows, columns = out.shape[:2]
         scale = self.factor(level) * factor
         x, y = (round(value * scale) for value in corner)
         try:
-            pixels = self.read(level, x, y, columns * factor, rows * factor)
+            pixels, alpha = self._read(level, x, y, columns * factor, rows * factor)
         except UnreadableTileError:
             if max(rows, columns) * factor <= _SMALLEST_PX or max(rows, columns) == 1:
                 return
             axis = 0 if rows > columns else 1
             for first, part in zip((0, out.shape[axis] // 2), _halves(out, axis), strict=True):
                 left, top = corner[0] + first * axis, corner[1] + first * (1 - axis)
-                self._fill(part, (left, top), level, factor)
+                yield from self._fill(part, (left, top), level, factor)
         else:
             out[:] = pixels if factor == 1 else reduced(pixels, columns, rows)
-
-    def _on_white(self, image: Image.Image) -> RGB:
-        """RGBA blended on white; without a copy of the blend where nothing is transparent."""
-        alpha = image.getchannel("A")
-        least, most = cast(tuple[int, int], alpha.getextrema())
-        self.most_opaque = max(most, self.most_opaque or 0)
-        if least == 255:
-            return np.asarray(image.convert("RGB"))
-        white = Image.new("RGB", image.size, (255, 255, 255))
-        white.paste(image, mask=alpha)
-        return np.asarray(white)
+            yield alpha
 
     def _replace(self, broken: openslide.OpenSlide, fresh: openslide.OpenSlide) -> None:
         """A fresh handle for all threads, unless another thread has brought one already."""
         with self._lock:
             if self._handle is broken:
                 self._handle = fresh
-
-
-def identity(path: Path) -> str:
-    """A digest of a file's content that needs no full read: a moved or touched file keeps it.
-
-    Over its size, first and last MiB, and 16 samples of 64 KiB between. A change in the middle
-    that keeps the size can escape it; a cut or newly written file cannot. Of a format with several
-    files (MIRAX, VMS, DICOM) it sees the named one.
-
-    Raises:
-        SlideError: `missing` or `unreadable`.
-    """
-    digest = hashlib.sha256()
-    try:
-        size = path.stat().st_size
-        digest.update(str(size).encode())
-        with path.open("rb") as file:
-            digest.update(file.read(_MIB))
-            for k in range(1, _SAMPLES + 1):
-                file.seek(size * k // (_SAMPLES + 1))
-                digest.update(file.read(_SAMPLE_BYTES))
-            file.seek(max(0, size - _MIB))
-            digest.update(file.read(_MIB))
-    except FileNotFoundError:
-        raise SlideError("missing", f"{path}: no such file") from None
-    except OSError as error:
-        raise SlideError("unreadable", f"{path}: {error.strerror or error}") from None
-    return digest.hexdigest()[:32]
 
 
 def _handle(path: Path) -> openslide.OpenSlide:
@@ -304,6 +282,17 @@ def _handle(path: Path) -> openslide.OpenSlide:
         raise SlideError("unreadable", f"{path}: {reason}") from None
     except (openslide.OpenSlideError, OSError) as error:
         raise SlideError("unreadable", f"{path}: OpenSlide says: {error}") from None
+
+
+def _on_white(image: Image.Image) -> tuple[RGB, int]:
+    """RGBA blended on white, and its highest alpha; no blend where nothing is transparent."""
+    alpha = image.getchannel("A")
+    least, most = cast(tuple[int, int], alpha.getextrema())
+    if least == 255:
+        return np.asarray(image.convert("RGB")), most
+    white = Image.new("RGB", image.size, (255, 255, 255))
+    white.paste(image, mask=alpha)
+    return np.asarray(white), most
 
 
 def on_pixel(value: int, factor: float) -> int:

@@ -11,6 +11,7 @@ import polars as pl
 
 from hipt.cohort.sheet import read_sheet
 from hipt.config.command_line import read_settings, step_parser
+from hipt.config.recorded import settings_of
 from hipt.config.step_settings import AgreementSettings
 from hipt.errors import HiptError
 from hipt.geometry.label_map import UNLABELLED
@@ -18,11 +19,12 @@ from hipt.heatmaps.table import read_maps
 from hipt.layout import Results
 from hipt.registry import version_of
 from hipt.stats.metrics import auc
+from hipt.store.provenance import made_by
 from hipt.store.schemas import AGREEMENT
+from hipt.store.shard import files_mark
 from hipt.store.tables import write_rows
 from hipt.tasks.labels.label_maps import target_maps
 from hipt.tasks.labels.probe_items import Row, patch_counts, slides_in_order
-from hipt.tasks.provenance import files_mark, made_by, settings_of
 
 log = logging.getLogger(__name__)
 

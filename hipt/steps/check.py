@@ -248,8 +248,7 @@ def _say_statuses(label: str, found: Sequence[Header]) -> None:
             if header.status == status and header.reason:
                 said[header.reason].append(header.row.slide_id)
         for reason, slides in itertools.islice(said.items(), LISTED):
-            more = f" and {len(slides) - LISTED:,} more" if len(slides) > LISTED else ""
-            say("", f"  {', '.join(slides[:LISTED])}{more}: {reason}")
+            say("", f"  {some_of(slides, LISTED)}: {reason}")
         if len(said) > LISTED:
             say("", f"  and {len(said) - LISTED:,} other reasons")
 

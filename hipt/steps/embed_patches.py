@@ -41,8 +41,8 @@ from hipt.layout import Results
 from hipt.machine import ONE_GPU, Granted
 from hipt.progress import Progress
 from hipt.registry import version_of
+from hipt.slides.identity import identity
 from hipt.slides.region_reader import FailedJob, RegionPixels, RegionReader, SlideJob
-from hipt.slides.slide import identity
 from hipt.store.finite import MOST_FLOAT16, Broken
 from hipt.store.provenance import Provenance, fingerprint
 from hipt.store.schemas import MANIFEST, patch_embeddings_schema

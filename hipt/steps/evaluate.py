@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from hipt.config.command_line import read_task_settings, step_parser
+from hipt.config.recorded import settings_of
 from hipt.config.step_settings import EvaluateSettings
 from hipt.errors import HiptError
 from hipt.registry import version_of
 from hipt.stats.bootstrap import difference
 from hipt.stats.evaluation import METRICS, Classified, Floats, Followed, Found, Ints
 from hipt.stats.intervals import holm
-from hipt.store.provenance import fingerprint
+from hipt.store.provenance import fingerprint, made_by
 from hipt.store.shard import read_provenance
 from hipt.store.tables import write_rows
 from hipt.tasks.drawn_together import drawn_together, joined
 from hipt.tasks.predictions import Predictions, read_predictions
-from hipt.tasks.provenance import made_by, settings_of
 from hipt.tasks.schemas import DIFFERENCES, SCORES
 from hipt.tasks.scores import Evaluated, Row, evaluated, score_rows
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hipt.config.command_line import read_task_settings, step_parser
+from hipt.config.recorded import settings_of
 from hipt.config.step_settings import ExamplesSettings
 from hipt.config.tasks import INATTENTIVE
 from hipt.errors import HiptError, SlideError
@@ -23,10 +24,12 @@ from hipt.slides.squares import square
 from hipt.stats.evaluation import Classified, Followed, pooled
 from hipt.stats.per_unit import each_once
 from hipt.store.images import write_jpeg
+from hipt.store.provenance import made_by
+from hipt.store.shard import file_mark
 from hipt.store.tables import read_table
+from hipt.tasks.inputs import unit_inputs
 from hipt.tasks.labels.probe_items import slides_in_order
 from hipt.tasks.predictions import Predictions, read_predictions
-from hipt.tasks.provenance import file_mark, made_by, settings_of, unit_inputs
 from hipt.tasks.views import TaskView, task_views
 
 log = logging.getLogger(__name__)

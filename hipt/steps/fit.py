@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from hipt.config.command_line import add_device, granted_of, read_task_settings, step_parser
+from hipt.config.recorded import settings_of
 from hipt.config.step_settings import FitSettings
 from hipt.config.tasks import LINEAR
 from hipt.embedding.devices import compute_device
@@ -23,11 +24,11 @@ from hipt.machine import NO_GPU, Granted
 from hipt.nn.mil.losses import hazards, risk_of
 from hipt.progress import Progress
 from hipt.registry import version_of
-from hipt.store.provenance import Provenance, fingerprint
+from hipt.store.provenance import Provenance, fingerprint, merged_software
 from hipt.store.tables import write_rows
 from hipt.tasks.fold_files import FoldFit, read_fold, write_fold
 from hipt.tasks.fold_fits import FoldFitter, read_task_data
-from hipt.tasks.provenance import merged_software, settings_of, unit_inputs
+from hipt.tasks.inputs import unit_inputs
 from hipt.tasks.schemas import EPOCHS, predictions_schema
 from hipt.tasks.units import Units, read_units
 

@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 
 from hipt.config.command_line import read_task_settings, step_parser
+from hipt.config.recorded import settings_of
 from hipt.config.step_settings import KnnSettings
 from hipt.errors import HiptError
 from hipt.layout import Results
 from hipt.registry import version_of
 from hipt.stats.evaluation import Classified
 from hipt.stats.knn import Distance, knn_shares
-from hipt.store.provenance import fingerprint
+from hipt.store.provenance import fingerprint, made_by
 from hipt.store.tables import write_rows
 from hipt.tasks.drawn_together import drawn_together, joined
 from hipt.tasks.features import features_of
+from hipt.tasks.inputs import unit_inputs
 from hipt.tasks.means import Means, patch_means, region_means
 from hipt.tasks.predictions import Predictions
-from hipt.tasks.provenance import made_by, settings_of, unit_inputs
 from hipt.tasks.schemas import SCORES, knn_schema
 from hipt.tasks.scores import evaluated, score_rows
 from hipt.tasks.units import TEST, TRAIN, Units, read_units

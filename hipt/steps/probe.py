@@ -17,6 +17,7 @@ from hipt.cohort.headers import read_plan
 from hipt.cohort.sheet import read_sheet
 from hipt.config.command_line import read_settings, step_parser
 from hipt.config.config import PatchEncoderConfig, RegionEncoderConfig
+from hipt.config.recorded import settings_of
 from hipt.config.step_settings import ProbeSettings
 from hipt.embedding.weights_files import load_patch_encoder, load_region_encoder
 from hipt.errors import HiptError
@@ -26,9 +27,11 @@ from hipt.progress import Progress
 from hipt.registry import version_of
 from hipt.slides.region_reader import RegionReader, SlideJob
 from hipt.stats.knn import balanced_accuracy, knn_predict, standardised
-from hipt.store.provenance import Provenance
+from hipt.store.provenance import Provenance, made_by
 from hipt.store.schemas import MANIFEST, PROBE
+from hipt.store.shard import file_mark, files_mark
 from hipt.store.tables import PatchEmbeddings, matrix, read_table, write_rows
+from hipt.tasks.inputs import slide_inputs
 from hipt.tasks.labels.label_maps import class_names, label_maps, slide_labels
 from hipt.tasks.labels.probe_items import (
     Items,
@@ -37,7 +40,6 @@ from hipt.tasks.labels.probe_items import (
     labelled_regions,
     slides_in_order,
 )
-from hipt.tasks.provenance import file_mark, files_mark, made_by, settings_of, slide_inputs
 
 log = logging.getLogger(__name__)
 

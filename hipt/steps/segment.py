@@ -23,8 +23,9 @@ from hipt.layout import Results
 from hipt.pictures.drawing import draw_contours, shrunk
 from hipt.registry import version_of
 from hipt.slides.companions import with_companions
+from hipt.slides.identity import identity
 from hipt.slides.pixel_kind import nothing_found, picture_note
-from hipt.slides.slide import Slide, SlideInfo, identity, open_slide
+from hipt.slides.slide import Slide, SlideInfo, open_slide
 from hipt.store.images import write_jpeg, write_mask
 from hipt.store.provenance import KEY, Provenance, fingerprint
 
@@ -85,8 +86,9 @@ def _segment(
     kept = kept_facts(shard, mark, [outline, overview])
     if kept is not None:
         return kept | said | {"note": _note(header_note(slide.info, mpp), kept)}
-    thumbnail, scale = slide.thumbnail(max(1.0, cfg.segment.mask_mpp / mpp.value))
-    seen = picture_note(thumbnail, slide.info.pixels, slide.most_opaque, row.mask is not None)
+    reduction = max(1.0, cfg.segment.mask_mpp / mpp.value)
+    thumbnail, scale, most_opaque = slide.thumbnail(reduction)
+    seen = picture_note(thumbnail, slide.info.pixels, most_opaque, row.mask is not None)
     outside = _outside_mask(thumbnail, scale, slide.info, row, cfg)
     if outside is None:
         tissue = find_tissue(thumbnail, mpp.value * scale, cfg.segment)

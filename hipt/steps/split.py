@@ -12,22 +12,23 @@ import numpy.typing as npt
 
 from hipt.cohort.sheet import SlideRow, read_sheet
 from hipt.config.command_line import read_task_settings, step_parser
+from hipt.config.recorded import settings_of
 from hipt.config.step_settings import SplitSettings
 from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError, some_of
 from hipt.pretraining.lineage import seen_by
 from hipt.registry import version_of
-from hipt.store.provenance import Provenance, fingerprint
+from hipt.store.provenance import Provenance, fingerprint, made_by
 from hipt.store.tables import write_rows
 from hipt.tasks.features import Features, features_of
 from hipt.tasks.folds.leaks import Item, Kind, Leak, leaks
 from hipt.tasks.folds.listed import PART_OF, listed_folds, refuse_empty
 from hipt.tasks.folds.splits import grouped_folds, site_folds, validation_part
 from hipt.tasks.folds.strata import columns_of
+from hipt.tasks.inputs import slide_inputs
 from hipt.tasks.labels.facts import sentences
 from hipt.tasks.labels.of_task import Labelled, TaskLabels, task_labels
 from hipt.tasks.members import read_members, write_members
-from hipt.tasks.provenance import made_by, settings_of, slide_inputs
 from hipt.tasks.same_slides import SameSlides, corpus_items
 from hipt.tasks.schemas import FOLDS, LABELS, LEAKS
 from hipt.tasks.units import TEST, TRAIN, VALIDATION
@@ -172,7 +173,7 @@ def _from_files(
     assert task.split_files is not None
     listed = listed_folds(task.split_files, slides, missing)
     if listed.unknown:
-        named = ", ".join(listed.unknown[:10])
+        named = some_of(listed.unknown, 10)
         log.info("listed without features or label, left out: %d (%s)", len(listed.unknown), named)
     cases, strata, _ = columns_of(task, same.keyed(slides))
     for fold, parts in listed.parts.items():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,9 +17,9 @@ from hipt.audit.files import rank
 from hipt.audit.integrity import damaged_files, trouble
 from hipt.audit.manifest import read_entries, read_manifest, write_manifest
 from hipt.embedding.precisions import in_words, precisions_on_disk
-from hipt.errors import HiptError
+from hipt.errors import HiptError, some_of
 from hipt.machine import usable_cores
-from hipt.store.whole import whole
+from hipt.store.csv_rows import write_csv
 
 SHOWN = 3
 """Slides that a line of the table names; of more it gives the number."""
@@ -155,8 +153,7 @@ def _counted(kind: str, names: Sequence[str]) -> str:
     if len(names) == 1:
         return f"{kind} {names[0]}"
     plural = f"{kind}es" if kind.endswith("ch") else f"{kind}s"
-    dots = ", ..." if len(names) > SHOWN else ""
-    return f"{len(names)} {plural} ({', '.join(names[:SHOWN])}{dots})"
+    return f"{len(names)} {plural} ({some_of(names, SHOWN, counted=False)})"
 
 
 def _files(ones: Sequence[Difference]) -> str:
@@ -166,12 +163,8 @@ def _files(ones: Sequence[Difference]) -> str:
 
 def _write(path: Path, found: Sequence[Difference]) -> None:
     """A line per file that differs."""
-    text = io.StringIO(newline="")
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("file", "step", "of", "kind", "why"))
-    rows.writerows((one.name, one.step, one.of, one.kind, "; ".join(one.why)) for one in found)
-    with whole(path) as part:
-        part.write_bytes(text.getvalue().encode())
+    lines = ((one.name, one.step, one.of, one.kind, "; ".join(one.why)) for one in found)
+    write_csv(path, ("file", "step", "of", "kind", "why"), lines)
 
 
 def _say(text: str) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version as package_version
 from typing import Any
 
 from hipt import __version__
@@ -64,3 +65,38 @@ class Provenance:
         if not all(isinstance(table, dict) for table in tables):
             raise ValueError("not a provenance: settings or facts are no tables")
         return made
+
+
+def made_by(
+    step: tuple[str, int],
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    software: Mapping[str, str] | None = None,
+) -> Provenance:
+    """The provenance of a file that settings and inputs decide.
+
+    Args:
+        step: its name and version.
+        settings: see `config.recorded.settings_of`.
+        inputs: digests.
+        software: what shows in the numbers; by default that of NumPy on the CPU.
+    """
+    name, number = step
+    mark = fingerprint(step=name, version=number, settings=settings, inputs=dict(inputs))
+    used = array_software() if software is None else software
+    return Provenance(name, number, mark, settings, inputs, {}, used)
+
+
+def array_software() -> dict[str, str]:
+    """What shows in numbers that NumPy and SciPy compute."""
+    versions = {name: package_version(name) for name in ("numpy", "scipy")}
+    return versions | {"device": "cpu", "precision": "fp64"}
+
+
+def merged_software(parts: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Software of several files as one; what differs is listed: `cpu, cuda`."""
+    values: dict[str, set[str]] = {}
+    for part in parts:
+        for name, value in part.items():
+            values.setdefault(name, set()).add(value)
+    return {name: ", ".join(sorted(of_it)) for name, of_it in sorted(values.items())}

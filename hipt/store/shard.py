@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from hipt.errors import HiptError
 from hipt.store.images import read_jpeg_comment, read_png_text
-from hipt.store.provenance import KEY, Provenance
+from hipt.store.provenance import KEY, Provenance, fingerprint
 from hipt.store.tables import DAMAGED
 
 
@@ -33,6 +35,32 @@ def read_provenance(shard: Path) -> Provenance:
             f"{shard}: is missing or damaged ({reason}); the slide table's column note says how to "
             "make it again"
         ) from None
+
+
+def files_mark(paths: Iterable[Path]) -> str:
+    """A digest of several files by name and content.
+
+    Raises:
+        HiptError: if one cannot be read.
+    """
+    return fingerprint(files=[[path.name, file_mark(path)] for path in sorted(paths)])
+
+
+def file_mark(path: Path) -> str:
+    """The fingerprint that a file carries; of one that carries none the sha256's head.
+
+    Raises:
+        HiptError: if it cannot be read.
+    """
+    try:
+        return read_provenance(path).fingerprint
+    except HiptError:
+        pass
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    except OSError as error:
+        raise HiptError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _text(shard: Path) -> str | bytes | None:

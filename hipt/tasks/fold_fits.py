@@ -22,12 +22,12 @@ from hipt.nn.vit import initialise
 from hipt.stats.linear import Linear, fit_classes, fit_hazard
 from hipt.stats.recalibration import class_shares, recalibration
 from hipt.stats.survival import bin_of, time_bins
+from hipt.store.provenance import array_software
 from hipt.store.tables import PatchEmbeddings
 from hipt.tasks.features import bag, features_of
 from hipt.tasks.fold_files import FoldFit
 from hipt.tasks.folds.splits import subsample
 from hipt.tasks.phenotypes import phenotype_centres, phenotypes
-from hipt.tasks.provenance import array_software
 from hipt.tasks.units import TEST, TRAIN, VALIDATION, Units
 
 Ints = npt.NDArray[np.int64]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 from hipt.errors import HiptError
-from hipt.store.whole import whole
+from hipt.store.csv_rows import read_written, write_csv
 
 HEADER = ("case_id", "fold")
 
@@ -22,25 +20,18 @@ def read_members(path: Path, folds: int) -> dict[str, int]:
     if not path.exists():
         return {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *lines = csv.reader(file)
-        found = {case: int(fold) for case, fold in lines}
-        whole_ledger = tuple(header) == HEADER and len(found) == len(lines)
-    except (ValueError, csv.Error):
-        whole_ledger, found = False, {}
-    if not whole_ledger or not all(0 <= fold < folds for fold in found.values()):
+        lines = read_written(path, HEADER)
+        fold_of = {case: int(fold) for case, fold in lines}
+        if len(fold_of) < len(lines) or not all(0 <= fold < folds for fold in fold_of.values()):
+            raise ValueError("a case stands there twice, or in no fold")
+    except ValueError:
         raise HiptError(
             f"{path}: is no ledger of {folds} folds (columns {', '.join(HEADER)}); restore it, or "
             "delete it: cases are then dealt anew"
-        )
-    return found
+        ) from None
+    return fold_of
 
 
 def write_members(path: Path, fold_of: Mapping[str, int]) -> None:
     """Write the ledger, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADER)
-    writer.writerows(sorted(fold_of.items()))
-    with whole(path) as part:
-        part.write_bytes(text.getvalue().encode())
+    write_csv(path, HEADER, sorted(fold_of.items()))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hipt.cohort.same_content import alike, file_of, group_name, kept_together, other_labels
 from hipt.cohort.sheet import SlideRow
-from hipt.errors import HiptError
+from hipt.errors import HiptError, some_of
 from hipt.pretraining.lineage import Seen
 from hipt.tasks.folds.leaks import Item
 from hipt.tasks.labels.of_task import Labelled
@@ -49,11 +49,10 @@ class SameSlides:
             result = f"{what} kept on the side of another one that holds the same slide"
             if listed:
                 result = "folds from files may part them, and the audit lists where they do"
+            first = some_of([group_name(group) for group in self.groups], 1, counted=False)
             yield (
                 f"{sum(map(len, self.groups))} slides are {len(self.groups)} by their content "
-                f"({group_name(self.groups[0])}"
-                + (", ..." if len(self.groups) > 1 else "")
-                + f"); {result}"
+                f"({first}); {result}"
             )
         yield from other_labels({one.slide_id: _target(one) for one in slides}, self.groups)
 

@@ -9,7 +9,7 @@ import pytest
 from hipt.cohort import same_files
 from hipt.cohort.same_files import content_marks, copies
 from hipt.cohort.sheet import read_with_remarks
-from hipt.slides.slide import identity
+from hipt.slides.identity import identity
 
 
 def sheet(folder: Path, *rows: str) -> Path:

@@ -74,6 +74,20 @@ def test_dialects(tmp_path: Path, delimiter: str, bom: str, newline: str):
     ]
 
 
+@pytest.mark.parametrize("above", ["sep=;\r\n", "# our slides, 2026; all\n", '"sep=;"\n# a\n#b\n'])
+def test_lines_above_the_header(tmp_path: Path, above: str):
+    text = f"{above}slide_id;path;mpp\n1;a,b.svs;\n2;b.svs;0\n"
+    row = above.count("\n") + 3
+    assert sentence(sheet(tmp_path, text)).startswith(f"slides.csv, row {row}, column 'mpp': ")
+    (first,) = read_sheet(sheet(tmp_path, text.rpartition("2;")[0]))
+    assert (first.slide_id, first.path.name) == ("1", "a,b.svs")
+
+
+def test_a_label_may_be_called_by_a_hash(tmp_path: Path):
+    (row,) = read_sheet(sheet(tmp_path, "#,slide_id,path\n#1,1,a.svs\n"))
+    assert row.labels == {"#": "#1"}
+
+
 def test_delimiter_is_not_mistaken_where_a_label_holds_others(tmp_path: Path):
     row = read_sheet(sheet(tmp_path, 'slide_id,path,"grade; low; mid; high"\ns1,a.svs,low\n'))[0]
     assert row.labels == {"grade; low; mid; high": "low"}
@@ -169,7 +183,7 @@ SENTENCES = {
         "slide_id,path,note\na,x,one, two\n",
         (
             "slides.csv, row 2: has 4 cells, the header 3; put a cell that holds a comma, "
-            "semicolon or tab in double quotes"
+            "semicolon or tab in double quotes, or take the extra ones out"
         ),
     ),
     "quote not closed": (

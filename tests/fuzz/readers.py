@@ -246,7 +246,8 @@ def task_features(path: Path) -> object:
 def slide(path: Path) -> object:
     from hipt.cohort.headers import slide_mpp, slide_plan
     from hipt.cohort.sheet import SlideRow
-    from hipt.slides.slide import UnreadableTileError, identity, open_slide
+    from hipt.slides.identity import identity
+    from hipt.slides.slide import UnreadableTileError, open_slide
 
     with open_slide(path) as found:
         mpp = slide_mpp(found.info, SlideRow("a", path, "a"), None)

@@ -135,7 +135,7 @@ def test_outlines_of_real_slides_lie_within_20_um_of_edges_drawn_by_hand(name: s
     (path,) = (shared_dir / "slides").rglob(name)
     with open_slide(path) as slide:
         mpp = slide.info.mpp[0] if slide.info.mpp else 0.5
-        thumbnail, scale = slide.thumbnail(CFG.mask_mpp / mpp)
+        thumbnail, scale, _ = slide.thumbnail(CFG.mask_mpp / mpp)
     mask = find_tissue(thumbnail, mpp * scale, CFG).mask
     away = np.abs(outlines.by_hand(mask, DRAWN[name], scale)) * mpp * scale
     assert np.median(away) <= 12
@@ -147,7 +147,7 @@ def test_blank_glass_has_no_tissue_and_bubbles_at_a_slides_edge_are_none(shared_
     masks = {}
     for name in ("blank_background_gt450", "spleen_at2_20x"):
         with open_slide(shared_dir / "slides" / f"{name}.tif") as slide:
-            thumbnail, scale = slide.thumbnail(8 / slide.info.mpp[0])
+            thumbnail, scale, _ = slide.thumbnail(8 / slide.info.mpp[0])
             masks[name] = find_tissue(thumbnail, slide.info.mpp[0] * scale, CFG).mask
     assert not masks["blank_background_gt450"].any()
     assert not masks["spleen_at2_20x"][:60, :195].any()  # bubbles, the black line

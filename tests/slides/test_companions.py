@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from hipt.slides.companions import companions, with_companions
-from hipt.slides.slide import identity
+from hipt.slides.identity import identity
 
 
 def content(path: Path) -> str:

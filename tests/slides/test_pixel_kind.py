@@ -198,8 +198,8 @@ def test_real_slides_are_colour_in_bright_light(shared_dir: Path):
     assert len(found) >= 11
     for path in found:
         with open_slide(path) as slide:
-            thumbnail, _ = slide.thumbnail(16)
-            note = picture_note(thumbnail, slide.info.pixels, slide.most_opaque, masked=False)
+            thumbnail, _, most_opaque = slide.thumbnail(16)
+            note = picture_note(thumbnail, slide.info.pixels, most_opaque, masked=False)
             assert (path.name, note) == (path.name, "")
 
 

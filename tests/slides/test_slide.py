@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 from hipt.errors import SlideError
-from hipt.slides.slide import UnreadableTileError, identity, open_slide
+from hipt.slides.slide import UnreadableTileError, open_slide
 from tests.slidemaker import damage_tile, tissue_picture, write_levels, write_slide
 
 
@@ -87,7 +86,8 @@ def test_a_damaged_tile_is_found_and_the_rest_can_be_read(tiny_slide: Path, tmp_
 def test_thumbnail_is_the_area_mean_of_the_whole_slide(tiny_slide: Path, reduction: int):
     picture = tissue_picture(2048, 1536)
     with open_slide(tiny_slide) as slide:
-        small, scale = slide.thumbnail(reduction)
+        small, scale, most_opaque = slide.thumbnail(reduction)
+    assert most_opaque == 255
     assert 0.5 * reduction <= scale <= 1.1 * reduction
     assert small.shape[:2] == (-(-1536 // scale), -(-2048 // scale))
     rows, columns = int(1536 // scale), int(2048 // scale)
@@ -101,14 +101,33 @@ def test_thumbnail_of_a_slide_with_one_level_and_a_damaged_tile(tmp_path: Path):
     path = write_slide(tmp_path / "flat.svs", tissue_picture(3000, 1100), factors=(1,))
     damage_tile(path, 5, 1)
     with open_slide(path) as slide:
-        small, scale = slide.thumbnail(16)
+        small, scale, most_opaque = slide.thumbnail(16)
+    assert most_opaque == 255
     assert small.shape == (int(np.ceil(1100 / scale)), int(np.ceil(3000 / scale)), 3)
-    sound, _ = open_slide(
+    sound, *_ = open_slide(
         write_slide(tmp_path / "s.svs", tissue_picture(3000, 1100), factors=(1,))
     ).thumbnail(16)
     changed = (small != sound).any(2)
     assert (small[changed] == 255).all()
     assert 256 <= changed.sum() <= 2 * 256  # the tile's 16 x 16 pixels and little more
+
+
+def test_thumbnail_says_how_opaque_it_is_at_most(tmp_path: Path):
+    """Whatever else was read of the slide."""
+    picture = np.dstack([tissue_picture(512, 256), np.zeros((256, 512), np.uint8)])
+    picture[40:60, 40:60, 3] = 99
+    alpha = {"photometric": "rgb", "extrasamples": ("unassalpha",)}
+    path = write_levels(tmp_path / "a.tif", [picture], **alpha)
+    with open_slide(path) as slide:
+        assert slide.thumbnail(1).most_opaque == 99
+    flat = write_slide(tmp_path / "flat.svs", tissue_picture(256, 512), factors=(1,))
+    damage_tile(flat, 0, 0)
+    with open_slide(flat) as slide:
+        slide.read(0, 0, 256, 256, 256)
+        assert slide.thumbnail(1).most_opaque == 255
+        damage_tile(flat, 0, 1)
+    with open_slide(flat) as slide:
+        assert slide.thumbnail(1).most_opaque is None
 
 
 BROKEN = {
@@ -148,31 +167,6 @@ def test_a_cut_slide_is_unreadable_or_has_damaged_tiles(tiny_slide: Path, tmp_pa
             slide.read(0, 0, 0, slide.info.width_px, slide.info.height_px)
         status = "unreadable"
     assert status == "unreadable"
-
-
-def test_identity_is_of_the_content(tiny_slide: Path, tmp_path: Path):
-    copy = tmp_path / "moved and touched.svs"
-    shutil.copyfile(tiny_slide, copy)
-    os.utime(copy, (1, 1))
-    assert identity(copy) == identity(tiny_slide)
-    content = bytearray(copy.read_bytes())
-    content[-1] ^= 1
-    copy.write_bytes(content)
-    assert identity(copy) != identity(tiny_slide)
-    copy.write_bytes(tiny_slide.read_bytes()[:-1])
-    assert identity(copy) != identity(tiny_slide)
-
-
-def test_identity_sees_samples_of_the_middle(tmp_path: Path):
-    path = tmp_path / "large"
-    path.write_bytes(bytes(20 << 20))
-    before = identity(path)
-    with path.open("r+b") as file:  # a failed copy: everything after 5 MiB but the last
-        file.seek(5 << 20)
-        file.write(b"\x01" * (14 << 20))
-    assert identity(path) != before
-    with pytest.raises(SlideError, match="no such file"):
-        identity(tmp_path / "none")
 
 
 @pytest.mark.real

@@ -23,7 +23,7 @@ from hipt.pretraining import training_loop
 from hipt.pretraining.corpus_list import read_corpus_list
 from hipt.pretraining.launch import torchrun
 from hipt.pretraining.lineage import seen_by
-from hipt.slides.slide import identity
+from hipt.slides.identity import identity
 from hipt.steps import pretrain
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain

@@ -10,6 +10,7 @@ from PIL import Image
 
 from hipt.audit.files import place_of, result_files
 from hipt.config.config import Config
+from hipt.config.recorded import PLACES
 from hipt.config.step_settings import settings, task_settings
 from hipt.registry import version_of
 from hipt.steps import agreement, evaluate, examples, fit, knn, probe, split, weights
@@ -17,7 +18,6 @@ from hipt.store.provenance import Provenance
 from hipt.store.shard import read_provenance
 from hipt.store.tables import read_table, write_rows
 from hipt.tasks.fold_files import read_fold, write_fold
-from hipt.tasks.provenance import PLACES
 from hipt.tasks.schemas import FOLDS
 from tests.steps.conftest import Chain
 from tests.steps.mapped import TASKS, cohort

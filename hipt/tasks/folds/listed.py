@@ -79,7 +79,7 @@ def listed_remarks(listed: ListedFolds, slides: Sequence[Labelled]) -> Iterator[
             absent = sorted(set(kinds.tolist()) - there)
             lacks += [f"fold {fold} has nobody with {kind} to {side}" for kind in absent]
     if lacks:
-        yield "; ".join(lacks[:_NAMED]) + ("; ..." if len(lacks) > _NAMED else "")
+        yield some_of(lacks, _NAMED, "; ")
 
 
 def refuse_empty(path: str, fold: int, parts: Ints, sides: Sequence[str] = SIDES) -> None:

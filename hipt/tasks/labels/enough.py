@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from hipt.cohort.missing import looks_missing, same_but_for_writing
-from hipt.errors import HiptError
+from hipt.errors import HiptError, some_of
 from hipt.tasks.labels.facts import EMPTY, NO_ROW, Fact
 from hipt.tasks.labels.label_tables import Entry
 from hipt.tasks.labels.label_values import Value
@@ -107,19 +107,20 @@ def _refuse_words(source: Source, cases: Mapping[str, int], words: Collection[st
     column = source.task.columns[0]
     named = f"name all classes in {source.setting('classes')} if it is one"
     if doubtful := [label for label in cases if looks_missing(label)]:
-        some = ", ".join(f"'{label}' ({cases[label]:,})" for label in doubtful[:10])
+        some = some_of([f"'{label}' ({cases[label]:,})" for label in doubtful], 10)
         problem = (
             f"classes (cases) that read like a value that is not known: {some}; add such a word to "
             f"slides.missing, or {named}"
         )
         raise HiptError.at(source.file, problem, column=column)
     if twice := same_but_for_writing(cases):
-        some = "; ".join(
-            " and ".join(f"{label!a} ({cases[label]:,})" for label in group) for group in twice[:5]
-        )
+        named_twice = [
+            " and ".join(f"{label!a} ({cases[label]:,})" for label in group) for group in twice
+        ]
         problem = (
-            f"classes (cases) that differ in their writing alone: {some}; write each class in one "
-            f"way, or name all classes in {source.setting('classes')}"
+            "classes (cases) that differ in their writing alone: "
+            f"{some_of(named_twice, 5, '; ')}; write each class in one way, or name all classes in "
+            f"{source.setting('classes')}"
         )
         raise HiptError.at(source.file, problem, column=column)
     negative = {"-", "--"} & set(words)

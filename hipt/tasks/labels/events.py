@@ -51,7 +51,7 @@ def foreign_coding(cells: Collection[str], readings: Mapping[str, bool]) -> str 
     if all(cell in readings for cell in numbers):
         return None
     values = sorted(set(numbers.values()))
-    some = some_of([f"{value:g}" for value in values], 5)
+    some = some_of([f"{value:g}" for value in values], 5, counted=False)
     if values == [1, 2]:
         return "holds 1 and 2, and programs differ in which of them is the event"
     if len(values) > 2:

@@ -1,9 +1,9 @@
-"""Headers of tables as registries give them: comments above, and other names for the ids."""
+"""Headers of tables as registries give them, with other names for the ids."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 IDS = ("slide_id", "case_id")
 """What a row may stand for; a table with both is one of slides."""
@@ -20,12 +20,10 @@ _SUBMITTERS = ("casesubmitterid", "casessubmitterid", "submitterid")
 
 _SAMPLE = ("sampleid", "sample", "xenasample", "samplebarcode", "bcrsamplebarcode")
 
-_SEPARATOR = re.compile('"?sep=."?')
-
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def id_columns(header: Sequence[str], rows: Sequence[Sequence[str]] = ()) -> dict[str, str]:
+def id_columns(header: Sequence[str], rows: Sequence[Mapping[str, str]] = ()) -> dict[str, str]:
     """The columns of slide_id and case_id, as far as there are such, slide_id first.
 
     Args:
@@ -40,11 +38,15 @@ def id_columns(header: Sequence[str], rows: Sequence[Sequence[str]] = ()) -> dic
         if column is not None:
             found[name] = column
     submitter = _first(plain, _SUBMITTERS)
-    if submitter is not None and "case_id" in found and rows:
-        at = header.index(found["case_id"])
-        if all(_UUID.fullmatch(row[at].strip()) for row in rows):
-            found["case_id"] = submitter
+    case = found.get("case_id")
+    if submitter and case and rows and all(_UUID.fullmatch(row[case]) for row in rows):
+        found["case_id"] = submitter
     return found
+
+
+def names_an_id(header: Sequence[str]) -> bool:
+    """Whether names of columns are those of a table of slides or cases, and no comment."""
+    return not header[0].startswith("#") and bool(id_columns(header))
 
 
 def id_remedy(header: Sequence[str]) -> str:
@@ -54,30 +56,6 @@ def id_remedy(header: Sequence[str]) -> str:
     if sample is None:
         return "add it"
     return f"'{sample}' names samples; add the patient of each as case_id, or its slide as slide_id"
-
-
-def below_comments(text: str) -> tuple[int, str]:
-    """How many lines of comment a table begins with, and what is below.
-
-    A header that is itself a comment (`#slide_id,label`) loses its `#`; Excel's `sep=;` is a
-    comment.
-    """
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    above = 1 if _SEPARATOR.fullmatch(lines[0]) else 0
-    while above < len(lines) and lines[above].lstrip('"').startswith("#"):
-        above += 1
-    if not above:
-        return 0, "\n".join(lines)
-    last = lines[above - 1].lstrip('"# ')
-    below = lines[above] if above < len(lines) else ""
-    if id_columns(_cells(last)) and not id_columns(_cells(below)):
-        return above - 1, "\n".join([last, *lines[above:]])
-    return above, "\n".join(lines[above:])
-
-
-def _cells(line: str) -> list[str]:
-    """A header's names, roughly."""
-    return [name.strip(' "\r') for name in re.split("[,;\t]", line)]
 
 
 def _first(plain: dict[str, str], names: Sequence[str]) -> str | None:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import difflib
-import io
 import lzma
 import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from hipt.cohort.faults import all_of
-from hipt.cohort.missing import LISTED, Missing, is_tcga_site, trimmed
-from hipt.errors import HiptError
+from hipt.cohort.missing import LISTED, Missing, is_tcga_site
+from hipt.errors import HiptError, some_of
+from hipt.store.csv_rows import Table, cannot_be_read, missing_column, read_csv
 from hipt.store.tables import DAMAGED
-from hipt.tasks.labels.headers import below_comments, id_columns, id_remedy
+from hipt.tasks.labels.headers import IDS, id_columns, id_remedy, names_an_id
 from hipt.tasks.labels.split_files import ENDINGS
 
 MOST_LISTED = 5
@@ -28,8 +25,6 @@ MOST_LISTED = 5
 
 _MOST_CELLS, _MOST_BYTES = 10_000_000, 1 << 28
 """Of a Parquet file, of what a zip unpacks to: a few kB may say that they are far more."""
-
-_Rows = Iterator[tuple[int, Sequence[str]]]
 
 
 @dataclass(frozen=True)
@@ -71,9 +66,8 @@ def wrong_cells(column: str, entries: Sequence[Entry], problem: str, remedy: str
     first = entries[0]
     if len(entries) == 1:
         return first.wrong(column, f"{problem}, got {first.cells[column]!r}; {remedy}")
-    some = [f"{entry.cells[column]!r} in {entry.there}" for entry in entries[:MOST_LISTED]]
-    more = f" and {len(entries) - MOST_LISTED:,} more" if len(entries) > MOST_LISTED else ""
-    what = f"{problem}, got {', '.join(some)}{more}"
+    cells = [f"{entry.cells[column]!r} in {entry.there}" for entry in entries]
+    what = f"{problem}, got {some_of(cells, MOST_LISTED)}"
     return HiptError.at(first.table, f"{what}; {remedy} ({len(entries):,} rows)", column=column)
 
 
@@ -116,28 +110,24 @@ def read_label_table(
     """
     if not file.is_file():
         raise HiptError(f"{file}: no such table of labels; name one that is there")
-    header, start, rows = _parquet(file) if file.suffix == ".parquet" else _csv(file)
-    lines = list(rows)
-    named = id_columns(header, [cells for _, cells in lines])
+    table = _parquet(file) if file.suffix == ".parquet" else _csv(file)
+    rows = list(table)
+    named = id_columns(table.header, rows)
     key = next(iter(named), None)
     if key is None:
-        raise no_column(file, "slide_id' or 'case_id", header, id_remedy(header))
+        raise missing_column(file, IDS, table.header, id_remedy(table.header))
     for name in columns:
-        if name not in header:
-            raise no_column(file, name, header, f"correct {setting}")
+        if name not in table.header:
+            raise missing_column(file, [name], table.header, f"correct {setting}", guess=True)
     read = {name: name for name in (*columns, "site")} | named
-    for column in read.values():
-        if header.count(column) > 1:
-            problem = "stands twice in the header; rename one"
-            raise HiptError.at(file, problem, row=start, column=column)
-    places = {name: header.index(column) for name, column in read.items() if column in header}
+    table.refuse_repeated(read.values())
     entries: dict[str, list[Entry]] = {}
     nameless = []
-    for number, cells in lines:
-        values = {name: trimmed(cells[at]) for name, at in places.items()}
-        entry = Entry(file, number, _known(values, columns, key, missing))
+    for row in rows:
+        values = {name: row[column] for name, column in read.items() if column in row}
+        entry = Entry(file, row.number, _known(values, columns, key, missing))
         if not entry.cells[key]:
-            nameless.append(Entry(file, number, {named[key]: values[key]}))
+            nameless.append(Entry(file, row.number, {named[key]: values[key]}))
         entries.setdefault(bare(values[key]), []).append(entry)
     if nameless:
         raise _nameless(named[key], nameless)
@@ -167,20 +157,8 @@ def _nameless(column: str, entries: Sequence[Entry]) -> HiptError:
     return wrong_cells(column, entries, "must be an id", "give every row one, or delete it")
 
 
-def no_column(file: Path | str, name: str, known: Sequence[str], remedy: str) -> HiptError:
-    """The sentence for a column that is not there, with the nearest names, or the first ten."""
-    named = [other for other in known if other]
-    near = difflib.get_close_matches(name, named, n=3, cutoff=0.5)
-    if near:
-        hint = "did you mean " + " or ".join(f"'{other}'" for other in near) + "?"
-    else:
-        more = f" and {len(named) - 10} more" if len(named) > 10 else ""
-        hint = f"found: {', '.join(named[:10]) or 'nothing'}{more}"
-    return HiptError(f"{file}: column '{name}' is missing ({hint}); {remedy}")
-
-
-def _parquet(file: Path) -> tuple[list[str], int, _Rows]:
-    """Columns of a Parquet file, 1, and its rows; nested columns are text too."""
+def _parquet(file: Path) -> Table:
+    """The table in a Parquet file, its first row being 1; nested columns are text too."""
     try:
         size = pq.read_metadata(file)
         if size.num_rows * size.num_columns > _MOST_CELLS:
@@ -194,77 +172,27 @@ def _parquet(file: Path) -> tuple[list[str], int, _Rows]:
     except (*DAMAGED, OverflowError) as error:  # a date that Python does not know is one too
         reason = str(error).partition("\n")[0]
         raise HiptError(f"{file}: is no Parquet file that can be read ({reason})") from None
-    return table.column_names, 1, enumerate(zip(*columns, strict=True), 1)
+    return Table(file, table.column_names, 1, enumerate(zip(*columns, strict=True), 1))
 
 
-def _csv(file: Path) -> tuple[list[str], int, _Rows]:
-    """Header of a CSV file, the row that it is, and the rows below; empty ones are left out."""
-    content = _content(file)
+def _csv(file: Path) -> Table:
+    """The table in a CSV file, or in the one file of a zip."""
+    return read_csv(file, names_an_id, _unzipped(file) if file.suffix == ".zip" else None)
+
+
+def _unzipped(file: Path) -> bytes:
+    """The bytes of the one file in a zip."""
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = content[: error.start].count(b"\n") + 1
-        raise HiptError.at(file, "is not UTF-8 text; save it as 'CSV UTF-8'", row=row) from None
-    before, text = below_comments(text)
-    rows = _csv_rows(file, text, before)
-    header = [name.strip() for name in next(rows, (1, []))[1]]
-    return header, before + 1, _padded(file, rows, len(header))
-
-
-def _csv_rows(file: Path, text: str, before: int) -> _Rows:
-    """The rows with the line on which each begins, after so many that are left out."""
-    delimiter = _delimiter(text.partition("\n")[0])
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    number = before + 1
-    try:
-        for cells in reader:
-            yield number, cells
-            # a row with a line break in a cell has more than one line
-            number = before + reader.line_num + 1
-    except csv.Error as error:
-        problem = f"is not CSV ({error}); look for a double quote that is not closed"
-        raise HiptError.at(file, problem, row=number) from None
-
-
-def _delimiter(header: str) -> str:
-    """Comma, semicolon or tab: the one that finds an id, and then most columns, in the header."""
-
-    def found(delimiter: str) -> tuple[bool, int]:
-        names = [name.strip(' "') for name in header.split(delimiter)]
-        return bool(id_columns(names)), len(names)
-
-    return max(",;\t", key=found)
-
-
-def _padded(file: Path, rows: _Rows, width: int) -> _Rows:
-    """The rows that are not empty; cells missing at the end are empty."""
-    faults = []
-    for number, cells in rows:
-        if any(cell.strip() for cell in cells[width:]):
-            problem = f"has {len(cells)} cells, the header {width}; take the extra ones out"
-            faults.append((str(number), HiptError.at(file, problem, row=number)))
-        elif any(cell.strip() for cell in cells):
-            yield number, [*cells, *[""] * (width - len(cells))]
-    if faults:
-        raise all_of(faults, "row")
-
-
-def _content(file: Path) -> bytes:
-    """The bytes of a file, or of the one file in a zip."""
-    try:
-        if file.suffix != ".zip":
-            return file.read_bytes()
         with zipfile.ZipFile(file) as archive:
-            files = [one for one in archive.infolist() if not one.is_dir()]
-            inside = [one for one in files if not one.filename.startswith("__MACOSX/")]
+            files = [item for item in archive.infolist() if not item.is_dir()]
+            inside = [item for item in files if not item.filename.startswith("__MACOSX/")]
             if len(inside) == 1 and inside[0].file_size <= _MOST_BYTES:
                 return archive.read(inside[0])
             if len(inside) == 1:
                 size = f"{inside[0].file_size:,} bytes"
                 raise HiptError(f"{file}: unpacks to {size}, more than labels take; name another")
     except OSError as error:
-        problem = f"cannot be read ({error.strerror or error}); see to its rights and its disk"
-        raise HiptError(f"{file}: {problem}") from None
+        raise cannot_be_read(file, error) from None
     except (zipfile.BadZipFile, RuntimeError, EOFError, LookupError, OverflowError, ValueError,
             zlib.error, lzma.LZMAError, struct.error) as error:  # fmt: skip
         raise HiptError(f"{file}: is no zip that can be read ({error}); unpack it") from None

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
 
-from hipt.cohort.faults import all_of
 from hipt.cohort.missing import Missing
 from hipt.cohort.sheet import SlideRow
 from hipt.config.config import MISSING
 from hipt.config.tasks import TaskConfig
-from hipt.errors import HiptError
+from hipt.errors import HiptError, all_of
 from hipt.tasks.labels.enough import (
     Valued,
     check_events,

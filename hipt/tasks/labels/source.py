@@ -10,8 +10,9 @@ from hipt.cohort.missing import Missing
 from hipt.cohort.sheet import COLUMNS, SlideRow
 from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError
+from hipt.store.csv_rows import missing_column
 from hipt.tasks.labels.facts import Fact
-from hipt.tasks.labels.label_tables import Entry, bare, no_column, read_label_table
+from hipt.tasks.labels.label_tables import Entry, bare, read_label_table
 
 SHEET = "slides.sheet"
 """How a sentence calls the sheet, whose rows have lost their numbers; it names the slide then."""
@@ -71,7 +72,7 @@ def source_of(
             raise HiptError(f"{SHEET}, column '{column}': {problem}, or correct tasks.{name}")
         if column not in known:
             remedy = f"add it, correct tasks.{name}, or name a table in tasks.{name}.labels"
-            raise no_column(SHEET, column, known, remedy)
+            raise missing_column(SHEET, [column], known, remedy, guess=True)
     entries = {
         slide_id: [
             Entry(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +12,7 @@ from hipt.cohort.folder import SLIDE_SUFFIXES
 from hipt.cohort.missing import Missing
 from hipt.config.config import MISSING
 from hipt.errors import HiptError
+from hipt.store.csv_rows import Row, Table, read_csv
 from hipt.tasks.folds.leaks import SIDES
 
 ENDINGS = (*SLIDE_SUFFIXES, ".h5", ".pt")
@@ -40,8 +38,7 @@ class _Entry(NamedTuple):
     fold: int
     side: str
     text: str
-    file: Path
-    row: int
+    row: Row
     column: str
 
 
@@ -102,9 +99,9 @@ def _named(text: str, known: frozenset[str] | None) -> str:
 
 def _twice(name: str, first: _Entry, entry: _Entry) -> HiptError:
     """The sentence for an id on two sides of a fold."""
-    there = f"row {first.row}, column '{first.column}'"
+    there = f"row {first.row.number}, column '{first.column}'"
     problem = f"'{name}' is in {first.side} of fold {entry.fold} already ({there}); keep one"
-    return HiptError.at(entry.file, problem, row=entry.row, column=entry.column)
+    return entry.row.wrong(entry.column, problem)
 
 
 def _clam_entries(folder: Path) -> Iterator[_Entry]:
@@ -121,90 +118,49 @@ def _clam_entries(folder: Path) -> Iterator[_Entry]:
             "or the table of Patho-Bench itself"
         )
     for fold, file in files.items():
-        header, rows = _table(file)
-        _need(file, header, "train")
-        _need(file, header, "val", "test")
-        for row, cells in rows:
+        table = _table(file)
+        table.column("train")
+        table.column("val", "test")
+        for row in _rows(table):
             for side in SIDES:
-                if cells.get(side):
-                    yield _Entry(fold, side, cells[side], file, row, side)
+                if row.get(side):
+                    yield _Entry(fold, side, row[side], row, side)
 
 
 def _table_entries(file: Path, missing: Missing) -> Iterator[_Entry]:
     """The ids of Patho-Bench's table, row by row."""
-    header, rows = _table(file)
-    if "train" in header:
-        raise HiptError.at(file, "is one fold of CLAM's; name its folder", row=1, column="train")
-    ids = _need(file, header, "slide_id", "case_id")
-    columns = {name: int(match[1]) for name in header if (match := _FOLD.fullmatch(name))}
-    if not columns:
-        _need(file, header, "fold_0")
-    for row, cells in rows:
-        if not cells[ids]:
-            raise HiptError.at(file, "is empty; give every row an id", row=row, column=ids)
-        for column, fold in columns.items():
-            side = cells[column]
+    table = _table(file)
+    if "train" in table.header:
+        problem = "is one fold of CLAM's; name its folder"
+        raise HiptError.at(file, problem, row=table.header_row, column="train")
+    ids = table.column("slide_id", "case_id")
+    folds = {name: int(match[1]) for name in table.header if (match := _FOLD.fullmatch(name))}
+    if not folds:
+        table.column("fold_0")
+    for row in _rows(table):
+        if not row[ids]:
+            raise row.wrong(ids, "is empty; give every row an id")
+        for column, fold in folds.items():
+            side = row[column]
             if side in SIDES:
-                yield _Entry(fold, side, cells[ids], file, row, column)
+                yield _Entry(fold, side, row[ids], row, column)
             elif side not in missing:
                 problem = f"must be train, val, test or empty, got {side!r}; correct it"
-                raise HiptError.at(file, problem, row=row, column=column)
+                raise row.wrong(column, problem)
 
 
-def _need(file: Path, header: Sequence[str], *names: str) -> str:
-    """The first of the names that the header has."""
-    for name in names:
-        if name in header:
-            return name
-    wanted, found = " or ".join(f"'{name}'" for name in names), ", ".join(filter(None, header))
-    problem = f"column {wanted} is missing (found: {found or 'nothing'}); add it"
-    raise HiptError.at(file, problem, row=1)
+def _table(file: Path) -> Table:
+    """A table whose columns all have names of their own."""
+    table = read_csv(file, lambda names: any(n == "train" or _FOLD.fullmatch(n) for n in names))
+    table.refuse_repeated()
+    return table
 
 
-def _table(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """A table's header, and its rows that are not empty: number and cells by column name."""
-    text = _text(file)
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    header: list[str] = []
-    rows, number = [], 1
-    try:
-        for cells in reader:
-            stripped = [cell.strip() for cell in cells]
-            if number == 1:
-                header = stripped
-            elif any(stripped):
-                rows.append((number, _by_name(file, number, header, stripped)))
-            number = reader.line_num + 1  # a row with a line break in a cell has more than one line
-    except csv.Error as error:
-        problem = f"is not CSV ({error}); look for a double quote that is not closed"
-        raise HiptError.at(file, problem, row=number) from None
-    counts = Counter(header)
-    for name in filter(None, header):
-        if counts[name] > 1:
-            raise HiptError.at(file, "stands twice in the header; rename one", row=1, column=name)
-    if header and not rows:
-        raise HiptError(f"{file}: has no row below its header; restore it, or take it away")
-    return header, rows
-
-
-def _by_name(
-    file: Path, number: int, header: Sequence[str], cells: Sequence[str]
-) -> dict[str, str]:
-    """A row's cells by column name; cells missing at the end are empty."""
-    if any(cells[len(header) :]):
-        problem = f"has {len(cells)} cells, the header {len(header)}; take the extra ones out"
-        raise HiptError.at(file, problem, row=number)
-    return dict(zip(header, [*cells, *[""] * (len(header) - len(cells))], strict=False))
-
-
-def _text(file: Path) -> str:
-    """A file's text, a byte-order mark left out."""
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = file.read_bytes()[: error.start].count(b"\n") + 1
-        raise HiptError.at(file, "is not UTF-8 text; save it as 'CSV UTF-8'", row=row) from None
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror}); see to its rights and its disk"
-        raise HiptError(f"{file}: {problem}") from None
+def _rows(table: Table) -> Iterator[Row]:
+    """The rows of a table, of which there has to be one."""
+    empty = True
+    for row in table:
+        empty = False
+        yield row
+    if empty:
+        raise HiptError(f"{table.file}: has no row below its header; restore it, or take it away")

@@ -259,6 +259,6 @@ def test_all_cases_with_two_values_are_named():
 def test_all_rows_with_too_many_cells_are_named(tmp_path: Path):
     path = written(tmp_path, "slide_id,grade\na,x,y\nb,x\nc,x,y\n")
     assert refused(grading(path)) == (
-        "labels.csv, row 2: has 3 cells, the header 2; take the extra ones out (1 more row is at "
-        "fault: 4)"
+        "labels.csv, row 2: has 3 cells, the header 2; put a cell that holds a comma, semicolon or "
+        "tab in double quotes, or take the extra ones out (1 more row is at fault: 4)"
     )

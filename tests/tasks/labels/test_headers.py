@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hipt.tasks.labels.headers import below_comments, id_columns
+from hipt.tasks.labels.headers import id_columns, names_an_id
 
 UUID = "6d10d4ee-6331-4bba-93bc-a7b64cc0b22a"
 
@@ -30,16 +30,12 @@ def test_own_names_come_first():
 
 def test_uuids_of_gdc_give_way_to_what_people_call_the_case():
     header = ["case_id", "case_submitter_id"]
-    assert id_columns(header, [[UUID, "TCGA-A7-A0CJ"]]) == {"case_id": "case_submitter_id"}
-    assert id_columns(header, [["c1", "TCGA-A7-A0CJ"]]) == {"case_id": "case_id"}
+    for case, column in {UUID: "case_submitter_id", "c1": "case_id"}.items():
+        row = dict(zip(header, (case, "TCGA-A7-A0CJ"), strict=True))
+        assert id_columns(header, [row]) == {"case_id": column}
 
 
-def test_comments_above_the_header():
-    text = "#Patient Identifier\tMonths\n#STRING\tNUMBER\nPATIENT_ID\tOS_MONTHS\nx\t1\n"
-    assert below_comments(text) == (2, "PATIENT_ID\tOS_MONTHS\nx\t1\n")
-    assert below_comments("slide_id,x\n#1,2\n") == (0, "slide_id,x\n#1,2\n")
-
-
-def test_a_header_that_is_a_comment():
-    assert below_comments("# made by R\n#slide_id,grade\na,1\n") == (1, "slide_id,grade\na,1\n")
-    assert below_comments("# nothing else") == (1, "")
+def test_a_comment_is_no_header():
+    assert names_an_id(["Patient ID", "OS_MONTHS"])
+    assert not names_an_id(["#Patient ID", "OS_MONTHS"])
+    assert not names_an_id([""])

@@ -106,6 +106,16 @@ def test_dialects(tmp_path: Path, newline: str, bom: str):
     assert read_splits(tmp_path).folds == {0: sides("a d", "b", "c")}
 
 
+def test_lines_above_the_header_and_commas_in_it(tmp_path: Path):
+    text = "sep=\t\n# folds, of all, cases\ncase_id\tlabel, as text, or not\tfold_0\n"
+    path = patho_bench(tmp_path, f"{text}a\tx,y\ttrain\nb\u200b\tx\ttest\n\tx\ttest\n")
+    assert sentence(path, tmp_path) == (
+        "k=all.tsv, row 6, column 'case_id': is empty; give every row an id"
+    )
+    patho_bench(tmp_path, path.read_text().rpartition("\tx\t")[0])
+    assert read_splits(path).folds == {0: sides("a", "", "b")}
+
+
 def test_accents_are_one_letter(tmp_path: Path):
     clam(tmp_path, ",train,test\n0,e\u0301,b\n")
     assert read_splits(tmp_path, known={"\u00e9", "b"}).unknown == ()
@@ -136,7 +146,10 @@ def test_accents_are_one_letter(tmp_path: Path):
         ),
         (
             ",train,test\n\n0,a,b,c\n",
-            "splits_0.csv, row 3: has 4 cells, the header 3; take the extra ones out",
+            (
+                "splits_0.csv, row 3: has 4 cells, the header 3; put a cell that holds a comma, "
+                "semicolon or tab in double quotes, or take the extra ones out"
+            ),
         ),
         (
             b",train,test\n0,a,b\n1,M\xfcller,c\n",
@@ -219,14 +232,10 @@ def test_a_fold_has_one_file(tmp_path: Path):
     assert sentence(tmp_path, tmp_path) == said
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def refuse(*_: object, **__: object) -> str:
-        raise PermissionError(13, "Permission denied")
-
-    clam(tmp_path, ",train,val\n0,a,b\n")
-    monkeypatch.setattr(Path, "read_text", refuse)
+def test_a_file_that_cannot_be_read(tmp_path: Path):
+    (tmp_path / "splits_0.csv").symlink_to("/proc/self/mem")  # its reading fails for root too
     assert sentence(tmp_path, tmp_path) == (
-        "splits_0.csv: cannot be read (Permission denied); see to its rights and its disk"
+        "splits_0.csv: cannot be read (Input/output error); see to its rights and its disk"
     )
 
 
