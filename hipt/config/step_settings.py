@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from hipt.config.config import (
     MISSING,
     Config,
@@ -134,8 +136,10 @@ class EvaluateSettings(Section):
 
     name: str
     kind: Literal["classification", "survival"]
+    classes: tuple[str, ...] | None = None
     seed: int
     resamples: int
+    published: dict[str, dict[float, tuple[float, ...]]] = Field(default_factory=dict)
 
 
 class KnnSettings(Section):
@@ -146,6 +150,7 @@ class KnnSettings(Section):
     features: str | None
     seed: int
     resamples: int
+    published: dict[str, dict[float, tuple[float, ...]]] = Field(default_factory=dict)
     k: int
     distances: tuple[Literal["euclidean", "cosine"], ...]
     levels: tuple[Literal["region", "patch"], ...]
@@ -298,7 +303,7 @@ def task_settings(step: str, config: Config, name: str) -> Section:
         "viewed": _viewed(name, task),
         "tile": config.tile,
         **dict(task),
-        "task": task.model_copy(update={"published": {}}),  # shown by the report, used by no step
+        "task": task.model_copy(update={"published": {}}),  # beside scores alone
         "name": name,
         "weights": tuple(path for path in files if path is not None),
     }

@@ -24,7 +24,8 @@ from hipt.layout import Results
 from hipt.nn.encoders import embedded, inference
 from hipt.progress import Progress
 from hipt.slides.region_reader import RegionReader, SlideJob
-from hipt.stats.knn import balanced_accuracy, knn_predict, standardised
+from hipt.stats.knn import knn_predict, standardised
+from hipt.stats.metrics import balanced_accuracy
 from hipt.steps import VERSION
 from hipt.store.provenance import Provenance
 from hipt.store.schemas import MANIFEST, PROBE

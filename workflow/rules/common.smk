@@ -288,9 +288,11 @@ def fits_of_views():
 
 
 def scores():
-    """The scores of all tasks, and of the neighbours in those that ask them."""
-    fitted = [str(RESULTS.task(task, "scores.parquet")) for task in CONFIG.tasks]
-    return fitted + [str(RESULTS.knn_scores(task)) for task in CONFIG.knn_tasks]
+    """What evaluate makes of all tasks, and the neighbours of those that ask them."""
+    if not CONFIG.tasks:
+        return []
+    fitted = expand(rules.evaluate.output, task=CONFIG.tasks)
+    return fitted + expand(rules.knn.output, task=CONFIG.knn_tasks)
 
 
 def exports():
