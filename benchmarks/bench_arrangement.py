@@ -23,7 +23,8 @@ from hipt.config.pretraining import DinoConfig, GridViewsConfig
 from hipt.nn.dino.trainer import Trainer, step_seed
 from hipt.nn.dino.views import GridViews
 from hipt.nn.vit import ViT, initialise, vit4096
-from hipt.stats.knn import balanced_accuracy, knn_predict, standardised
+from hipt.stats.knn import knn_predict, standardised
+from hipt.stats.metrics import balanced_accuracy
 
 SIDE, KINDS, DIM = 16, 3, 96
 TRAIN, TEST = 1024, 600

@@ -31,12 +31,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from sklearn.metrics import accuracy_score
 
 from hipt.config.config import Config
 from hipt.config.step_settings import FitSettings, task_settings
 from hipt.config.tasks import LINEAR
 from hipt.stats.linear import Scale
-from hipt.stats.metrics import accuracy, auc
+from hipt.stats.metrics import auc
 from hipt.tasks.fold_fits import FoldFitter, TaskData
 from hipt.tasks.folds.splits import validation_part
 from hipt.tasks.units import TEST, TRAIN, VALIDATION, Units
@@ -167,7 +168,7 @@ def main() -> None:
         for model in args.models:
             start = time.process_time()
             found = list(repeats(table, model, told(model, name, args.epoch), args.repeats))
-            right = np.array([accuracy(table.y, p.argmax(1)) for p in found])
+            right = np.array([accuracy_score(table.y, p.argmax(1)) for p in found])
             area = np.array([auc(table.y, p) for p in found])
             paper = ILSE[name] if model == "abmil" else ""
             print(

@@ -22,8 +22,9 @@ import torch
 
 from hipt.config.config import Config
 from hipt.config.step_settings import FitSettings, task_settings
-from hipt.stats.bootstrap import bootstrap_scores, interval
+from hipt.stats.bootstrap import bootstrap_scores
 from hipt.stats.evaluation import Classified, scores
+from hipt.stats.intervals import interval
 from hipt.tasks.fold_fits import FoldFitter, TaskData
 from hipt.tasks.folds.splits import grouped_folds, validation_part
 from hipt.tasks.units import TEST, TRAIN, VALIDATION, Units

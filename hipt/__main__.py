@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
     )
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # tells of every glyph in a PDF
     for asked in (signal.SIGTERM, signal.SIGINT):
         signal.signal(asked, _leave)
     os.environ.update(ONE_THREAD)

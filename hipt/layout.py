@@ -74,6 +74,10 @@ class Results:
         """How good that is, in rows like those of the task's scores.parquet."""
         return self.root / "knn" / f"{task}.scores.parquet"
 
+    def knn_published(self, task: str) -> Path:
+        """Published numbers beside that, in rows like those of the task's published.parquet."""
+        return self.root / "knn" / f"{task}.published.parquet"
+
     def maps(self, slide_id: str) -> Path:
         """Folder of a slide's heatmaps."""
         return self.root / "attend" / slide_id

@@ -112,21 +112,21 @@ STEPS: dict[str, Step] = {
         Step(
             "fit",
             "one model of a task, in all folds",
-            version=3,
+            version=4,
             per="task",
             reads=("split", "embed_regions", "embed_patches"),
         ),
         Step(
             "evaluate",
             "scores of a task's models, with intervals and paired tests",
-            version=4,
+            version=5,
             per="task",
             reads=("fit", "split"),
         ),
         Step(
             "knn",
             "what mean embeddings know of a task's classes, by nearest neighbours",
-            version=3,
+            version=4,
             per="task",
             reads=("split", "embed_regions", "embed_patches"),
         ),
@@ -138,7 +138,7 @@ STEPS: dict[str, Step] = {
             reads=("tile", "embed_patches", "pretrain_regions", "fit"),
             shard_suffix=".parquet",
         ),
-        Step("agreement", "how well heatmaps find what was labelled", version=2, reads=("attend",)),
+        Step("agreement", "how well heatmaps find what was labelled", version=3, reads=("attend",)),
         Step(
             "examples",
             "regions of most and least attention, class by class",
@@ -156,7 +156,7 @@ STEPS: dict[str, Step] = {
         Step(
             "report",
             "the report page",
-            version=6,
+            version=7,
             reads=("slides", "probe", "evaluate", "knn", "attend", "agreement", "examples"),
         ),
         Step("check", "look before a long run: sheet, headers, weights, disk, hours"),

@@ -67,10 +67,11 @@ class MadeTask:
         return path
 
     def evaluate(self) -> None:
-        """scores.parquet and differences.parquet."""
+        """scores.parquet, differences.parquet, and what can be drawn."""
         out = self.results.task(self.name, "scores.parquet")
-        told = task_settings("evaluate", self.config, self.name)
-        evaluate.run(self.predictions, out, out.with_name("differences.parquet"), told)
+        differences, folds = (out.with_name(f"{name}.parquet") for name in ("differences", "folds"))
+        cfg = task_settings("evaluate", self.config, self.name)
+        evaluate.run(self.predictions, out, differences, cfg, folds)
 
 
 def classes(

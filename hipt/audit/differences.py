@@ -20,6 +20,7 @@ INPUT = {
     ("split", "embeddings"): "embed_regions",
     ("split", "corpus"): "pretrain_patches",
     ("fit", "folds"): "split",
+    ("evaluate", "folds"): "split",
     ("fit", "embeddings"): "embed_regions",
     ("knn", "folds"): "split",
     ("knn", "embeddings"): "embed_regions",
@@ -29,7 +30,7 @@ INPUT = {
     ("examples", "folds"): "split",
     ("examples", "embeddings"): "embed_regions",
 }
-"""Inputs that are what an earlier step made; those of `evaluate` are all fits."""
+"""Inputs that are what an earlier step made; the others of `evaluate` are fits."""
 
 MODEL = {
     "embed_patches": "pretrain_patches",

@@ -18,7 +18,9 @@ _TOP = {
 }
 _OF_TASK = {
     **dict.fromkeys(("folds.parquet", "labels.parquet", "leaks.parquet", "members.csv"), "split"),
-    **dict.fromkeys(("scores.parquet", "differences.parquet"), "evaluate"),
+    **dict.fromkeys(("scores.parquet", "differences.parquet", "published.parquet"), "evaluate"),
+    **dict.fromkeys(("roc.parquet", "calibration.parquet"), "evaluate"),
+    **dict.fromkeys(("survival.parquet", "errors.parquet"), "evaluate"),
     "examples.jpg": "examples",
 }
 _MODELS = {"vit256": "pretrain_patches", "vit4096": "pretrain_regions"}

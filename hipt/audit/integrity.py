@@ -44,11 +44,16 @@ from hipt.store.shard import read_provenance
 from hipt.store.tables import PatchEmbeddings, read_table
 from hipt.tasks.fold_files import read_fold
 from hipt.tasks.schemas import (
+    CALIBRATION,
     DIFFERENCES,
     EPOCHS,
+    ERRORS,
     FOLDS,
     LEAKS,
+    PUBLISHED,
+    ROC,
     SCORES,
+    SURVIVAL,
     knn_schema,
     predictions_schema,
 )
@@ -62,6 +67,11 @@ _TABLES = {
     "epochs.parquet": EPOCHS,
     "scores.parquet": SCORES,
     "differences.parquet": DIFFERENCES,
+    "roc.parquet": ROC,
+    "calibration.parquet": CALIBRATION,
+    "survival.parquet": SURVIVAL,
+    "errors.parquet": ERRORS,
+    "published.parquet": PUBLISHED,
 }
 
 # what decoders of pictures, HDF5 and ZIP raise, too
@@ -118,8 +128,8 @@ def _parquet(path: Path, name: str) -> None:
     elif step in ("tile", "embed_regions", "attend") and kind == "slide":
         read_table(path, _shard_schema(path, step))
         read_provenance(path)  # which each of them must have
-    elif name.endswith(".scores.parquet"):
-        read_table(path, SCORES)
+    elif name.endswith((".scores.parquet", ".published.parquet")):
+        read_table(path, SCORES if name.endswith(".scores.parquet") else PUBLISHED)
     elif name.endswith(".metrics.parquet"):
         read_table(path, METRICS)
     elif step == "export":

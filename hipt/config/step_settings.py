@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
+from pydantic import Field
+
 from hipt.config.config import (
     MISSING,
     Config,
@@ -143,8 +145,10 @@ class FitSettings(TaskOfKind):
 class EvaluateSettings(TaskOfKind):
     """Settings of the evaluate step, of one task."""
 
+    classes: tuple[str, ...] | None = None
     seed: int
     resamples: int
+    published: dict[str, dict[float, tuple[float, ...]]] = Field(default_factory=dict)
 
 
 class KnnSettings(TaskOfKind):
@@ -153,6 +157,7 @@ class KnnSettings(TaskOfKind):
     features: str | None
     seed: int
     resamples: int
+    published: dict[str, dict[float, tuple[float, ...]]] = Field(default_factory=dict)
     k: int
     distances: tuple[Literal["euclidean", "cosine"], ...]
     levels: tuple[Literal["region", "patch"], ...]
@@ -308,7 +313,12 @@ _OF_TASK: dict[str, Callable[[Config, str, TaskConfig], Section]] = {
         fit=task.fit,
     ),
     "evaluate": lambda _, name, task: EvaluateSettings(
-        name=name, kind=task.kind, seed=task.seed, resamples=task.resamples
+        name=name,
+        kind=task.kind,
+        classes=task.classes,
+        seed=task.seed,
+        resamples=task.resamples,
+        published=task.published,
     ),
     "knn": lambda c, name, task: KnnSettings(
         name=name,
@@ -316,6 +326,7 @@ _OF_TASK: dict[str, Callable[[Config, str, TaskConfig], Section]] = {
         features=task.features,
         seed=task.seed,
         resamples=task.resamples,
+        published=task.published,
         k=c.knn.k,
         distances=c.knn.distances,
         levels=c.knn.levels,

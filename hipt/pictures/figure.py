@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
+import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
@@ -38,6 +41,15 @@ DASHES = ("-", "--", "-.", ":", (0, (8, 2)), (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)
 
 MM_PER_INCH = 25.4
 
+COLUMN_MM = 85.0
+"""Width of a column of a paper."""
+
+LINE_LETTERS, LINE_MM = 48, 4.4
+"""Letters that fit into a line below a plot of a column, and how high it is."""
+
+SOFT = "#767676"
+"""Of what is only there to compare with."""
+
 _PAPER_TYPE = 42  # TrueType: text in the PDF can be searched and edited
 _PIXELS_PER_INCH = 200
 
@@ -53,6 +65,32 @@ def style() -> Iterator[None]:
 def new_figure(width_mm: float, height_mm: float) -> Figure:
     """An empty figure; call it inside of `style()`."""
     return Figure(figsize=(width_mm / MM_PER_INCH, height_mm / MM_PER_INCH), layout="constrained")
+
+
+def look(i: int) -> dict[str, Any]:
+    """Colour and dashes of the i-th curve, as `Axes.plot` takes them; there are seven."""
+    return {"color": COLOURS[i], "linestyle": DASHES[i]}
+
+
+def rule(axes: Axes) -> None:
+    """Thin level lines, behind what is drawn."""
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.4)
+
+
+def wrapped(text: str) -> str:
+    """A text in lines that fit below a plot of one column; wide letters count twice."""
+    wide = any(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return textwrap.fill(text, LINE_LETTERS // 2 if wide else LINE_LETTERS)
+
+
+def legend_below(figure: Figure) -> None:
+    """Put what is labelled below the plot, and make the figure as much higher."""
+    lines = figure.axes[0].get_legend_handles_labels()[1]
+    width, height = figure.get_size_inches()
+    more_mm = sum(LINE_MM * (1 + line.count("\n")) for line in lines)
+    figure.set_size_inches(width, height + more_mm / MM_PER_INCH)
+    figure.legend(loc="outside lower left", handlelength=3.2)
 
 
 def svg_text(figure: Figure, name: str) -> str:

@@ -46,12 +46,6 @@ def viewed_fits(plan: Plan) -> list[Path]:
     ]
 
 
-def scores(plan: Plan) -> list[Path]:
-    """The scores of all tasks, and of nearest neighbours where they vote."""
-    fitted = [plan.results.task(task, "scores.parquet") for task in plan.config.tasks]
-    return fitted + [plan.results.knn_scores(task) for task in plan.config.knn_tasks]
-
-
 def exports(plan: Plan) -> list[Path]:
     """The lists of what was exported, one for each format."""
     formats = plan.config.export.formats

@@ -14,7 +14,8 @@ from hipt.config.config import Config
 from hipt.heatmaps.table import listed
 from hipt.layout import Results
 from hipt.report.overviews import overview
-from hipt.stats.intervals import bootstrap_interval
+from hipt.stats.bootstrap import case_weights
+from hipt.stats.intervals import interval
 from hipt.stats.neighbours import evenly
 from hipt.store.schemas import AGREEMENT
 from hipt.store.tables import read_table
@@ -90,11 +91,12 @@ def _line(part: pl.DataFrame) -> Row:
     """One map."""
     auc = part["auc"].to_numpy()
     cases = np.unique(part["case_id"].to_list(), return_inverse=True)[1]
-    interval = bootstrap_interval(lambda i: float(auc[i].mean()), cases, RESAMPLES, SEED)
+    parts = case_weights(cases, RESAMPLES, SEED)
+    around = interval(np.concatenate([weight @ auc / weight.sum(1) for weight in parts]))
     return {
         "map": part["map"][0],
         "slides": len(part),
         "auc": float(auc.mean()),
-        "low": interval.low,
-        "high": interval.high,
+        "low": around.low,
+        "high": around.high,
     }

@@ -1,21 +1,16 @@
-"""The worst errors of a model, for people to look at: truth, prediction, slides, picture."""
+"""The worst errors of a model in words, for people to look at, with slides and pictures."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
+import polars as pl
 
 from hipt.layout import Results
 from hipt.report.overviews import overview
 from hipt.report.page import share
-from hipt.stats.evaluation import Classified, Followed, Ints, pooled
-from hipt.stats.per_unit import each_once, misordered, most_wrong, worst_early, worst_late
-from hipt.tasks.predictions import Predictions
-
-MOST = 8
-"""Most errors that are shown of a task."""
 
 PICTURE_PX = 300
 """Longest side of a picture."""
@@ -23,44 +18,35 @@ PICTURE_PX = 300
 NAMED = 3
 """Most slides of a case that are named."""
 
-TOO_LOW = "{:.0f} of the {:.0f} that outlived it were given a higher risk"
-TOO_HIGH = "{:.0f} of the {:.0f} that it outlived were given a lower risk"
+HEADINGS = {
+    "classification": {"wrong_class": "Highest probability of a wrong class"},
+    "survival": {
+        "early_event": "Early event, low risk",
+        "late_event": "Late or no event, high risk",
+    },
+}
+"""Of each kind of error, by the kind of task."""
+
+WHY = {
+    "early_event": "{} of the {} that outlived it were given a higher risk",
+    "late_event": "{} of the {} that it outlived were given a lower risk",
+}
 
 Row = dict[str, Any]
 
 
-def worst_errors(made: Predictions, classes: Sequence[str]) -> Iterator[tuple[str, list[Row]]]:
-    """The units that a model is most wrong about, worst first.
-
-    A unit that several folds test counts once, with its mean probability, or mean rank of risk.
+def error_groups(table: pl.DataFrame, kind: str) -> Iterator[tuple[str, list[Row]]]:
+    """What kind of errors, and of each unit, case, truth and prediction in words; worst first.
 
     Args:
-        made: predictions of the model.
-        classes: names of the classes, none for survival.
-
-    Yields:
-        What kind of errors, and of each unit, case, truth and prediction in words.
+        table: rows as in `ERRORS`, of one model.
+        kind: of the task.
     """
-    found = pooled(made.found, made.fold)
-    if isinstance(found, Classified):
-        first, times, classified = each_once(found, made.unit)
-        rows = most_wrong(classified, MOST)
-        said = [_class_in_words(classified, i, classes, int(times[i])) for i in rows]
-        yield "Highest probability of a wrong class", _rows(made, first[rows], said)
-        return
-    assert isinstance(found, Followed)
-    first, _, followed = each_once(found, made.unit)
-    pairs = misordered(followed.time, followed.event, followed.risk)
-    early, late = worst_early(pairs, MOST // 2), worst_late(pairs, MOST // 2)
-    for kind, rows, wrong, of, sentence in (
-        ("Early event, low risk", early, pairs.outlived_wrong, pairs.outlived, TOO_LOW),
-        ("Late or no event, high risk", late, pairs.survived_wrong, pairs.survived, TOO_HIGH),
-    ):
-        said = [
-            {**_risk_in_words(followed, i), "why": sentence.format(np.floor(wrong[i]), of[i])}
-            for i in rows
-        ]
-        yield kind, _rows(made, first[rows], said)
+    in_words = _class_in_words if kind == "classification" else _risk_in_words
+    for name, heading in HEADINGS[kind].items():
+        rows = table.filter(kind=name).sort("rank").to_dicts()
+        heads = ({"unit": row["unit"], "case": row["case_id"], "picture": None} for row in rows)
+        yield heading, [head | in_words(row) for head, row in zip(heads, rows, strict=True)]
 
 
 def with_slides(rows: Sequence[Row], slides: Mapping[str, Sequence[str]]) -> list[Row]:
@@ -86,30 +72,22 @@ def with_pictures(
     return [row | {"picture": _picture(slides.get(row["unit"], ()), results)} for row in rows]
 
 
-def _rows(made: Predictions, at: Ints, said: Sequence[Row]) -> list[Row]:
-    """Unit and case beside what is said of them."""
-    return [
-        {"unit": str(made.unit[i]), "case": str(made.case[i]), "picture": None, **words}
-        for i, words in zip(at, said, strict=True)
-    ]
-
-
-def _class_in_words(found: Classified, i: int, classes: Sequence[str], times: int) -> Row:
+def _class_in_words(row: Row) -> Row:
     """Truth and prediction."""
-    answer = int(found.p[i].argmax())
     return {
-        "truth": classes[int(found.y[i])],
-        "predicted": f"{classes[answer]}, {_unbroken(found.p[i, answer])}",
-        "why": f"mean of {times} folds that test it" if times > 1 else "",
+        "truth": row["label"],
+        "predicted": f"{row['predicted']}, {_unbroken(row['p'])}",
+        "why": f"mean of {row['folds']} folds that test it" if row["folds"] > 1 else "",
     }
 
 
-def _risk_in_words(found: Followed, i: int) -> Row:
+def _risk_in_words(row: Row) -> Row:
     """Truth and prediction."""
-    happened = "event after" if found.event[i] else "no event in"
+    happened = "event after" if row["event"] else "no event in"
     return {
-        "truth": f"{happened} {found.time[i]:.1f} months",
-        "predicted": f"risk rank {_unbroken(found.risk[i])}",
+        "truth": f"{happened} {row['time']:.1f} months",
+        "predicted": f"risk rank {_unbroken(row['risk'])}",
+        "why": WHY[row["kind"]].format(math.floor(row["wrong"]), round(row["pairs"])),
     }
 
 

@@ -1,24 +1,15 @@
-"""Figures of survival models: Kaplan-Meier curves of those with high and with low risk."""
+"""Figures of survival models, from the tables of `evaluate`: Kaplan-Meier curves by risk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
+import polars as pl
 
-from hipt.report.charts import NO_PARTS, SIDE, Plot, apart, legend, stairs
+from hipt.pictures.survival import Group, month_ticks, survival_figure
+from hipt.report.figures import Drawn
 from hipt.report.page import share
-from hipt.stats.evaluation import Events, Floats, Followed, pooled
-from hipt.stats.kaplan_meier import KaplanMeier, kaplan_meier, step_value
-from hipt.stats.per_unit import each_once
-from hipt.tasks.predictions import Predictions
-
-HEIGHT = 220
-"""Of the area inside the axes, in units of the figure."""
-
-TEXT_APART = 16
-"""Between the names of two curves."""
 
 NO_P = (
     "No log-rank p: the models that made the groups share training cases, and where nothing can be "
@@ -28,110 +19,45 @@ NO_P = (
 """Why there is none; `benchmarks/bench_null_groups.py` measures how often."""
 
 
-class Group(NamedTuple):
-    """Units with one kind of risk."""
-
-    name: str
-    time: Floats
-    event: Events
-    curve: KaplanMeier
-
-
-def survival_figure(task: str, made: Predictions, by: str) -> Iterator[dict[str, Any]]:
-    """Survival above and below the median risk, as `report_charts.html.j2` draws it.
+def survival_drawn(task: str, model: str, rows: pl.DataFrame, by: str) -> Iterator[Drawn]:
+    """Survival above and below the median risk; none where all risks are equal.
 
     Without a p value: the groups are no independent observations, since each fold's model was
     trained on units that another fold tests; only a permutation that refits all models would tell
-    (Simon et al., Brief Bioinform 2011). Each unit counts once, with the mean of its ranks over the
-    folds that test it.
+    (Simon et al., Brief Bioinform 2011).
 
     Args:
         task: its name.
-        made: predictions of one model.
+        model: whose risk it is.
+        rows: as in `SURVIVAL`, of this model and one fraction.
         by: what gets a prediction: slide or case.
-
-    Yields:
-        A figure; none where all risks are equal.
     """
-    found = pooled(made.found, made.fold)
-    assert isinstance(found, Followed)
-    one = each_once(found, made.unit)[2]
-    high = one.risk > np.median(one.risk)
-    if not high.any():
+    if not len(rows):
         return
-    groups = [_group("High", one, high), _group("Low", one, ~high)]
-    plot = Plot(SIDE, HEIGHT, float(one.time.max()))
-    months = plot.months()
-    yield {
-        **NO_PARTS,
-        **{"id": f"{task}-{made.model}-survival", "width": SIDE, "height": HEIGHT},
-        **{"left": 56, "right": 44, "x_label": "Months", "y_label": "Share without event"},
-        **_drawn(plot, groups),
-        "title": f"Survival by the risk that {made.model} predicts",
-        "said": f"{_in_words(groups, months[len(months) // 2][1])}. {NO_P}",
-        "x_ticks": months,
-        "y_ticks": plot.shares()["y_ticks"],
-        "rows": [
-            {"name": it.name, "numbers": [(x, int((it.time >= m).sum())) for x, m in months]}
-            for it in groups
-        ],
-        "legend": legend(f"{it.name} risk: {_counted(it, by)}" for it in groups),
-        "note": f"{by.capitalize()}s above and below the median risk, ranked "
-        "within the fold that tests them. Strokes: end of a follow-up; shaded: 95 % interval. "
-        f"{NO_P}.",
-    }
-
-
-def _group(name: str, found: Followed, rows: Events) -> Group:
-    """Some of the units."""
-    time, event = found.time[rows], found.event[rows]
-    return Group(name, time, event, kaplan_meier(time, event))
-
-
-def _drawn(plot: Plot, groups: Sequence[Group]) -> dict[str, Any]:
-    """Curves, intervals, ends of follow-up and names."""
-    curves = [group.curve for group in groups]
-    ends = apart([float(plot.down(curve.survival[-1])) for curve in curves], TEXT_APART)
-    right = [float(plot.across(curve.time[-1])) for curve in curves]
-    steps = [stairs(curve.time, curve.survival, curve.time[-1]) for curve in curves]
-    return {
-        "bands": [{"style": i, "points": _band(plot, curve)} for i, curve in enumerate(curves)],
-        "lines": [{"style": i, "points": plot.line(*step)} for i, step in enumerate(steps)],
-        "crosses": [at for i, curve in enumerate(curves) for at in _censored(plot, curve, i)],
-        "labels": [(x + 5, y, group.name) for x, y, group in zip(right, ends, groups, strict=True)],
-    }
-
-
-def _band(plot: Plot, curve: KaplanMeier) -> str:
-    """The area of the interval, there and back; empty where none is known."""
-    known = np.isfinite(curve.lower)
-    if not known.any():
-        return ""
-    time = curve.time[known]
-    low, high = (stairs(time, side[known], time[-1]) for side in (curve.lower, curve.upper))
-    return f"{plot.line(*high)} {plot.line(low[0][::-1], low[1][::-1])}"
-
-
-def _censored(plot: Plot, curve: KaplanMeier, style: int) -> Iterator[tuple[float, float, int]]:
-    """Where a follow-up ended without event."""
-    left = np.append(curve.at_risk[1:], 0)
-    seen = curve.at_risk - curve.events > left
-    places = zip(plot.across(curve.time[seen]), plot.down(curve.survival[seen]), strict=True)
-    yield from ((float(x), float(y), style) for x, y in places)
-
-
-def _in_words(groups: Sequence[Group], month: int) -> str:
-    """Survival of each at one time."""
-    at = np.array([float(month)])
-    said = (
-        f"{it.name} risk: {share(step_value(it.curve.time, it.curve.survival, at)[0])}"
-        for it in groups
+    groups = [_group(part, by) for part in rows.partition_by("group", maintain_order=True)]
+    months = month_ticks(max(float(group.time[-1]) for group in groups))
+    middle = months[len(months) // 2]
+    survival = "; ".join(f"{group.name} risk: {share(_at(group, middle))}" for group in groups)
+    yield Drawn(
+        name=f"{task}-{model}-survival",
+        title=f"Survival by the risk that {model} predicts",
+        description=f"Without event after {middle} months: {survival}. {NO_P}",
+        note=f"{by.capitalize()}s above and below the median risk, ranked within the fold that "
+        f"tests them. Strokes: end of a follow-up; shaded: 95 % interval. {NO_P}.",
+        figure=survival_figure(groups),
     )
-    return f"Without event after {month} months: {'; '.join(said)}"
 
 
-def _counted(group: Group, by: str) -> str:
-    """Units, events and the median."""
-    half = np.flatnonzero(group.curve.survival <= 0.5)
-    median = f"median {group.curve.time[half[0]]:.0f} months" if half.size else "median not reached"
-    return f"{len(group.time):,} {by}s, {int(group.event.sum()):,} events, {median}"
+def _group(rows: pl.DataFrame, by: str) -> Group:
+    """A group's curve, named with its units, events and median."""
+    name = rows["group"][0].capitalize()
+    half = rows.filter(pl.col("survival") <= 0.5)["time"]
+    median = f"median {half[0]:.0f} months" if len(half) else "median not reached"
+    counted = f"{rows['at_risk'][0]:,} {by}s, {rows['events'].sum():,} events, {median}"
+    columns = ("time", "at_risk", "censored", "survival", "low", "high")
+    return Group(name, f"{name} risk: {counted}", *(rows[column].to_numpy() for column in columns))
+
+
+def _at(group: Group, month: int) -> float:
+    """The share without event after a month."""
+    return float(group.survival[np.searchsorted(group.time, month, side="right") - 1])

@@ -8,25 +8,34 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from hipt.config.config import Config
-from hipt.config.tasks import LINEAR, NEIGHBOURS, TaskConfig
+from hipt.config.tasks import LINEAR, TaskConfig
 from hipt.config.trained import resolved
 from hipt.errors import HiptError
 from hipt.layout import Results
 from hipt.pretraining.lineage import seen_by
-from hipt.report.class_figures import Shown, class_figures
-from hipt.report.errors import with_pictures, with_slides, worst_errors
-from hipt.report.survival_figures import survival_figure
-from hipt.stats.evaluation import METRICS, Classified, Ints
-from hipt.stats.fold_error import corrected_error, share_tested
+from hipt.report.class_figures import MOST_CURVES, calibration_drawn, roc_drawn
+from hipt.report.errors import error_groups, with_pictures, with_slides
+from hipt.report.figures import Drawn, published
+from hipt.report.survival_figures import survival_drawn
+from hipt.stats.evaluation import METRICS
 from hipt.store.tables import read_table
 from hipt.tasks.labels.facts import Fact, sentences
-from hipt.tasks.predictions import Predictions, read_predictions
-from hipt.tasks.schemas import DIFFERENCES, FOLDS, LABELS, LEAKS, SCORES
-from hipt.tasks.units import TEST, UNUSED
+from hipt.tasks.schemas import (
+    CALIBRATION,
+    DIFFERENCES,
+    ERRORS,
+    FOLDS,
+    LABELS,
+    LEAKS,
+    PUBLISHED,
+    ROC,
+    SCORES,
+    SURVIVAL,
+)
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +53,8 @@ NAMES = {
 BELIEVED = 0.05
 """The corrected p below which a difference is called one."""
 
-DRAWN = 4
-"""Most models whose predictions are read for figures."""
-
-PREDICTIONS = "predictions.parquet"
-"""What a fit leaves; see `hipt.tasks.predictions`."""
-
-PAPERS_NEIGHBOURS = "knn_region_euclidean"
-"""The row of nearest neighbours that was published."""
+SURVIVAL_CURVES = 2
+"""Most models whose survival by risk is drawn."""
 
 MOST_DOWNLOAD = 200_000
 """Bytes of a table of scores that the page still carries."""
@@ -70,16 +73,14 @@ def tasks(config: Config, results: Results) -> Iterator[dict[str, Any]]:
 
 def _task(name: str, task: TaskConfig, results: Results) -> dict[str, Any]:
     """One task."""
-    scores = _frame(read_table(results.task(name, "scores.parquet"), SCORES))
-    folds = _frame(read_table(results.task(name, "folds.parquet"), FOLDS))
-    leaks = _frame(read_table(results.task(name, "leaks.parquet"), LEAKS))
-    differences = _frame(read_table(results.task(name, "differences.parquet"), DIFFERENCES))
+    scores = _frame(results.task(name, "scores.parquet"), SCORES)
+    folds = _frame(results.task(name, "folds.parquet"), FOLDS)
+    leaks = _frame(results.task(name, "leaks.parquet"), LEAKS)
+    differences = _frame(results.task(name, "differences.parquet"), DIFFERENCES)
+    beside = _published(name, results)
     table = pl.concat([scores, *_neighbours(name, results)])
     metrics = METRICS[task.kind]
-    main, parts = metrics[0], _parts(folds)
-    ranked, fraction = _ranked(scores, main), max(scores["fraction"].to_list(), default=1.0)
-    made = _drawn(name, task, results, list(ranked), fraction) if ranked else []
-    classes = _classes(folds, task, made)
+    ranked = _ranked(scores, metrics[0])
     return {
         "name": name,
         "kind": task.kind,
@@ -87,20 +88,19 @@ def _task(name: str, task: TaskConfig, results: Results) -> dict[str, Any]:
         "split": task.split,
         "slides": len(folds),
         "cases": folds["case_id"].n_unique(),
-        "folds": parts.shape[1],
+        "folds": folds["parts"].list.len()[0],
         "metrics": [NAMES[m] for m in metrics],
-        "main": NAMES[main],
-        "models": list(_models(table, metrics, _published(task), parts)),
-        "test_share": _test_share(parts),
+        "main": NAMES[metrics[0]],
+        "models": list(_models(table, metrics, beside)),
+        "test_share": next(iter(beside["test_share"].drop_nulls()), None),
         "notes": list(_notes(table)),
         "download": _download(table),
-        "figures": list(_figures(name, made, classes, task.by, ranked)),
-        "fraction": fraction,
-        "best": made[0].model if made else None,
-        "errors": list(_errors(made[0], classes, folds, task, results)) if made else [],
+        "fraction": max(scores["fraction"].to_list(), default=1.0),
+        "best": next(iter(ranked), None),
+        **_drawn(name, task, results, folds, ranked),
         "differences": differences.to_dicts(),
         "believed": BELIEVED,
-        "linear_wins": _linear_wins(scores, main),
+        "linear_wins": _linear_wins(scores, metrics[0]),
         "labels": list(_labels(name, task, results)),
         "leaks": dict(leaks.group_by("kind").len().sort("kind").iter_rows()),
     }
@@ -127,38 +127,21 @@ def _unknown(config: Config, task: TaskConfig) -> list[str]:
 def _neighbours(name: str, results: Results) -> Iterator[pl.DataFrame]:
     """The scores of nearest neighbours, where there are some."""
     if (path := results.knn_scores(name)).exists():
-        yield _frame(read_table(path, SCORES))
+        yield _frame(path, SCORES)
 
 
-def _parts(folds: pl.DataFrame) -> Ints:
-    """(N, folds) the part of each unit."""
-    by_unit = folds.unique("unit", maintain_order=True)["parts"]
-    return np.array(by_unit.to_list(), np.int64)
-
-
-def _test_share(parts: Ints) -> float:
-    """Share of its units that a fold tests."""
-    return share_tested(parts == TEST, parts != UNUSED)
-
-
-Published = Mapping[tuple[str, float], tuple[float, float]]
-"""Mean and deviation, by model and fraction."""
-
-
-def _published(task: TaskConfig) -> Published:
-    """The numbers of others, by the names of our rows."""
-    ours = {NEIGHBOURS: PAPERS_NEIGHBOURS}
-    return {
-        (ours.get(model, model), fraction): (pair[0], pair[1])
-        for model, numbers in task.published.items()
-        for fraction, pair in numbers.items()
-    }
+def _published(name: str, results: Results) -> pl.DataFrame:
+    """Published numbers beside those of fitted models and nearest neighbours."""
+    paths = (results.task(name, "published.parquet"), results.knn_published(name))
+    empty = pl.DataFrame(PUBLISHED.empty_table())
+    return pl.concat([empty, *(_frame(path, PUBLISHED) for path in paths if path.exists())])
 
 
 def _models(
-    scores: pl.DataFrame, metrics: Sequence[str], published: Published, parts: Ints
+    scores: pl.DataFrame, metrics: Sequence[str], published: pl.DataFrame
 ) -> Iterator[dict[str, Any]]:
     """Per fraction and model: over folds and over all test parts together, score by score."""
+    beside = {(row["model"], row["fraction"]): row for row in published.to_dicts()}
     for part in scores.partition_by("fraction", "model", maintain_order=True):
         pooled = {row["metric"]: row for row in part.filter(pl.col("fold").is_null()).to_dicts()}
         model, fraction = part["model"][0], part["fraction"][0]
@@ -170,36 +153,8 @@ def _models(
             }
             for m in metrics
         ]
-        theirs = published.get((model, fraction))
-        of_folds = part.filter(pl.col("fold").is_not_null(), pl.col("metric") == metrics[0])
-        scored = int(of_folds["value"].is_not_null().sum())
-        beside = _beside(values[0], theirs, scored, parts) if theirs else None
-        yield {"model": model, "fraction": fraction, "scores": values, "published": beside}
-
-
-def _beside(
-    ours: Mapping[str, Any], theirs: tuple[float, float], scored: int, parts: Ints
-) -> dict[str, Any]:
-    """A published number, and how far ours is from it in standard errors of the difference.
-
-    Theirs are taken to be of as many folds as the task has, cut alike.
-
-    Args:
-        ours: `mean` and `sd` over folds.
-        theirs: mean and standard deviation over folds.
-        scored: our folds that have the score.
-        parts: (N, folds) of our units.
-    """
-    mean, sd = theirs
-    beside: dict[str, Any] = {"mean": mean, "sd": sd, "difference": None, "errors": None}
-    if ours["mean"] is None:
-        return beside
-    beside["difference"] = ours["mean"] - mean
-    if ours["sd"] is not None and 0 < (share := _test_share(parts)) < 1:
-        own = corrected_error(ours["sd"], scored, share)
-        error = np.hypot(own, corrected_error(sd, parts.shape[1], share))
-        beside["errors"] = float(beside["difference"] / error) if error > 0 else None
-    return beside
+        theirs = beside.get((model, fraction))
+        yield {"model": model, "fraction": fraction, "scores": values, "published": theirs}
 
 
 def _notes(table: pl.DataFrame) -> Iterator[str]:
@@ -215,7 +170,7 @@ def _notes(table: pl.DataFrame) -> Iterator[str]:
         yield f"{metric} of {', '.join(models)}: {note}"
 
 
-def _ranked(scores: pl.DataFrame, metric: str) -> dict[str, str]:
+def _ranked(scores: pl.DataFrame, metric: str) -> dict[str, dict[str, Any]]:
     """Pooled scores of models fitted with the largest fraction, the best mean first."""
     whole = scores.filter(
         pl.col("fold").is_null(),
@@ -223,7 +178,7 @@ def _ranked(scores: pl.DataFrame, metric: str) -> dict[str, str]:
         pl.col("fraction") == pl.col("fraction").max(),
     ).to_dicts()
     means = {row["model"]: row["value"] for row in whole if row["metric"] == f"{metric}_mean"}
-    pooled = {row["model"]: _in_words(row) for row in whole if row["metric"] == metric}
+    pooled = {row["model"]: row for row in whole if row["metric"] == metric}
     best = sorted(pooled, key=lambda model: -means.get(model, -1.0))
     return {model: pooled[model] for model in best}
 
@@ -235,58 +190,73 @@ def _in_words(row: Mapping[str, Any]) -> str:
 
 
 def _drawn(
-    name: str, task: TaskConfig, results: Results, models: Sequence[str], fraction: float
-) -> list[Predictions]:
-    """Predictions of the best model, the baseline (or the second best), and the next best ones.
+    name: str,
+    task: TaskConfig,
+    results: Results,
+    folds: pl.DataFrame,
+    ranked: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Figures and worst errors; none where a table of theirs cannot be read, as the log says.
 
-    None at all where one cannot be read; the log says so.
+    Args:
+        name: of the task.
+        task: its settings.
+        results: where its tables are.
+        folds: its table of folds.
+        ranked: the score of each model, the best first.
     """
-    beside = [model for model in models[1:] if model == LINEAR]
-    chosen = list(dict.fromkeys([*models[:1], *beside, *models]))[:DRAWN]
-    paths = (results.fit(name, model, f"{fraction:g}", PREDICTIONS) for model in chosen)
     try:
-        return [read_predictions(path, task.kind) for path in paths]
+        figures = list(_figures(name, task, results, ranked))
+        errors = list(_errors(name, task, results, folds, ranked))
     except HiptError as error:
         log.warning("task %s is shown without figures: %s", name, error)
-        return []
-
-
-def _classes(folds: pl.DataFrame, task: TaskConfig, made: Sequence[Predictions]) -> list[str]:
-    """Names of the classes; none for survival."""
-    if not made or not isinstance(made[0].found, Classified):
-        return []
-    kinds = made[0].found.p.shape[1]
-    named = dict(enumerate(task.classes or map(str, range(kinds))))
-    named |= dict(folds.filter(pl.col("y").is_not_null()).select("y", "label").iter_rows())
-    return [named[k] for k in range(kinds)]
+        figures, errors = [], []
+    return {"figures": [published(it, results.figures) for it in figures], "errors": errors}
 
 
 def _figures(
-    name: str, made: Sequence[Predictions], classes: Sequence[str], by: str, said: Mapping[str, str]
-) -> Iterator[dict[str, Any]]:
-    """What is drawn of a task: of survival the best model and the one beside it."""
-    if classes:
-        yield from class_figures(name, [Shown(one, said[one.model]) for one in made], classes, by)
+    name: str, task: TaskConfig, results: Results, ranked: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Drawn]:
+    """Of the best model, the baseline (or the second best), and the next best ones."""
+    if not ranked:
         return
-    for one in made[:2]:
-        yield from survival_figure(name, one, by)
+    best = next(iter(ranked))
+    chosen = list(dict.fromkeys([best, *(model for model in ranked if model == LINEAR), *ranked]))
+
+    def rows(table: str, schema: pa.Schema) -> pl.DataFrame:
+        whole = _frame(results.task(name, f"{table}.parquet"), schema)
+        return whole.filter(fraction=ranked[best]["fraction"])
+
+    if task.kind == "classification":
+        scores = {model: _in_words(ranked[model]) for model in chosen[:MOST_CURVES]}
+        yield from roc_drawn(name, rows("roc", ROC), scores, ranked[best]["units"], task.by)
+        yield calibration_drawn(name, rows("calibration", CALIBRATION), chosen)
+        return
+    survival = rows("survival", SURVIVAL)
+    for model in chosen[:SURVIVAL_CURVES]:
+        yield from survival_drawn(name, model, survival.filter(model=model), task.by)
 
 
 def _errors(
-    made: Predictions,
-    classes: Sequence[str],
-    folds: pl.DataFrame,
+    name: str,
     task: TaskConfig,
     results: Results,
+    folds: pl.DataFrame,
+    ranked: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
-    """The worst errors; with pictures unless the task takes its features from a file."""
+    """The best model's worst errors; with pictures unless features come from a file."""
+    if not ranked:
+        return
+    best = next(iter(ranked))
+    table = _frame(results.task(name, "errors.parquet"), ERRORS)
+    own = table.filter(model=best, fraction=ranked[best]["fraction"])
     by_unit = folds.sort("slide_id").group_by("unit", maintain_order=True).agg("slide_id")
     slides = dict(by_unit.iter_rows())
-    for kind, rows in worst_errors(made, classes):
-        listed = with_slides(rows, slides)
+    for heading, errors in error_groups(own, task.kind):
+        listed = with_slides(errors, slides)
         if task.features is None:
             listed = with_pictures(listed, slides, results)
-        yield {"kind": kind, "rows": listed}
+        yield {"kind": heading, "rows": listed}
 
 
 def _download(table: pl.DataFrame) -> str | None:
@@ -308,8 +278,6 @@ def _linear_wins(scores: pl.DataFrame, metric: str) -> list[str]:
     return [m for m, v in value.items() if m != LINEAR and v <= value.get(LINEAR, -1.0)]
 
 
-def _frame(table: Any) -> pl.DataFrame:  # noqa: ANN401
-    """An Arrow table for polars."""
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+def _frame(path: Path, schema: pa.Schema) -> pl.DataFrame:
+    """A table of results."""
+    return pl.DataFrame(read_table(path, schema))

@@ -1,7 +1,10 @@
-"""The scores of `evaluation` in all bootstrap resamples at once, and what they tell.
+"""The scores of `evaluation` in all bootstrap resamples at once.
 
 A resample is not drawn as a list of items but as how often each counts: its scores are then sums
-over weights, and a thousand of them one matrix product. N items, K classes, R resamples.
+over weights, and a thousand of them one matrix product. Items belong to cases; those of a case
+(slides of a patient) are not independent, so cases are drawn, each with all of its items.
+
+N items, K classes, R resamples.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from hipt.stats.censoring import censoring_survival
 from hipt.stats.evaluation import (
     Classified,
     Events,
@@ -21,8 +25,6 @@ from hipt.stats.evaluation import (
     horizons,
     metrics_of,
 )
-from hipt.stats.intervals import Difference, Interval
-from hipt.stats.kaplan_meier import censoring_survival
 from hipt.stats.pairs import Blocks, comparable
 
 CHUNK = 512
@@ -57,7 +59,9 @@ def bootstrap_scores(found: Found, groups: Ints, n_resamples: int, seed: int) ->
 
 
 def case_weights(groups: Ints, n_resamples: int, seed: int) -> Iterator[Floats]:
-    """[r, N] how often each item counts in the next resamples; draws as `intervals.resamples`.
+    """[r, N] how often each item counts in the next resamples: as often as its case is drawn.
+
+    As many cases are drawn as there are, with replacement.
 
     Args:
         groups: (N,) case of each item.
@@ -72,37 +76,6 @@ def case_weights(groups: Ints, n_resamples: int, seed: int) -> Iterator[Floats]:
         rows = min(most, n_resamples - start)
         drawn = [np.bincount(rng.integers(cases, size=cases), minlength=cases) for _ in range(rows)]
         yield np.array(drawn, np.float64)[:, place]
-
-
-def interval(resampled: Floats, level: float = 0.95) -> Interval:
-    """Percentile interval of a score.
-
-    Args:
-        resampled: (R,) the score in each resample; NaN is dropped.
-        level: share of the resamples inside, 0 to 1.
-    """
-    known = resampled[~np.isnan(resampled)]
-    if not len(known):
-        return Interval(np.nan, np.nan, 0)
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), len(known))
-
-
-def difference(value: float, one: Floats, other: Floats, level: float = 0.95) -> Difference:
-    """Difference of the scores of two models, as `intervals.paired_difference`.
-
-    Args:
-        value: the difference on all items.
-        one: (R,) score of the first model in each resample.
-        other: (R,) score of the second, in the same resamples.
-        level: share of the resamples inside the interval, 0 to 1.
-
-    Source: Davison and Hinkley, Bootstrap Methods and their Application, 1997 (adding one).
-    """
-    low, high, used = interval(one - other, level)
-    fewest = min(np.sum(one <= other), np.sum(one >= other))
-    p = min(1.0, 2 * float(fewest + 1) / (used + 1)) if used else np.nan
-    return Difference(value, low, high, p, used)
 
 
 def _scorer(found: Found) -> Callable[[Floats], dict[str, Floats]]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
-from hipt.stats.kaplan_meier import Events, Floats, Ints, checked
+from hipt.stats.censoring import Events, Floats, Ints, checked
 
 Features = npt.NDArray[np.floating[Any]]  # [N, D]
 Ties = Literal["efron", "breslow"]

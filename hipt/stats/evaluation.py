@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import accuracy_score
 
-from hipt.stats.knn import balanced_accuracy
-from hipt.stats.metrics import accuracy, auc, brier, quadratic_kappa
+from hipt.stats.metrics import auc, balanced_accuracy, brier, quadratic_kappa
 from hipt.stats.survival import cumulative_dynamic_auc, harrell_c, uno_c
 
 Floats = npt.NDArray[np.float64]
@@ -106,17 +106,17 @@ def scores(found: Found) -> dict[str, float]:
         recall = balanced_accuracy(y, best) if several else np.nan
         kappa = quadratic_kappa(y, best, p.shape[1])
         squares = brier(y, found.at_prevalence)
-        values = [auc(y, p), recall, kappa, squares, accuracy(y, best)]
+        values = [auc(y, p), recall, kappa, squares, float(accuracy_score(y, best))]
     return dict(zip(metrics_of(found), values, strict=True))
 
 
 def horizons(found: Followed) -> Floats:
-    """(3,) months after which a quarter, half and three quarters of the task's events have come.
+    """(H,) months after which a quarter, half and three quarters of the task's events have come.
 
-    Empty where there is no event.
+    Each once: fewer where events share a time, none where there is no event.
     """
     time, event = found.everyone
-    return np.quantile(time[event], HORIZONS) if event.any() else np.empty(0)
+    return np.unique(np.quantile(time[event], HORIZONS)) if event.any() else np.empty(0)
 
 
 def _dynamic_auc(found: Followed) -> float:
@@ -126,8 +126,7 @@ def _dynamic_auc(found: Followed) -> float:
     if not len(times) or time.min() > times[0] or time.max() <= times[-1]:
         return np.nan
     counted = event & (time <= times[-1])  # later events only are cases still followed
-    found_auc = cumulative_dynamic_auc(*found.everyone, time, counted, risk, times).auc
-    return float(found_auc.mean())
+    return float(cumulative_dynamic_auc(*found.everyone, time, counted, risk, times).mean())
 
 
 def pooled(found: Found, fold: Ints) -> Found:

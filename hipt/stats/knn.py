@@ -127,11 +127,6 @@ def _nearest(asked: Floats, known: Floats, k: int) -> Ints:
     return nearest
 
 
-def balanced_accuracy(truth: Ints, predicted: Ints) -> float:
-    """The mean over the classes of the share of each that was found; chance is 1 / classes."""
-    return float(np.mean([(predicted[truth == kind] == kind).mean() for kind in np.unique(truth)]))
-
-
 def drawn_evenly(groups: Ints, most: int, seed: int) -> Ints:
     """Indices, rising, of at most so many items: every group gives as many, or all that it has."""
     shuffled = np.random.default_rng(seed).permutation(len(groups))

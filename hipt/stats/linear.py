@@ -7,14 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression
 
 from hipt.stats.cox import cox_log_likelihood, cox_ridge
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+
+NEVER = -20.0
+"""Bias of a class that no unit of the training part has; those of the others are around 0."""
 
 
 class Scale(NamedTuple):
@@ -33,6 +36,13 @@ class Scale(NamedTuple):
     def __call__(self, features: Floats) -> Floats:
         """(N, D) scaled."""
         return np.asarray((features - self.mean) * self.factor, np.float64)
+
+
+class Parts(NamedTuple):
+    """Indices of the units that a model is fitted on, and of those that choose its penalty."""
+
+    train: Ints
+    validation: Ints
 
 
 class Linear(NamedTuple):
@@ -62,38 +72,32 @@ def logistic_ridge(
     Args:
         features: (N, D).
         y: (N,) class, 0 to classes - 1.
-        classes: K.
+        classes: K; those without a unit become as unlikely as `NEVER` says.
         ridge: above 0.
         weight: (N,) of each unit, None: 1.
 
     Returns:
         Weights (D, K) and bias (K,).
     """
-    n, dim = features.shape
-    w = np.ones(n) if weight is None else weight
-    wanted = np.eye(classes)[y]
-
-    def loss(flat: Floats) -> tuple[float, Floats]:
-        coefficients, bias = flat[: dim * classes].reshape(dim, classes), flat[dim * classes :]
-        logits = features @ coefficients + bias
-        off = w[:, None] * (softmax(logits, axis=1) - wanted)  # (N, K)
-        penalty = ridge / 2 * np.square(coefficients).sum()
-        gradient = features.T @ off + ridge * coefficients
-        value = -(w * (log_softmax(logits, axis=1) * wanted).sum(1)).sum() + penalty
-        return float(value), np.concatenate([gradient.ravel(), off.sum(0)])
-
-    start = np.zeros(dim * classes + classes)
-    found = minimize(
-        loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 2000, "gtol": 1e-6}
-    ).x
-    return found[: dim * classes].reshape(dim, classes), found[dim * classes :]
+    weights, bias = np.zeros((features.shape[1], classes)), np.full(classes, NEVER)
+    present = np.unique(y)
+    if len(present) < 2:
+        bias[present] = 0
+        return weights, bias
+    halves = len(present) == 2  # scikit-learn has one column, the difference of ours
+    penalty = ridge / 2 if halves else ridge
+    model = LogisticRegression(C=1 / penalty, solver="newton-cg", tol=1e-10, max_iter=1000)
+    model.fit(features, y, weight)
+    signs = np.array([[-0.5], [0.5]]) if halves else np.eye(len(present))
+    weights[:, present], bias[present] = (signs @ model.coef_).T, signs @ model.intercept_
+    return weights, bias
 
 
 def fit_classes(
     features: Floats,
     y: Ints,
     classes: int,
-    parts: tuple[Ints, Ints],
+    parts: Parts,
     ridges: Sequence[float],
     *,
     balanced: bool,
@@ -104,7 +108,7 @@ def fit_classes(
         features: (N, D), a mean over regions per unit.
         y: (N,) class.
         classes: K.
-        parts: indices of the training and of the validation part.
+        parts: training and validation part.
         ridges: penalties to try.
         balanced: classes weigh the same, whatever their number.
     """
@@ -113,19 +117,19 @@ def fit_classes(
     x = scale(features)
     weight = _balance(y[train], classes) if balanced else None
     checked = _balance(y[validation], classes) if balanced else np.ones(len(validation))
-    found = [logistic_ridge(x[train], y[train], classes, ridge, weight) for ridge in ridges]
+    fitted = [logistic_ridge(x[train], y[train], classes, ridge, weight) for ridge in ridges]
 
     def loss(weights: Floats, bias: Floats) -> float:
         log_p = log_softmax(x[validation] @ weights + bias, axis=1)
         return float(-(checked * log_p[np.arange(len(validation)), y[validation]]).mean())
 
-    losses = tuple(loss(*one) for one in found)
+    losses = tuple(loss(*model) for model in fitted)
     best = int(np.argmin(losses))
-    return Linear(scale, *found[best], ridges[best], losses)
+    return Linear(scale, *fitted[best], ridges[best], losses)
 
 
 def fit_hazard(
-    features: Floats, time: Floats, event: Mask, parts: tuple[Ints, Ints], ridges: Sequence[float]
+    features: Floats, time: Floats, event: Mask, parts: Parts, ridges: Sequence[float]
 ) -> Linear:
     """Cox regression; the penalty with the highest partial likelihood on the validation part.
 
@@ -136,22 +140,22 @@ def fit_hazard(
         features: (N, D), a mean over regions per unit.
         time: (N,) months.
         event: (N,) whether it was seen.
-        parts: indices of the training and of the validation part.
+        parts: training and validation part.
         ridges: penalties to try.
     """
     train, validation = parts
     both = np.concatenate([train, validation])
     scale = Scale.of(features[train])
     x = scale(features)
-    found = [cox_ridge(x[train], time[train], event[train], ridge) for ridge in ridges]
+    fitted = [cox_ridge(x[train], time[train], event[train], ridge) for ridge in ridges]
 
     def loss(coefficients: Floats) -> float:
         whole = cox_log_likelihood(x[both], time[both], event[both], coefficients)
         return float(cox_log_likelihood(x[train], time[train], event[train], coefficients) - whole)
 
-    losses = tuple(loss(one) for one in found)
+    losses = tuple(loss(coefficients) for coefficients in fitted)
     best = int(np.argmin(losses))
-    return Linear(scale, found[best][:, None], np.zeros(1), ridges[best], losses)
+    return Linear(scale, fitted[best][:, None], np.zeros(1), ridges[best], losses)
 
 
 def _balance(y: Ints, classes: int) -> Floats:

@@ -1,4 +1,4 @@
-"""Scores of a classifier: AUC and its curve, accuracy, agreement, calibration.
+"""Scores of a classifier, as scikit-learn has them where its definition is ours.
 
 N items, K classes: y is (N,) class from 0 to K - 1, p is [N, K] probabilities.
 """
@@ -9,22 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import cohen_kappa_score, recall_score, roc_auc_score
 
 Ints = npt.NDArray[np.int64]  # (N,)
-Mask = npt.NDArray[np.bool_]  # (N,)
 Floats = npt.NDArray[np.float64]
 Scores = npt.NDArray[np.floating[Any]]  # (N,) or [N, K]
-
-
-class RocCurve(NamedTuple):
-    """Corners of an ROC curve, from (0, 0) to (1, 1)."""
-
-    false_positive_rate: Floats
-    """(M,) rising; NaN if nothing is negative."""
-    true_positive_rate: Floats
-    """(M,) rising; NaN if nothing is positive."""
-    thresholds: Floats
-    """(M,) falling, first infinity: positive is a score not below it."""
 
 
 class Calibration(NamedTuple):
@@ -32,10 +21,20 @@ class Calibration(NamedTuple):
 
     predicted: Floats
     """(B,) mean probability."""
-    observed: Floats
-    """(B,) share in which it came true."""
+    hits: Ints
+    """(B,) predictions that came true."""
     items: Ints
     """(B,) predictions, above 0."""
+
+    @property
+    def observed(self) -> Floats:
+        """(B,) share of the predictions that came true."""
+        return np.asarray(self.hits / self.items, np.float64)
+
+    @property
+    def expected_error(self) -> float:
+        """Mean distance, over predictions, of predicted and observed."""
+        return float(np.average(np.abs(self.predicted - self.observed), weights=self.items))
 
 
 def auc(y: Ints, p: Scores) -> float:
@@ -51,33 +50,21 @@ def auc(y: Ints, p: Scores) -> float:
         ValueError: if a score is not a number.
     """
     kinds = range(p.shape[1]) if p.shape[1] > 2 else [1]
-    return float(np.mean([_area(y == kind, p[:, kind]) for kind in kinds]))
+    sides = [y == kind for kind in kinds]
+    if any(side.all() or not side.any() for side in sides):
+        return np.nan
+    areas = [roc_auc_score(side, p[:, kind]) for side, kind in zip(sides, kinds, strict=True)]
+    return float(np.mean(areas))
 
 
-def roc_curve(positive: Mask, score: Scores) -> RocCurve:
-    """The corners of the ROC curve; points on a straight line between others are left out.
+def balanced_accuracy(y: Ints, predicted: Ints) -> float:
+    """The mean over the classes in y of the share of each that is predicted; chance is 1 / classes.
 
     Args:
-        positive: (N,).
-        score: (N,) higher for positives.
-
-    Raises:
-        ValueError: if a score is not a number.
+        y: (N,) classes.
+        predicted: (N,) classes; those that y lacks do not count.
     """
-    true, false = _sides(positive, score)
-    thresholds = np.append(np.inf, np.unique(np.concatenate([true, false]))[::-1])
-    hits = len(true) - np.searchsorted(true, thresholds)
-    alarms = len(false) - np.searchsorted(false, thresholds)
-    up, along = np.diff(hits), np.diff(alarms)
-    turns = np.ones(len(thresholds), bool)
-    turns[1:-1] = along[:-1] * up[1:] != along[1:] * up[:-1]
-    rates = [n[turns] / (len(of) or np.nan) for n, of in ((alarms, false), (hits, true))]
-    return RocCurve(rates[0], rates[1], thresholds[turns])
-
-
-def accuracy(y: Ints, predicted: Ints) -> float:
-    """The share of items whose class was found."""
-    return float(np.mean(y == predicted))
+    return float(recall_score(y, predicted, labels=np.unique(y), average="macro"))
 
 
 def quadratic_kappa(y: Ints, predicted: Ints, classes: int) -> float:
@@ -92,13 +79,9 @@ def quadratic_kappa(y: Ints, predicted: Ints, classes: int) -> float:
 
     Source: Cohen, Psychol Bull 1968.
     """
-    kinds = np.arange(classes)
-    distance = (kinds[:, None] - kinds) ** 2  # [K, K]
-    truth, found = (np.bincount(values, minlength=classes) for values in (y, predicted))
-    if np.count_nonzero(truth) < 2:  # then 0 whatever is predicted, which says nothing
+    if len(np.unique(y)) < 2:  # then 0 whatever is predicted, which says nothing
         return np.nan
-    by_chance = truth @ distance @ found / len(y)
-    return float(1 - np.sum((y - predicted) ** 2) / by_chance)
+    return float(cohen_kappa_score(y, predicted, labels=np.arange(classes), weights="quadratic"))
 
 
 def brier(y: Ints, p: Scores) -> float:
@@ -133,26 +116,5 @@ def calibration(y: Ints, p: Scores, bins: int = 10) -> Calibration:
     edges = np.quantile(sure, np.linspace(0, 1, bins + 1)[1:-1])
     _, place = np.unique(np.searchsorted(edges, sure), return_inverse=True)
     items = np.bincount(place)
-    came_true = np.bincount(place, weights=y == best)
-    return Calibration(np.bincount(place, weights=sure) / items, came_true / items, items)
-
-
-def expected_calibration_error(y: Ints, p: Scores, bins: int = 10) -> float:
-    """Mean distance, over predictions, of predicted and observed in the bins of `calibration`."""
-    predicted, observed, items = calibration(y, p, bins)
-    return float(np.average(np.abs(predicted - observed), weights=items))
-
-
-def _sides(positive: Mask, score: Scores) -> tuple[Floats, Floats]:
-    """Rising scores of positives and of negatives."""
-    values = np.asarray(score, np.float64)
-    if np.isnan(values).any():
-        raise ValueError("a score is not a number")
-    return np.sort(values[positive]), np.sort(values[~positive])
-
-
-def _area(positive: Mask, score: Scores) -> float:
-    """The share of pairs of a positive and a negative in which it has the higher score."""
-    true, false = _sides(positive, score)
-    below = np.searchsorted(false, true) + np.searchsorted(false, true, "right")  # twice
-    return float(below.sum() / (2 * len(true) * len(false))) if len(true) and len(false) else np.nan
+    hits = np.bincount(place[y == best], minlength=len(items))
+    return Calibration(np.bincount(place, weights=sure) / items, hits, items)

@@ -11,15 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hipt.stats.kaplan_meier import (
-    Events,
-    Floats,
-    Ints,
-    censoring_survival,
-    checked,
-    kaplan_meier,
-    step_value,
-)
+from hipt.stats.censoring import Events, Floats, Ints, censoring_survival, checked
 from hipt.stats.pairs import comparable
 
 
@@ -33,19 +25,6 @@ class Concordance(NamedTuple):
     discordant: int
     tied_risk: int
     """Pairs with equal risks; each counts as half concordant."""
-    tied_time: int
-    """Pairs of an event and a case censored at the same time; they are in the other counts too."""
-
-
-class DynamicAuc(NamedTuple):
-    """AUC of who has had the event by a time against who has not."""
-
-    times: Floats
-    """(M,) months, rising."""
-    auc: Floats
-    """(M,) NaN before the first event."""
-    mean: float
-    """Weighted by the fall of the survival curve before each time; NaN if it does not fall."""
 
 
 def time_bins(time: Floats, event: Events, bins: int = 4) -> Floats:
@@ -93,12 +72,11 @@ def harrell_c(time: Floats, event: Events, risk: Floats, tied_tol: float = 1e-8)
 
     Source: Harrell et al., Stat Med 1996; pairs as in scikit-survival.
     """
-    concordant, discordant, tied_risk, tied_time = (
-        int(n) for n in _pairs(time, event, risk, tied_tol).sum(0)
-    )
+    counts = _pairs(time, event, risk, tied_tol).sum(0)
+    concordant, discordant, tied_risk = (int(pairs) for pairs in counts)
     pairs = concordant + discordant + tied_risk
     value = (concordant + tied_risk / 2) / pairs if pairs else np.nan
-    return Concordance(value, concordant, discordant, tied_risk, tied_time)
+    return Concordance(value, concordant, discordant, tied_risk)
 
 
 def uno_c(
@@ -130,7 +108,7 @@ def uno_c(
     time, event = checked(time, event)
     counted = event if tau is None else event & (time < tau)
     weight = _inverse_censoring(train_time, train_event, time, counted) ** 2
-    concordant, discordant, tied_risk, _ = weight @ _pairs(time, event, risk, 1e-8)
+    concordant, discordant, tied_risk = weight @ _pairs(time, event, risk, 1e-8)
     pairs = concordant + discordant + tied_risk
     return float((concordant + tied_risk / 2) / pairs) if pairs > 0 else np.nan
 
@@ -142,10 +120,10 @@ def cumulative_dynamic_auc(
     event: Events,
     risk: Floats,
     times: Floats,
-) -> DynamicAuc:
-    """AUC at given times: cases with an event by then against those followed for longer.
+) -> Floats:
+    """(M,) AUC at given times: cases with an event by then against those followed for longer.
 
-    A case with event at t counts with 1 / G(t), as in `uno_c`.
+    A case with event at t counts with 1 / G(t), as in `uno_c`. NaN before the first event.
 
     Args:
         train_time: (M,) months of the cases from which censoring is learnt.
@@ -153,40 +131,30 @@ def cumulative_dynamic_auc(
         time: (N,) months.
         event: (N,).
         risk: (N,) any scale.
-        times: when, in months; from the first to before the last of `time`.
+        times: (M,) when, in months; from the first to before the last of `time`.
 
     Raises:
         ValueError: if one of `times` is outside, or the training cases are not followed up to an
             event.
 
     Source: Uno et al., J Am Stat Assoc 2007; Hung and Chiang, Can J Stat 2010; as scikit-survival.
-    Differs: times before the first event have no AUC and do not make the mean NaN; their weight
-    is 0.
     """
     time, event = checked(time, event)
-    times = np.unique(times)
-    if not (time.min() <= times[0] and times[-1] < time.max()):
+    if not (time.min() <= times.min() and times.max() < time.max()):
         raise ValueError(f"times have to be from {time.min():g} to before {time.max():g} months")
     weight = _inverse_censoring(train_time, train_event, time, event)
     level = _levels(_finite(risk, time), 1e-8)
-    auc = np.array([_auc_at(t, time, weight, level) for t in times])
-    curve = kaplan_meier(time, event)
-    fall = -np.diff(step_value(curve.time, curve.survival, times), prepend=1.0)
-    mean = (auc * fall)[fall > 0].sum() / fall.sum() if fall.any() else np.nan
-    return DynamicAuc(times, auc, float(mean))
+    return np.array([_auc_at(t, time, weight, level) for t in times])
 
 
 def _pairs(time: Floats, event: Events, risk: Floats, tied_tol: float) -> Ints:
-    """[N, 4] comparable pairs of each event: concordant, discordant, tied in risk, in time."""
+    """[N, 3] comparable pairs of each event: concordant, discordant, tied in risk."""
     time, event = checked(time, event)
     risk = _finite(risk, time)
-    counts = np.zeros((len(time), 4), np.int64)
+    counts = np.zeros((len(time), 3), np.int64)
     for blocks in comparable(time, event, risk, tied_tol):
         higher, tied = blocks.lower - blocks.first, blocks.tied - blocks.lower
-        counts[blocks.event, :3] += np.stack([higher, blocks.last - blocks.tied, tied], axis=1)
-    ended = np.sort(time[~event])
-    sides = [np.searchsorted(ended, time[event], side) for side in ("left", "right")]
-    counts[event, 3] = sides[1] - sides[0]
+        counts[blocks.event] += np.stack([higher, blocks.last - blocks.tied, tied], axis=1)
     return counts
 
 

@@ -1,37 +1,50 @@
-"""How good the models of a task are, and how far they differ."""
+"""How good the models of a task are, how far they differ, and what can be drawn of them."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 
-import numpy as np
+import pyarrow as pa
 
 from hipt.config.command_line import read_task_settings, step_parser
 from hipt.config.recorded import settings_of
 from hipt.config.step_settings import EvaluateSettings
 from hipt.errors import HiptError
 from hipt.registry import version_of
-from hipt.stats.bootstrap import difference
-from hipt.stats.evaluation import METRICS, Classified, Floats, Followed, Found, Ints
-from hipt.stats.intervals import holm
+from hipt.stats.evaluation import Followed
 from hipt.store.provenance import fingerprint, made_by
-from hipt.store.shard import read_provenance
-from hipt.store.tables import write_rows
+from hipt.store.shard import file_mark, read_provenance
+from hipt.store.tables import write_rows, write_table
+from hipt.tasks.curves import (
+    ColumnsOf,
+    calibration_bins,
+    roc_curves,
+    survival_by_risk,
+    table_of,
+)
+from hipt.tasks.differences import difference_rows, truth
 from hipt.tasks.drawn_together import drawn_together, joined
 from hipt.tasks.predictions import Predictions, read_predictions
-from hipt.tasks.schemas import DIFFERENCES, SCORES
-from hipt.tasks.scores import Evaluated, Row, evaluated, score_rows
+from hipt.tasks.published import published_rows
+from hipt.tasks.schemas import (
+    CALIBRATION,
+    DIFFERENCES,
+    ERRORS,
+    PUBLISHED,
+    ROC,
+    SCORES,
+    SURVIVAL,
+)
+from hipt.tasks.scores import evaluated, score_rows
+from hipt.tasks.units import read_units
+from hipt.tasks.worst_errors import worst_errors
 
 log = logging.getLogger(__name__)
 
 STEP = "evaluate"
-
-FALSE_ALARMS = 0.05
-"""The corrected p below which a difference is usually believed."""
 
 
 def run(
@@ -39,39 +52,53 @@ def run(
     out: Path,
     differences: Path,
     cfg: EvaluateSettings,
-    together: Mapping[str, str] | None = None,
+    folds: Path | None = None,
+    slides: Path | None = None,
 ) -> None:
     """Write the scores of all models and fractions, and the differences of all pairs of models.
+
+    Beside the scores: `roc.parquet`, `calibration.parquet`, `survival.parquet`, `errors.parquet`
+    and `published.parquet`; those that say nothing of the kind of task have no rows.
 
     Args:
         predictions: of each model and fraction.
         out: the scores to make.
         differences: those of pairs of models to make.
         cfg: the settings.
-        together: see `drawn_together`.
+        folds: the task's folds, which name the classes and say what folds share.
+        slides: the slide table, beside `folds`: cases with the same slide are drawn as one.
 
     Raises:
         HiptError: if predictions cannot be scored, or contradict each other about a unit.
     """
     read = [read_predictions(path, cfg.kind) for path in predictions]
-    with_same = together or {}
-    if with_same:
-        log.info("cases drawn with another one that holds the same slide: %d", len(with_same))
-    models = [evaluated(joined(one, with_same), cfg.resamples, cfg.seed) for one in read]
-    rows = [row for model in models for row in score_rows(model)]
-    pairs = [
-        _difference_row(one, other, cfg)
-        for one, other in combinations(models, 2)
-        if one.made.fraction == other.made.fraction
-    ]
-    inputs = {f"{one.model}/{one.fraction:g}": _mark(one) for one in read}
-    if with_same:
-        inputs["together"] = fingerprint(cases=sorted(with_same.items()))
-    made = made_by((STEP, version_of(STEP)), settings_of(cfg), inputs)
-    write_rows(out, [{"task": cfg.name, **row} for row in rows], SCORES, made)
-    corrected = _corrected(pairs, cfg.resamples)
-    named = [{"task": cfg.name, **row} for row in corrected]
-    write_rows(differences, named, DIFFERENCES, made)
+    together = drawn_together(folds, slides) if folds and slides else {}
+    if together:
+        log.info("cases drawn with another one that holds the same slide: %d", len(together))
+    models = [evaluated(joined(made, together), cfg.resamples, cfg.seed) for made in read]
+    rows = [{"task": cfg.name, **row} for model in models for row in score_rows(model)]
+    pairs = difference_rows(models, cfg.resamples, cfg.seed)
+    inputs = {f"{made.model}/{made.fraction:g}": _mark(made) for made in read}
+    same = {"together": fingerprint(cases=sorted(together.items()))} if together else {}
+    step = STEP, version_of(STEP)
+    provenance = made_by(step, settings_of(cfg, {"classes", "published"}), inputs | same)
+    write_rows(out, rows, SCORES, provenance)
+    write_rows(differences, [{"task": cfg.name, **row} for row in pairs], DIFFERENCES, provenance)
+    units = read_units(folds) if folds else None
+    known = {} if folds is None else {"folds": file_mark(folds)}
+    provenance = made_by(step, settings_of(cfg, {"resamples", "seed"}), inputs | known)
+    names = dict(enumerate(cfg.classes or ())) | dict(units.classes if units else {})
+
+    def write(name: str, schema: pa.Schema, columns_of: ColumnsOf) -> None:
+        table = table_of(cfg.name, read, columns_of, schema)
+        write_table(out.with_name(f"{name}.parquet"), table, schema, provenance)
+
+    write("roc", ROC, partial(roc_curves, names=names))
+    write("calibration", CALIBRATION, partial(calibration_bins, names=names))
+    write("survival", SURVIVAL, survival_by_risk)
+    write("errors", ERRORS, partial(worst_errors, names=names))
+    beside = list(published_rows(rows, cfg.kind, cfg.published, units))
+    write_rows(out.with_name("published.parquet"), beside, PUBLISHED, provenance)
 
 
 def _mark(made: Predictions) -> str:
@@ -80,116 +107,19 @@ def _mark(made: Predictions) -> str:
         return read_provenance(made.path).fingerprint
     except HiptError:
         values = made.found.risk if isinstance(made.found, Followed) else made.found.p
-        said = [_truth(made.found).tolist(), values.tolist()]
+        said = [truth(made.found).tolist(), values.tolist()]
         return fingerprint(keys=made.keys, case=made.case.tolist(), said=said)
 
 
-def _difference_row(one: Evaluated, other: Evaluated, cfg: EvaluateSettings) -> Row:
-    """How far two models differ on the units that both predict, or why that is not known."""
-    metric = METRICS[cfg.kind][0]
-    row: Row = {
-        "model": one.made.model,
-        "other": other.made.model,
-        "fraction": one.made.fraction,
-        "metric": metric,
-        **dict.fromkeys(("difference", "low", "high", "p", "note")),
-    }
-    pair = _on_common_units(one, other, cfg)
-    if pair is None:
-        return row | {"note": _logged(one, other, "no unit that both predict")}
-    a, b = pair
-    value = a.pooled[metric] - b.pooled[metric]
-    if np.isnan(value):
-        return row | {"note": _logged(one, other, f"no {metric}: {_note(a, b, metric)}")}
-    if metric in a.bare | b.bare:
-        return row | {"difference": value, "note": _logged(one, other, _note(a, b, metric))}
-    drawn = difference(value, a.resampled[metric], b.resampled[metric])
-    return row | {"difference": value, "low": drawn.low, "high": drawn.high, "p": drawn.p}
-
-
-def _note(one: Evaluated, other: Evaluated, metric: str) -> str:
-    """What stands in the way of one of two models."""
-    return one.notes.get(metric) or other.notes.get(metric) or "it is not a number"
-
-
-def _logged(one: Evaluated, other: Evaluated, text: str) -> str:
-    """The text, which the log has too."""
-    log.warning("%s and %s: %s", one.made.model, other.made.model, text)
-    return text
-
-
-def _on_common_units(
-    one: Evaluated, other: Evaluated, cfg: EvaluateSettings
-) -> tuple[Evaluated, Evaluated] | None:
-    """Both models, scored on the folds' units that both predict."""
-    common = set(one.made.keys) & set(other.made.keys)
-    if not common:
-        return None
-    both = [_restricted(model, common, cfg) for model in (one, other)]
-    _refuse_other_truth(both[0].made, both[1].made)
-    return both[0], both[1]
-
-
-def _restricted(model: Evaluated, keys: set[tuple[int, str]], cfg: EvaluateSettings) -> Evaluated:
-    """A model on some of its units; on all of them its scores are known."""
-    rows = np.array([key in keys for key in model.made.keys])
-    return model if rows.all() else evaluated(model.made.take(rows), cfg.resamples, cfg.seed)
-
-
-def _refuse_other_truth(one: Predictions, other: Predictions) -> None:
-    """Refuse to compare models that were tested against different labels."""
-    told, retold = _truth(one.found), _truth(other.found)
-    same = (told == retold).all(0) & (one.case == other.case)
-    if not same.all():
-        fold, unit = one.keys[int(np.flatnonzero(~same)[0])]
-        raise HiptError(
-            f"{one.path} and {other.path} differ in the case or label of '{unit}' (fold {fold}); "
-            f"delete both, and they are made again"
-        )
-
-
-def _truth(found: Found) -> Floats | Ints:
-    """[T, N] what came true."""
-    if isinstance(found, Followed):
-        return np.stack([found.time, found.event])
-    assert isinstance(found, Classified)
-    return found.y[None]
-
-
-def _corrected(rows: Sequence[Row], resamples: int) -> list[Row]:
-    """The rows with p corrected for all pairs of their fraction: one question, one family."""
-    fractions = [row["fraction"] for row in rows]
-    corrected = np.full(len(rows), np.nan)
-    for fraction in set(fractions):
-        family = [i for i, its in enumerate(fractions) if its == fraction]
-        corrected[family] = holm(np.array([rows[i]["p"] for i in family], np.float64))
-    tested = [row["fraction"] for row in rows if row["p"] is not None]
-    _say_how_small(max(map(tested.count, tested), default=0), resamples)
-    known = (None if np.isnan(p) else float(p) for p in corrected)
-    return [row | {"p_holm": p} for row, p in zip(rows, known, strict=True)]
-
-
-def _say_how_small(pairs: int, resamples: int) -> None:
-    """Say if no difference could be found certain, however large."""
-    needed = round(2 * pairs / FALSE_ALARMS) - 1
-    if resamples < needed:
-        log.warning(
-            "%d pairs of models: with %d resamples no corrected p gets down to %g; set resamples "
-            "to %d or more",
-            *(pairs, resamples, FALSE_ALARMS, needed),
-        )
-
-
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line: the task's name, the predictions, the settings, the two tables to make."""
+    """Command line: the task's name, the predictions, the settings, the tables to make."""
     parser = step_parser(STEP, __doc__)
     parser.add_argument("--task", help="the task's name, where --cfg is a config file")
     add = partial(parser.add_argument, type=Path, required=True)
     add("--predictions", nargs="+", help="<model>/<fraction>/predictions.parquet of each fit")
     add("--differences", help="the table of pairs of models to make")
-    parser.add_argument("--folds", type=Path, help="the task's folds: cases with the same slide")
-    parser.add_argument("--slides", type=Path, help="the slide table, beside --folds")
+    parser.add_argument("--folds", type=Path, help="the task's folds: names, what folds share")
+    parser.add_argument("--slides", type=Path, help="the slide table: cases with the same slide")
     args = parser.parse_args(argv)
     cfg = read_task_settings(STEP, EvaluateSettings, args.cfg, args.task)
-    together = drawn_together(args.folds, args.slides) if args.folds and args.slides else None
-    run(args.predictions, args.out, args.differences, cfg, together)
+    run(args.predictions, args.out, args.differences, cfg, args.folds, args.slides)

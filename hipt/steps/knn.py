@@ -24,7 +24,8 @@ from hipt.tasks.features import features_of
 from hipt.tasks.inputs import unit_inputs
 from hipt.tasks.means import Means, patch_means, region_means
 from hipt.tasks.predictions import Predictions
-from hipt.tasks.schemas import SCORES, knn_schema
+from hipt.tasks.published import published_rows
+from hipt.tasks.schemas import PUBLISHED, SCORES, knn_schema
 from hipt.tasks.scores import evaluated, score_rows
 from hipt.tasks.units import TEST, TRAIN, Units, read_units
 
@@ -39,7 +40,7 @@ Row = dict[str, Any]
 
 
 def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) -> None:
-    """Write what the neighbours say of all test parts, and how good that is.
+    """Write what the neighbours say of all test parts, how good that is, and published numbers.
 
     A unit is the mean of its vectors, neither scaled nor normalised. Each of the `k` nearest units
     of the training part has one vote, and a class's probability is its share of them; of classes
@@ -50,7 +51,8 @@ def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) ->
         folds: the task's table of folds.
         slides: the slide table.
         out: the predictions to make.
-        scores: their scores to make, a model `knn_<level>_<distance>` for each.
+        scores: their scores to make, a model `knn_<level>_<distance>` for each; published ones
+            lie beside them as `<task>.published.parquet`.
         cfg: the settings.
 
     Raises:
@@ -80,8 +82,12 @@ def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) ->
     inputs = unit_inputs(units, cfg.features is not None)
     if together:
         inputs["together"] = fingerprint(cases=sorted(together.items()))
-    provenance = made_by((STEP, version_of(STEP)), settings_of(cfg), inputs)
+    step = STEP, version_of(STEP)
+    provenance = made_by(step, settings_of(cfg, {"published"}), inputs)
     write_rows(scores, scored, SCORES, provenance)
+    beside = list(published_rows(scored, cfg.kind, cfg.published, units))
+    compared = made_by(step, settings_of(cfg), inputs)
+    write_rows(out.with_suffix(".published.parquet"), beside, PUBLISHED, compared)
     write_rows(out, said, knn_schema(_classes(units)), provenance)
 
 

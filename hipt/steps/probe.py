@@ -26,7 +26,8 @@ from hipt.nn.encoders import embedded, inference
 from hipt.progress import Progress
 from hipt.registry import version_of
 from hipt.slides.region_reader import RegionReader, SlideJob
-from hipt.stats.knn import balanced_accuracy, knn_predict, standardised
+from hipt.stats.knn import knn_predict, standardised
+from hipt.stats.metrics import balanced_accuracy
 from hipt.store.provenance import Provenance, made_by
 from hipt.store.schemas import MANIFEST, PROBE
 from hipt.store.shard import file_mark, files_mark

@@ -19,7 +19,7 @@ from hipt.nn.encoders import build_region_encoder
 from hipt.nn.mil import CLUSTERS, MODELS, BagModel, build
 from hipt.nn.mil.fitting import BagData, answers, fit, refuse_empty
 from hipt.nn.vit import initialise
-from hipt.stats.linear import Linear, fit_classes, fit_hazard
+from hipt.stats.linear import Linear, Parts, fit_classes, fit_hazard
 from hipt.stats.recalibration import class_shares, recalibration
 from hipt.stats.survival import bin_of, time_bins
 from hipt.store.provenance import array_software
@@ -161,7 +161,7 @@ class FoldFitter:
         refuse_empty(len(train), len(validation))
         units, cfg = self._data.units, self._cfg.fit
         means = np.stack([one.double().mean(0).numpy() for one in self._data.bags])
-        parts = (train, validation)
+        parts = Parts(train, validation)
         found: Linear = (
             fit_hazard(means, units.time, units.event, parts, cfg.ridges)
             if self._cfg.kind == "survival"

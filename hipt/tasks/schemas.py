@@ -1,4 +1,4 @@
-"""Schemas of what a task makes: folds, audit, predictions, scores."""
+"""Schemas of what a task makes: folds, audit, predictions, scores, and what is drawn of them."""
 
 from __future__ import annotations
 
@@ -38,10 +38,12 @@ LABELS = pa.schema(
 EPOCHS = schema_of(fold=INT, epoch=INT, train_loss=REAL, validation_loss=REAL, chosen=pa.bool_())
 """results/tasks/<task>/<model>/<fraction>/epochs.parquet: one row per fold and epoch."""
 
+_MODEL = schema_of(task=TEXT, model=TEXT, fraction=REAL)
+"""Of every row about a model that was fitted with a share of the training part."""
+
 SCORES = pa.schema(
     [
-        *(pa.field(c, TEXT, nullable=False) for c in ("task", "model")),
-        pa.field("fraction", REAL, nullable=False),
+        *_MODEL,
         pa.field("fold", INT),
         pa.field("metric", TEXT, nullable=False),
         pa.field("value", REAL),
@@ -67,6 +69,64 @@ DIFFERENCES = pa.schema(
 """results/tasks/<task>/differences.parquet: every pair of models on the same units; `difference` is
 model minus other, p from the bootstrap over cases, p_holm corrected for all pairs of a fraction.
 `note` says why one of them is missing."""
+
+ROC = pa.schema(
+    [
+        *_MODEL,
+        pa.field("label", TEXT, nullable=False),
+        pa.field("against", TEXT),
+        *schema_of(auc=REAL, positives=INT, negatives=INT),
+        *schema_of(threshold=REAL, false_positive_rate=REAL, true_positive_rate=REAL),
+    ]
+)
+"""results/tasks/<task>/roc.parquet: corners of ROC curves over all test parts together, of two
+classes that of the second, of more each class against all others (`against` is null)."""
+
+CALIBRATION = pa.schema(
+    [
+        *_MODEL,
+        pa.field("label", TEXT),
+        pa.field("calibrated", pa.bool_(), nullable=False),
+        *schema_of(items=INT, predicted=REAL, observed=REAL, low=REAL, high=REAL),
+        pa.field("expected_error", REAL, nullable=False),
+    ]
+)
+"""results/tasks/<task>/calibration.parquet: bins of about as many predictions, one row each; of two
+classes of the second's probability, of more of the likeliest class's (`label` is null)."""
+
+SURVIVAL = pa.schema(
+    [
+        *_MODEL,
+        *schema_of(group=TEXT, time=REAL, at_risk=INT, events=INT, censored=INT, survival=REAL),
+        *(pa.field(c, REAL) for c in ("low", "high")),
+    ]
+)
+"""results/tasks/<task>/survival.parquet: Kaplan-Meier curves of the units above (`high`) and below
+(`low`) the median risk, from month 0 on one row per month in which something happens."""
+
+ERRORS = pa.schema(
+    [
+        *_MODEL,
+        *schema_of(kind=TEXT, rank=INT, unit=TEXT, case_id=TEXT, folds=INT),
+        *(pa.field(c, TEXT) for c in ("label", "predicted")),
+        *(pa.field(c, REAL) for c in ("p", "time")),
+        pa.field("event", pa.bool_()),
+        *(pa.field(c, REAL) for c in ("risk", "wrong", "pairs")),
+    ]
+)
+"""results/tasks/<task>/errors.parquet: the units that a model is most wrong about, worst first."""
+
+PUBLISHED = pa.schema(
+    [
+        *_MODEL,
+        pa.field("metric", TEXT, nullable=False),
+        *(pa.field(c, REAL) for c in ("mean", "sd")),
+        *schema_of(folds=INT, published_mean=REAL, published_sd=REAL),
+        *(pa.field(c, REAL) for c in ("test_share", "difference", "error", "distance")),
+    ]
+)
+"""results/tasks/<task>/published.parquet: mean and deviation over folds beside those of others, one
+row per model that has both; `distance` is the difference in standard errors of it."""
 
 
 def predictions_schema(kind: str, outputs: int) -> pa.Schema:

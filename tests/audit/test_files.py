@@ -22,7 +22,12 @@ PLACES = {
     "models/vit256.corpus.csv": ("pretrain_patches", "model", "vit256"),
     "models/vit4096.safetensors": ("pretrain_regions", "model", "vit4096"),
     "tasks/t/folds.parquet": ("split", "task", "t"),
-    "tasks/t/scores.parquet": ("evaluate", "task", "t"),
+    **{
+        f"tasks/t/{name}.parquet": ("evaluate", "task", "t")
+        for name in ("scores", "differences", "roc", "calibration", "survival", "errors")
+    },
+    "tasks/t/published.parquet": ("evaluate", "task", "t"),
+    "knn/t.published.parquet": ("knn", "task", "t"),
     "tasks/t/examples.jpg": ("examples", "task", "t"),
     "tasks/t/abmil/0.5/fold_1.safetensors": ("fit", "task", "t/abmil/0.5"),
     "knn/t.scores.parquet": ("knn", "task", "t"),

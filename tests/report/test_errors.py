@@ -6,59 +6,62 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
+import pyarrow as pa
 
 from hipt.layout import Results
-from hipt.report.errors import MOST, with_pictures, with_slides, worst_errors
-from hipt.stats.evaluation import Classified, Followed, Found
+from hipt.report.errors import error_groups, with_pictures, with_slides
 from hipt.store.images import write_jpeg
-from hipt.tasks.predictions import Predictions
+from hipt.tasks.schemas import ERRORS
 
 
-def predictions(found: Found, unit: list[str], fold: Any = None) -> Predictions:
-    names, folds = np.array(unit), np.zeros(len(unit), int) if fold is None else np.array(fold)
-    cases = np.array([f"case of {name}" for name in unit])
-    return Predictions(Path("x"), "hipt", 1.0, folds, names, cases, found)
+def error(kind: str, unit: str, rank: int = 1, **columns: Any) -> dict[str, Any]:
+    head = {"task": "t", "model": "hipt", "fraction": 1.0, "kind": kind, "rank": rank, "folds": 1}
+    return {**head, "unit": unit, "case_id": f"case of {unit}", **columns}
+
+
+def groups(rows: list[dict[str, Any]], kind: str) -> list[tuple[str, list[dict[str, Any]]]]:
+    table = pa.Table.from_pylist([dict.fromkeys(ERRORS.names) | row for row in rows], ERRORS)
+    return list(error_groups(pl.DataFrame(table), kind))
 
 
 def test_classes_worst_first_with_truth_and_prediction():
-    p = np.array([[0.3, 0.7], [0.99999, 0.00001], [0.2, 0.8], [0.1, 0.9]])
-    made = predictions(Classified(np.array([0, 1, 1, 0]), p), list("abcd"))
-    ((kind, rows),) = worst_errors(made, ["IDC", "ILC"])
+    wrong = {"label": "ILC", "predicted": "IDC"}
+    rows = [
+        error("wrong_class", "d", 2, **wrong, p=0.9),
+        error("wrong_class", "b", 1, **wrong, p=0.99999),
+    ]
+    ((kind, found),) = groups(rows, "classification")
     assert kind == "Highest probability of a wrong class"
-    assert [row["unit"] for row in rows] == ["b", "d", "a"]
-    assert (rows[0]["truth"], rows[0]["predicted"]) == ("ILC", "IDC, >\u00a099.9\u00a0%")
-    assert (rows[1]["case"], rows[1]["predicted"]) == ("case of d", "ILC, 90\u00a0%")
-    assert all(row["why"] == "" for row in rows)
+    assert [row["unit"] for row in found] == ["b", "d"]
+    assert (found[0]["truth"], found[0]["predicted"]) == ("ILC", "IDC, >\u00a099.9\u00a0%")
+    assert (found[1]["case"], found[1]["predicted"]) == ("case of d", "IDC, 90\u00a0%")
+    assert all(row["why"] == "" for row in found)
 
 
-def test_a_unit_of_several_folds_is_one_error():
-    p = np.array([[0.9, 0.1], [0.3, 0.7]])
-    made = predictions(Classified(np.array([1, 1]), p), ["a", "a"], [0, 1])
-    ((_, (row,)),) = worst_errors(made, ["x", "y"])
-    assert (row["predicted"], row["why"]) == ("x, 60\u00a0%", "mean of 2 folds that test it")
+def test_a_unit_of_several_folds_is_a_mean():
+    row = error("wrong_class", "a", label="y", predicted="x", p=0.6) | {"folds": 2}
+    ((_, (found,)),) = groups([row], "classification")
+    assert (found["predicted"], found["why"]) == ("x, 60\u00a0%", "mean of 2 folds that test it")
 
 
 def test_survival_on_both_sides():
-    time, event = np.arange(1.0, 21), np.arange(20) < 15
-    risk = -time
-    risk[0], risk[19] = -30, 30  # the first to die had the lowest risk, the last the highest
-    made = predictions(Followed(time, event, risk, (time, event)), [f"c{i:02}" for i in range(20)])
-    (early, first), (late, last) = worst_errors(made, [])
+    rows = [
+        error("late_event", "c19", time=20.0, event=False, risk=0.975, wrong=15.0, pairs=15.0),
+        error("early_event", "c00", time=1.0, event=True, risk=0.025, wrong=18.5, pairs=19.0),
+    ]
+    (early, (first,)), (late, (last,)) = groups(rows, "survival")
     assert (early, late) == ("Early event, low risk", "Late or no event, high risk")
-    assert [row["unit"] for row in first] == ["c00"]
-    assert first[0]["truth"] == "event after 1.0 months"
-    assert first[0]["predicted"] == "risk rank 2.5\u00a0%"
-    assert first[0]["why"] == "19 of the 19 that outlived it were given a higher risk"
-    assert [row["unit"] for row in last] == ["c19"]
-    assert last[0]["truth"] == "no event in 20.0 months"
-    assert last[0]["why"] == "15 of the 15 that it outlived were given a lower risk"
+    assert (first["unit"], last["unit"]) == ("c00", "c19")
+    assert first["truth"] == "event after 1.0 months"
+    assert first["predicted"] == "risk rank 2.5\u00a0%"
+    assert first["why"] == "18 of the 19 that outlived it were given a higher risk"
+    assert last["truth"] == "no event in 20.0 months"
+    assert last["why"] == "15 of the 15 that it outlived were given a lower risk"
 
 
-def test_no_more_than_a_few():
-    p = np.tile([0.9, 0.1], (30, 1))
-    made = predictions(Classified(np.ones(30, int), p), [f"u{i:02}" for i in range(30)])
-    ((_, rows),) = worst_errors(made, ["a", "b"])
-    assert len(rows) == MOST
+def test_a_kind_without_errors_stays():
+    assert groups([], "classification") == [("Highest probability of a wrong class", [])]
 
 
 def test_slides_of_a_case_are_named_up_to_a_few():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from hipt.config.tasks import LINEAR
 from hipt.report.tasks import NAMES, tasks
 from hipt.store.tables import read_table, write_rows
-from hipt.tasks.schemas import FOLDS, LABELS, SCORES, predictions_schema
+from hipt.tasks.published import published_rows
+from hipt.tasks.schemas import FOLDS, LABELS, PUBLISHED, SCORES, predictions_schema
 from tests import taskmaker
 from tests.taskmaker import MadeTask
 
@@ -22,6 +24,12 @@ TWO = {"linear": 1.0, "hipt": 3.0}
 def told(made: MadeTask) -> dict[str, Any]:
     (task,) = tasks(made.config, made.results)
     return task
+
+
+def texts(figure: dict[str, Any]) -> list[str]:
+    """What is written in a figure."""
+    nodes = ET.fromstring(figure["svg"]).iter("{http://www.w3.org/2000/svg}text")
+    return ["".join(node.itertext()).strip() for node in nodes]
 
 
 def scores(made: MadeTask) -> pl.DataFrame:
@@ -64,34 +72,19 @@ def test_scores_of_every_fraction_and_model(tmp_path: Path):
     assert task["linear_wins"] == []
 
 
-def test_published_numbers_in_standard_errors_of_the_difference(tmp_path: Path):
+def test_published_numbers_beside_ours(tmp_path: Path):
     given = {"hipt": {1.0: [0.879, 0.06], 0.5: [0.1, 0.1]}, "linear": {1: [0.5, 0.0]}}
     made = taskmaker.classes(tmp_path, "grade", "ab", TWO, published=given)
-    linear, hipt = told(made)["models"]
-    ours = hipt["scores"][0]
-    assert (hipt["published"]["mean"], hipt["published"]["sd"]) == (0.879, 0.06)
-    assert hipt["published"]["difference"] == pytest.approx(ours["mean"] - 0.879)
+    task = told(made)
+    linear, hipt = task["models"]
+    ours, beside = hipt["scores"][0], hipt["published"]
+    assert (beside["published_mean"], beside["published_sd"]) == (0.879, 0.06)
+    assert beside["difference"] == pytest.approx(ours["mean"] - 0.879)
     # three folds share training cases: each tests a third
     error = ((ours["sd"] ** 2 + 0.06**2) * (1 / 3 + (1 / 3) / (2 / 3))) ** 0.5
-    assert hipt["published"]["errors"] == pytest.approx((ours["mean"] - 0.879) / error)
-    assert linear["published"]["errors"] is not None
-
-
-def test_a_score_of_one_fold_alone_has_no_distance_in_standard_errors(tmp_path: Path):
-    """Its deviation is not known; it counted as 0."""
-    given = {"hipt": {1.0: [0.879, 0.06]}}
-    made = taskmaker.classes(tmp_path, "grade", "ab", TWO, published=given)
-    path = made.results.task("grade", "scores.parquet")
-    lost = [
-        row | {"value": None}
-        if row["metric"] == "auc_sd" or (row["metric"] == "auc" and row["fold"] in (1, 2))
-        else row
-        for row in read_table(path, SCORES).to_pylist()
-    ]
-    write_rows(path, lost, SCORES)
-    hipt = told(made)["models"][1]["published"]
-    assert hipt["difference"] is not None
-    assert hipt["errors"] is None
+    assert beside["distance"] == pytest.approx((ours["mean"] - 0.879) / error)
+    assert linear["published"]["distance"] is not None
+    assert task["test_share"] == pytest.approx(1 / 3)
 
 
 def test_what_is_missing_is_said_once_for_all_models(tmp_path: Path):
@@ -110,15 +103,19 @@ def test_what_is_missing_is_said_once_for_all_models(tmp_path: Path):
 
 
 def neighbours(made: MadeTask, model: str, value: float) -> None:
+    """Scores as knn writes them, and published ones beside them."""
     head = {"task": made.name, "model": model, "fraction": 1.0, "note": None}
     head |= {"low": None, "high": None}
     rows = [
         {**head, "fold": fold, "metric": metric, "value": value, "units": 20}
-        for fold, metric in ((0, "auc"), (None, "auc"), (None, "auc_mean"))
+        for fold, metric in ((0, "auc"), (None, "auc"), (None, "auc_mean"), (None, "auc_sd"))
     ]
     path = made.results.knn_scores(made.name)
     path.parent.mkdir(exist_ok=True)
     write_rows(path, rows, SCORES)
+    published = made.config.tasks[made.name].published
+    beside = list(published_rows(rows, "classification", published, None))
+    write_rows(made.results.knn_published(made.name), beside, PUBLISHED)
 
 
 def test_neighbours_are_rows_beside_the_published_ones(tmp_path: Path):
@@ -140,7 +137,7 @@ def test_the_download_is_both_tables(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert head == "data:text/csv;charset=utf-8;base64"
     found = pl.read_csv(base64.b64decode(data))
     assert found.columns == SCORES.names
-    assert len(found) == len(scores(made)) + 3
+    assert len(found) == len(scores(made)) + 4
     monkeypatch.setattr("hipt.report.tasks.MOST_DOWNLOAD", 100)
     assert told(made)["download"] is None
 
@@ -149,12 +146,16 @@ def test_the_best_and_the_baseline_are_drawn(tmp_path: Path):
     models = {"linear": 0.5, "max": 1.0, "mean": 1.5, "abmil": 2.0, "hipt": 3.0}
     made = taskmaker.classes(tmp_path, "grade", ["IDC", "ILC"], models, units=240)
     roc, curve = told(made)["figures"]
-    assert [it["text"].split(":")[0] for it in roc["legend"]] == ["hipt", LINEAR, "abmil", "mean"]
-    assert [it["text"].split(":")[0] for it in curve["legend"]] == ["hipt", LINEAR]
+    names = [text.split(":")[0] for text in texts(roc) if ": AUC" in text]
+    assert names == ["hipt", LINEAR, "abmil", "mean"]
+    names = [text.split(":")[0] for text in texts(curve) if "calibration error" in text]
+    assert names == ["hipt", LINEAR]
     assert roc["title"] == "ROC: ILC told from IDC"
+    assert roc["files"] == ["figures/grade-roc.pdf", "figures/grade-roc.svg"]
+    assert all((tmp_path / file).stat().st_size for file in roc["files"] + curve["files"])
     pooled = scores(made).filter(pl.col("fold").is_null(), model="hipt", metric="auc").row(0)
     value, low, high = (pooled[SCORES.names.index(name)] for name in ("value", "low", "high"))
-    assert roc["legend"][0]["text"] == f"hipt: AUC {value:.3f} ({low:.3f} to {high:.3f})"
+    assert f"hipt: AUC {value:.3f} ({low:.3f} to {high:.3f})" in texts(roc)
 
 
 def test_the_second_best_where_the_baseline_is_best(tmp_path: Path):
@@ -173,14 +174,31 @@ def test_classes_that_no_unit_has_keep_their_names(tmp_path: Path):
     path = made.results.task("grade", "folds.parquet")
     known = [row for row in read_table(path, FOLDS).to_pylist() if row["y"] != 1]
     write_rows(path, known, FOLDS)
-    assert [it["text"][0] for it in told(made)["figures"][0]["legend"]] == names
+    made.evaluate()
+    assert [text[0] for text in texts(told(made)["figures"][0]) if ": AUC" in text] == names
 
 
-def test_predictions_that_are_gone_leave_the_scores(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "names", [("Αδενοκαρκίνωμα", "Πλακώδες"), ("腺癌", "鳞癌"), ("سرطان غدي", "سرطان حرشفي")]
+)
+def test_classes_in_any_script(tmp_path: Path, names: tuple[str, str]):
+    made = taskmaker.classes(tmp_path, "grade", names, TWO)
+    task = told(made)
+    roc, curve = task["figures"]
+    assert roc["title"] == f"ROC: {names[1]} told from {names[0]}"
+    assert curve["title"] == f"Calibration: probability of {names[1]}"
+    assert {row["truth"] for row in task["errors"][0]["rows"]} <= set(names)
+    many = taskmaker.classes(tmp_path, "three", [*names, "c"], TWO)
+    legend = [text for text in texts(told(many)["figures"][0]) if ": AUC" in text]
+    assert [text.split(": AUC")[0] for text in legend] == [*names, "c"]
+
+
+@pytest.mark.parametrize("table", ["roc", "calibration", "errors"])
+def test_tables_that_are_gone_leave_the_scores(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, table: str
 ):
     made = taskmaker.classes(tmp_path, "grade", "ab", TWO)
-    made.predictions[1].unlink()
+    made.results.task("grade", f"{table}.parquet").unlink()
     task = told(made)
     assert task["figures"] == task["errors"] == []
     assert len(task["models"]) == 2

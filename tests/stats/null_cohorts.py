@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from hipt.stats.bootstrap import bootstrap_scores, interval
+from hipt.stats.bootstrap import bootstrap_scores
 from hipt.stats.evaluation import Floats, Followed, Ints, pooled
-from hipt.stats.linear import fit_hazard
+from hipt.stats.intervals import interval
+from hipt.stats.linear import Parts, fit_hazard
 from hipt.tasks.folds.splits import grouped_folds, validation_part
 
 
@@ -47,7 +48,7 @@ def shuffled(setting: Setting, times: int, seed: int) -> Iterator[tuple[Followed
         risk = np.empty(n)
         for k in range(setting.folds):
             kept = validation_part(names, strata, None, fold != k, 0.2, (shuffle, k)).rows
-            parts = np.flatnonzero((fold != k) & ~kept), np.flatnonzero(kept)
+            parts = Parts(np.flatnonzero((fold != k) & ~kept), np.flatnonzero(kept))
             model = fit_hazard(features, *outcome, parts, setting.ridges)
             risk[fold == k] = model(features[fold == k])[:, 0]
         yield pooled(Followed(*outcome, risk, outcome), fold), fold

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hipt.stats import bootstrap
-from hipt.stats.bootstrap import bootstrap_scores, case_weights, difference, interval
-from hipt.stats.evaluation import Classified, Followed, Found, scores
-from hipt.stats.intervals import bootstrap_interval, paired_difference, resamples
+from hipt.stats.bootstrap import bootstrap_scores, case_weights
+from hipt.stats.evaluation import Classified, Followed, Found, horizons, scores
+from hipt.stats.intervals import difference, interval
 
 RNG = np.random.default_rng(1)
 N = 40
@@ -33,11 +35,38 @@ def followed() -> Followed:
 CASES = [classified(2), classified(3), classified(5), followed(), followed()]
 
 
+def plainly(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """The drawn items themselves: all of as many cases as there are, with replacement."""
+    members = [np.flatnonzero(groups == case) for case in np.unique(groups)]
+    rng = np.random.default_rng(seed)
+    for _ in range(resamples):
+        cases = rng.integers(len(members), size=len(members))
+        yield np.concatenate([members[case] for case in cases])
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(3, 9), min_size=1, max_size=20), st.integers(0, 99))
+def test_cases_stay_together_and_as_many_are_drawn(cases: list[int], seed: int):
+    groups = np.array(cases)
+    kinds = np.unique(groups)
+    (weights,) = case_weights(groups, 5, seed)
+    for times in weights:
+        assert all(len(set(times[groups == kind])) == 1 for kind in kinds)
+        assert sum(times[groups == kind][0] for kind in kinds) == len(kinds)
+
+
+def test_same_seed_same_draws_and_another_seed_others():
+    first, again, other = (next(case_weights(np.arange(9), 3, seed)) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+    assert (first[0] != first[1]).any()
+
+
 @pytest.mark.parametrize("found", CASES)
 def test_weights_give_the_scores_of_the_drawn_items(found: Found, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bootstrap, "CHUNK", 7)
     fast = bootstrap_scores(found, GROUPS, 60, 3)
-    for k, items in enumerate(resamples(GROUPS, 60, 3)):
+    for k, items in enumerate(plainly(GROUPS, 60, 3)):
         slow = scores(found.take(items))
         for metric, value in slow.items():
             assert fast[metric][k] == pytest.approx(value, abs=1e-12, nan_ok=True), metric
@@ -78,19 +107,16 @@ def test_intervals_and_differences_are_those_of_the_plain_bootstrap(found: Found
         other: Found = found._replace(risk=RNG.normal(size=N))
     else:
         other = found._replace(p=RNG.permutation(found.p))
-
-    def plain(of: Found):
-        return lambda items: scores(of.take(items))[main]
-
-    one, two = (bootstrap_scores(of, GROUPS, 50, 2)[main] for of in (found, other))
-    assert interval(one) == pytest.approx(bootstrap_interval(plain(found), GROUPS, 50, 2))
-    value = scores(found)[main] - scores(other)[main]
-    wanted = paired_difference(plain(found), plain(other), GROUPS, 50, 2)
-    assert difference(value, one, two) == pytest.approx(wanted)
+    fast = [bootstrap_scores(of, GROUPS, 50, 2)[main] for of in (found, other)]
+    drawn = list(plainly(GROUPS, 50, 2))
+    slow = [np.array([scores(of.take(rows))[main] for rows in drawn]) for of in (found, other)]
+    assert interval(fast[0]) == pytest.approx(interval(slow[0]))
+    assert difference(0.1, *fast) == pytest.approx(difference(0.1, *slow))
 
 
-def test_nothing_known_has_no_interval_and_no_p():
-    nothing = np.full(5, np.nan)
-    low, high, used = interval(nothing)
-    assert math.isnan(low) and math.isnan(high) and used == 0  # noqa: PT018
-    assert math.isnan(difference(0.1, nothing, nothing).p)
+def test_horizons_at_one_time_count_once_in_scores_and_resamples():
+    time, event = np.array([3.0, 3, 3, 5, 7, 9]), np.array([1, 1, 1, 1, 0, 0], bool)
+    found = Followed(time, event, np.array([4.0, 2, 1, 3, 5, 0]), (time, event))
+    assert horizons(found).tolist() == [3, 3.5]
+    once = bootstrap._dynamic_auc(found, np.ones((1, 6)))
+    assert once[0] == pytest.approx(scores(found)["dynamic_auc"], abs=1e-12)

@@ -78,7 +78,7 @@ def test_dynamic_auc_is_the_mean_over_three_times():
     part = whole.take(np.arange(60) < 40)
     at = np.quantile(time[event], [0.25, 0.5, 0.75])
     assert horizons(whole) == pytest.approx(at)
-    told = cumulative_dynamic_auc(time, event, part.time, part.event, part.risk, at).auc
+    told = cumulative_dynamic_auc(time, event, part.time, part.event, part.risk, at)
     assert scores(part)["dynamic_auc"] == pytest.approx(told.mean())
     assert math.isnan(scores(part.take(part.time < at[2]))["dynamic_auc"])
     assert math.isnan(scores(part.take(part.time > at[0]))["dynamic_auc"])

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hipt.stats import knn
 from hipt.stats.knn import (
     Distance,
-    balanced_accuracy,
     drawn_evenly,
     knn_predict,
     knn_shares,
@@ -162,13 +161,6 @@ def test_nobody_is_asked_and_too_few_answer():
     assert knn_shares(np.zeros((0, 3)), keys, labels, 3, 2, "cosine").shape == (0, 2)
     with pytest.raises(ValueError, match="4 neighbours are asked for, but there are 3 keys"):
         knn_shares(keys, keys, labels, 4, 2, "euclidean")
-
-
-def test_balanced_accuracy_counts_every_class_alike():
-    truth = np.array([1] * 98 + [2] * 2)
-    assert balanced_accuracy(truth, np.ones(100, np.int64)) == 0.5
-    assert balanced_accuracy(truth, truth) == 1
-    assert balanced_accuracy(truth, np.array([1] * 49 + [2] * 50 + [1])) == 0.5
 
 
 def test_standardised_knows_no_offset_scale_or_constant_column():

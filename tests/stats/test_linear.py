@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from hipt.stats.linear import Scale, fit_classes, fit_hazard, logistic_ridge
+from hipt.stats.linear import Parts, Scale, fit_classes, fit_hazard, logistic_ridge
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))
@@ -17,8 +17,8 @@ def test_logistic_regression_is_at_its_optimum():
     weight = RNG.uniform(0.5, 2, 60)
     weights, bias = logistic_ridge(X, Y, 3, 0.7, weight)
     off = weight[:, None] * (softmax(X @ weights + bias, axis=1) - np.eye(3)[Y])
-    np.testing.assert_allclose(X.T @ off + 0.7 * weights, 0, atol=1e-3)
-    np.testing.assert_allclose(off.sum(0), 0, atol=1e-3)
+    np.testing.assert_allclose(X.T @ off + 0.7 * weights, 0, atol=1e-6)
+    np.testing.assert_allclose(off.sum(0), 0, atol=1e-6)
 
     def loss(w: np.ndarray) -> float:
         log_p = log_softmax(X @ w + bias, axis=1)[np.arange(60), Y]
@@ -26,6 +26,25 @@ def test_logistic_regression_is_at_its_optimum():
 
     for _ in range(20):
         assert loss(weights + 0.01 * RNG.normal(size=weights.shape)) > loss(weights)
+
+
+def test_two_classes_are_the_same_model():
+    """Both columns are penalised, where one column of their difference has a penalty of its own."""
+    y = np.minimum(Y, 1)
+    weights, bias = logistic_ridge(X, y, 2, 0.7)
+    off = softmax(X @ weights + bias, axis=1) - np.eye(2)[y]
+    np.testing.assert_allclose(X.T @ off + 0.7 * weights, 0, atol=1e-6)
+    np.testing.assert_allclose(off.sum(0), 0, atol=1e-6)
+
+
+def test_a_class_that_nobody_has_is_never_the_answer():
+    two, bias = logistic_ridge(X, np.minimum(Y, 1), 2, 0.7)
+    weights, with_third = logistic_ridge(X, 2 * np.minimum(Y, 1), 3, 0.7)
+    np.testing.assert_array_equal(weights[:, [0, 2]], two)
+    np.testing.assert_array_equal(with_third[[0, 2]], bias)
+    assert softmax(X @ weights + with_third, axis=1)[:, 1].max() < 1e-6
+    weights, bias = logistic_ridge(X, np.ones(60, np.int64), 2, 0.7)
+    assert softmax(X @ weights + bias, axis=1)[:, 1].min() > 1 - 1e-6
 
 
 def test_a_constant_column_says_nothing():
@@ -36,7 +55,7 @@ def test_a_constant_column_says_nothing():
 
 
 def test_the_penalty_that_validates_best_is_chosen_and_units_left_out_do_not_count():
-    parts = (np.arange(30), np.arange(30, 45))
+    parts = Parts(np.arange(30), np.arange(30, 45))
     ridges = (1e-3, 1.0, 1e3)
     found = fit_classes(X, Y, 3, parts, ridges, balanced=False)
     assert found.ridge == ridges[int(np.argmin(found.losses))]
@@ -51,6 +70,6 @@ def test_the_penalty_that_validates_best_is_chosen_and_units_left_out_do_not_cou
 def test_hazards_rise_with_what_kills():
     time = np.exp(-X[:, 2]) * 10
     event = np.arange(60) % 5 > 0
-    found = fit_hazard(X, time, event, (np.arange(40), np.arange(40, 60)), (0.1, 1.0, 10.0))
+    found = fit_hazard(X, time, event, Parts(np.arange(40), np.arange(40, 60)), (0.1, 1.0, 10.0))
     assert found.weights[2, 0] > 3 * np.abs(np.delete(found.weights[:, 0], 2)).max()
     assert np.corrcoef(found(X)[:, 0], X[:, 2])[0, 1] > 0.9

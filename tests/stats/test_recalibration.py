@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from hipt.stats.linear import fit_classes
-from hipt.stats.metrics import brier, expected_calibration_error
+from hipt.stats.linear import Parts, fit_classes
+from hipt.stats.metrics import brier, calibration
 from hipt.stats.recalibration import class_shares, recalibration
 
 RNG = np.random.default_rng(5)
@@ -28,7 +28,7 @@ def test_a_rare_class_is_predicted_as_often_as_it_comes():
     found = recalibration(*drawn(500, rare=0.1), class_shares(y, 2), EQUAL)
     p = found(logits)
     assert p[:, 1].mean() == pytest.approx(0.1, abs=0.01)
-    assert expected_calibration_error(y, p) < 0.02 < expected_calibration_error(y, raw)
+    assert calibration(y, p).expected_error < 0.02 < calibration(y, raw).expected_error
     assert brier(y, p) < brier(y, raw)
 
 
@@ -67,9 +67,11 @@ def test_a_balanced_fit_put_back_is_the_fit_without_balance():
     n = 4000
     y = (RNG.random(n) < 0.15).astype(np.int64)
     x = RNG.normal(size=(n, 3)) + y[:, None]
-    parts = np.arange(n // 2), np.arange(n // 2, n)
+    parts = Parts(np.arange(n // 2), np.arange(n // 2, n))
     fits = [fit_classes(x, y, 2, parts, (1e-3,), balanced=balanced) for balanced in (True, False)]
     balanced, natural = (fit(x) for fit in fits)
-    found = recalibration(balanced[parts[1]], y[parts[1]], class_shares(y[parts[0]], 2), EQUAL)
+    found = recalibration(
+        balanced[parts.validation], y[parts.validation], class_shares(y[parts.train], 2), EQUAL
+    )
     wanted = np.exp(log_softmax(natural, axis=1))[:, 1]
     assert np.abs(found(balanced)[:, 1] - wanted).mean() < 0.01

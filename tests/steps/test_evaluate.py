@@ -8,6 +8,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from hipt.config.config import Config
@@ -257,7 +258,8 @@ def test_same_bytes_twice_whatever_the_order_of_rows(classes: Task):
     rows = probabilities(NOISE)
     classes.add("a", rows)
     classes.add("b", probabilities(Y * 0.4 + NOISE * 0.5))
-    files = [classes.folder / f"{name}.parquet" for name in ("scores", "differences")]
+    tables = ("scores", "differences", "roc", "calibration", "errors")
+    files = [classes.folder / f"{name}.parquet" for name in tables]
     classes.call()
     before = [path.read_bytes() for path in files]
     Path(classes.paths[0]).unlink()
@@ -267,6 +269,62 @@ def test_same_bytes_twice_whatever_the_order_of_rows(classes: Task):
     classes.paths.reverse()
     classes.call()
     assert [path.read_bytes() for path in files] == before
+
+
+def drawn(task: Task, name: str) -> pl.DataFrame:
+    """A table beside the scores, as anybody reads it."""
+    return pl.read_parquet(task.folder / f"{name}.parquet")
+
+
+def test_what_can_be_drawn_of_classes(classes: Task):
+    for fraction in ("0.5", "1.0"):
+        classes.add("hipt", probabilities(0.1 + 0.8 * Y), fraction)
+        classes.add("mean", probabilities(NOISE), fraction)
+    scores, _ = classes.call()
+    roc = drawn(classes, "roc")
+    areas = roc.unique(["model", "fraction"], maintain_order=True)["model", "fraction", "auc"]
+    for model, fraction, area in areas.iter_rows():
+        wanted = one(scores, model=model, fraction=fraction, fold=None, metric="auc")["value"]
+        assert area == pytest.approx(wanted, abs=1e-12)
+    assert len(areas) == 4
+    assert set(roc["task"]) == {"grade"}
+    assert set(roc["label"]) == {"1"}  # nobody says what the classes are called
+    bins = drawn(classes, "calibration").filter(model="mean", fraction=1.0)
+    assert bins["items"].sum() == UNITS
+    assert ((bins["low"] <= bins["observed"]) & (bins["observed"] <= bins["high"])).all()
+    errors = drawn(classes, "errors")
+    assert set(errors["model"]) == {"mean"}
+    assert errors.filter(fraction=1.0)["rank"].to_list() == list(range(1, 9))
+    assert len(drawn(classes, "survival")) == len(drawn(classes, "published")) == 0
+
+
+def test_what_can_be_drawn_of_survival(survival: Task):
+    survival.add("hipt", risks(-MONTHS))
+    survival.task = SURVIVAL | {"published": {"hipt": {1.0: [0.6, 0.1]}}}
+    survival.call()
+    curves = drawn(survival, "survival")
+    assert curves.group_by("group", maintain_order=True).agg(pl.col("at_risk").first()).rows() == [
+        ("high", UNITS // 2),
+        ("low", UNITS // 2),
+    ]
+    assert curves["events"].sum() + curves["censored"].sum() == UNITS
+    assert len(drawn(survival, "roc")) == len(drawn(survival, "calibration")) == 0
+    (beside,) = drawn(survival, "published").to_dicts()
+    assert (beside["metric"], beside["mean"], beside["difference"]) == ("c_index", 1, 0.4)
+    assert beside["distance"] is None  # without folds nobody knows what they share
+
+
+def test_published_numbers_and_names_change_no_score(classes: Task):
+    classes.add("hipt", probabilities(NOISE))
+    classes.call()
+    files = [classes.folder / f"{name}.parquet" for name in ("scores", "differences", "roc")]
+    before = [path.read_bytes() for path in files]
+    classes.task = CLASSES | {"published": {"hipt": {1.0: [0.6, 0.1]}}, "classes": ["a", "b"]}
+    classes.call()
+    after = [path.read_bytes() for path in files]
+    assert before[:2] == after[:2]
+    assert set(drawn(classes, "roc")["label"]) == {"b"}
+    assert drawn(classes, "published")["published_mean"].to_list() == [0.6]
 
 
 def test_a_line_per_model(classes: Task, caplog: pytest.LogCaptureFixture):

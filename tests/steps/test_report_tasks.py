@@ -10,9 +10,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from hipt.config.config import Config
 from hipt.config.step_settings import ReportSettings
+from hipt.pictures.figure import COLOURS
 from hipt.steps import report
 from hipt.store.images import write_jpeg
 from hipt.store.tables import write_rows
@@ -23,6 +25,7 @@ from tests.taskmaker import MadeTask
 
 TWO = {"linear": 0.5, "hipt": 1.5}
 SVG = re.compile(r"<svg .*?</svg>", re.DOTALL)
+FIGURE = re.compile(r'<figure class="drawn">.*?</figure>', re.DOTALL)
 
 
 def page(*made: MadeTask) -> Path:
@@ -105,27 +108,22 @@ def test_the_audit_in_words(tmp_path: Path):
 def test_figures_are_xml_with_title_and_description(tmp_path: Path):
     made = taskmaker.classes(tmp_path, "grade", ["a", HOSTILE], TWO, 120)
     other = taskmaker.survival(tmp_path, "death", TWO, 90)
-    figures = [it for it in SVG.findall(section(page(made, other))) if 'role="img"' in it]
+    text = section(page(made, other))
+    figures = FIGURE.findall(text)
     assert len(figures) == 4
     ids = set()
     for figure in figures:
-        tree = ElementTree.fromstring(figure)
-        title, words = tree.find("title"), tree.find("desc")
-        assert tree.attrib["aria-labelledby"].split() == [title.attrib["id"], words.attrib["id"]]
-        assert title.text
-        assert words.text
-        assert len(list(tree.iter("polyline"))) >= 2
-        ids |= {title.attrib["id"], words.attrib["id"]}
+        tree = ElementTree.fromstring(SVG.search(figure)[0])
+        labels = tree.attrib["aria-labelledby"].split()
+        assert all(re.search(rf'id="{label}"[^>]*>[^<]', figure) for label in labels)
+        assert all(f"stroke: {colour}" in figure for colour in COLOURS[:2])
+        ids |= {node.attrib["id"] for node in tree.iter() if "id" in node.attrib} | set(labels)
         assert "nan" not in figure
-    assert len(ids) == 8
-    assert HOSTILE in ElementTree.fromstring(figures[0])[0].text
-
-
-def test_lines_differ_by_more_than_colour():
-    style = (Path(report.__file__).parent.parent / "report" / "report.css").read_text()
-    dashes = re.findall(r"\.line\.s(\d) \{ stroke-dasharray: ([\d ]+); \}", style)
-    assert [number for number, _ in dashes] == list("12345")
-    assert len({dash for _, dash in dashes}) == 5
+    assert len(ids) == len(re.findall(r'\bid="', "".join(figures)))
+    assert f"ROC: {escape(HOSTILE)} told from a" in figures[0]
+    named = list((tmp_path / "figures").iterdir())
+    assert {path.name for path in named} == set(re.findall(r'href="figures/([\w.-]+)"', text))
+    assert {path.suffix for path in named} == {".pdf", ".svg"}
 
 
 @pytest.mark.browser
@@ -157,13 +155,9 @@ def test_nothing_sticks_out_on_a_phone(tmp_path: Path, browser: Any, scheme: str
     phone = browser.new_page(viewport={"width": 360, "height": 640}, color_scheme=scheme)
     phone.goto(path.as_uri())
     assert phone.evaluate("document.documentElement.scrollWidth") <= 360
-    for figure in phone.locator(".plot > svg").all():
+    for figure in phone.locator(".drawn > svg").all():
         box = figure.bounding_box()
         assert box["width"] > 250
         assert box["x"] + box["width"] <= 360
-    colours = phone.locator(".plot .line").evaluate_all(
-        "all => all.map(l => getComputedStyle(l).stroke)"
-    )
-    paper = phone.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert paper not in colours
+        assert figure.evaluate("e => getComputedStyle(e).backgroundColor") == "rgb(255, 255, 255)"
     phone.close()

@@ -1,5 +1,6 @@
 """What a step loads before it works: torch takes seconds, and segment and tile never need it; timm
-takes as long again, and only its own models need it."""
+takes as long again, and only its own models need it. Scores and figures have libraries of their own
+that no slide needs."""
 
 from __future__ import annotations
 
@@ -42,6 +43,21 @@ def test_torch_is_not_loaded(chain: Chain, step: str):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert read_table(out, INDICES[step]).to_pylist()[0]["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        *(f"steps.{step}" for step in ("segment", "tile", "embed_patches", "embed_regions")),
+        *("steps.pretrain", "steps.slides", "steps.split", "tasks.beforehand"),
+    ],
+)
+def test_libraries_of_scores_and_figures_are_not_loaded(module: str):
+    code = f"import hipt.{module}, sys\n"
+    code += "print(sorted({'sklearn', 'matplotlib', 'pandas', 'scipy.stats'} & set(sys.modules)))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("step", ["embed_patches", "embed_regions", "pretrain", "fit", "attend"])

@@ -66,6 +66,8 @@ class Tasks:
         ]
         out = self.results.task(task, "scores.parquet")
         other = ["--differences", str(out.with_name("differences.parquet")), "--out", str(out)]
+        other += ["--folds", str(out.with_name("folds.parquet"))]
+        other += ["--slides", str(self.results.slides)]
         evaluate.main(["--predictions", *fits, *other, *self.told("evaluate", task)])
 
     def all(self) -> None:
@@ -128,8 +130,9 @@ def test_every_file_says_what_made_it(tasks: Tasks):
         assert not any(str(root.parent) in text for text in texts(dict(made.settings))), name
         assert not PLACES & set(texts(dict(made.settings))), name
         if step == "evaluate":
-            task = TASKS[name.split("/")[1]]
-            assert set(made.inputs) == {f"{model}/1" for model in task["models"]}, name
+            fits = {f"{model}/1" for model in TASKS[name.split("/")[1]]["models"]}
+            scored = Path(name).stem in ("scores", "differences")
+            assert set(made.inputs) == (fits if scored else fits | {"folds"}), name
         else:
             assert set(made.inputs) - {"corpus", "facts"} == INPUTS[step], name
         assert all(len(mark) == 32 for mark in made.inputs.values()), name
@@ -138,7 +141,7 @@ def test_every_file_says_what_made_it(tasks: Tasks):
             assert made.software["precision"] in ("fp32", "fp64"), name
             assert {"torch", "numpy"} & made.software.keys(), name
     assert seen == {*INPUTS, "evaluate"}
-    assert len(of_tasks(root)) > 20
+    assert len(of_tasks(root)) > 30
 
 
 def test_equal_tasks_in_two_folders_have_equal_bytes(made: Path, tmp_path: Path):

@@ -63,6 +63,11 @@ if CONFIG.tasks:
         output:
             scores=f"{RESULTS.root}/tasks/{{task}}/scores.parquet",
             differences=f"{RESULTS.root}/tasks/{{task}}/differences.parquet",
+            roc=f"{RESULTS.root}/tasks/{{task}}/roc.parquet",
+            calibration=f"{RESULTS.root}/tasks/{{task}}/calibration.parquet",
+            survival=f"{RESULTS.root}/tasks/{{task}}/survival.parquet",
+            errors=f"{RESULTS.root}/tasks/{{task}}/errors.parquet",
+            published=f"{RESULTS.root}/tasks/{{task}}/published.parquet",
         log:
             f"{RESULTS.root}/logs/evaluate/{{task}}.log",
         conda:
@@ -88,6 +93,7 @@ if CONFIG.tasks:
         output:
             table=f"{RESULTS.root}/knn/{{task}}.parquet",
             scores=f"{RESULTS.root}/knn/{{task}}.scores.parquet",
+            published=f"{RESULTS.root}/knn/{{task}}.published.parquet",
         log:
             f"{RESULTS.root}/logs/knn/{{task}}.log",
         benchmark:

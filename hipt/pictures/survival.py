@@ -1,0 +1,103 @@
+"""Survival curves of groups, with the numbers at risk below them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hipt.pictures.figure import COLUMN_MM, legend_below, look, new_figure, rule, style, wrapped
+
+MONTHS = (1, 2, 3, 6, 12, 24, 36, 60, 120, 240)
+"""Steps of an axis of months."""
+
+MOST_MONTHS = 6
+"""Most spaces between the numbers of an axis of months."""
+
+PLOT_MM, ROW_MM = 65.0, 4.5
+"""Height of the plot, and of a row of numbers below it."""
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class Group(NamedTuple):
+    """The curve of a group, from month 0 on; T times."""
+
+    name: str
+    """In the table of numbers at risk."""
+    description: str
+    """In the legend."""
+    time: Floats
+    """(T,) months, rising."""
+    at_risk: Ints
+    """(T,) cases that were followed until this time or longer."""
+    censored: Ints
+    """(T,) cases whose follow-up ended at this time without event."""
+    survival: Floats
+    """(T,) share without event after this time."""
+    low: Floats
+    """(T,) lower end of its interval; NaN where there is none."""
+    high: Floats
+    """(T,) upper end."""
+
+
+def survival_figure(groups: Sequence[Group]) -> Figure:
+    """Curves with intervals and strokes at ends of follow-up, numbers at risk; at most seven."""
+    with style():
+        rows_mm = ROW_MM * len(groups)
+        figure = new_figure(COLUMN_MM, PLOT_MM + ROW_MM + rows_mm)
+        axes, table = figure.subplots(2, 1, sharex=True, height_ratios=[PLOT_MM, rows_mm])
+        for i, group in enumerate(groups):
+            _curve(axes, group, i)
+        months = month_ticks(max(float(group.time[-1]) for group in groups))
+        axes.set(xlim=(0, None), ylim=(0, 1.02), xticks=months)
+        axes.set(xlabel="Months", ylabel="Share without event")
+        rule(axes)
+        axes.tick_params(labelbottom=True)
+        _numbers(table, groups, months)
+        legend_below(figure)
+    return figure
+
+
+def month_ticks(longest: float) -> list[int]:
+    """Few round numbers of months from 0 to the longest time."""
+    step = next((step for step in MONTHS if longest / step <= MOST_MONTHS), MONTHS[-1])
+    return list(range(0, int(longest) + 1, step))
+
+
+def at_risk(group: Group, months: Sequence[int]) -> list[int]:
+    """Cases of a group that were followed until each month or longer."""
+    left = np.append(group.at_risk, 0)
+    return [int(n) for n in left[np.searchsorted(group.time, months)]]
+
+
+def _curve(axes: Axes, group: Group, i: int) -> None:
+    """One group's steps, interval and strokes."""
+    colour = look(i)["color"]
+    axes.step(group.time, group.survival, where="post", label=wrapped(group.description), **look(i))
+    axes.fill_between(
+        group.time, group.low, group.high, step="post", color=colour, alpha=0.15, linewidth=0
+    )
+    ended = group.censored > 0
+    axes.plot(
+        *(group.time[ended], group.survival[ended]),
+        **{"color": colour, "marker": "|", "markersize": 6, "linestyle": "none"},
+    )
+
+
+def _numbers(axes: Axes, groups: Sequence[Group], months: Sequence[int]) -> None:
+    """The numbers at risk, a row for each group."""
+    axes.set(ylim=(len(groups) - 0.5, -0.5), yticks=range(len(groups)))
+    axes.set_yticklabels([group.name for group in groups])
+    axes.set_title("At risk", loc="left", fontsize="medium")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, labelbottom=False)
+    axes.tick_params(axis="y", pad=12)
+    for row, group in enumerate(groups):
+        for month, number in zip(months, at_risk(group, months), strict=True):
+            axes.text(month, row, f"{number:,}", ha="center", va="center")
