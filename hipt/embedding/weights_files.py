@@ -38,6 +38,9 @@ from hipt.store.whole import whole
 
 log = logging.getLogger(__name__)
 
+_HALF = (torch.float16, torch.bfloat16)
+"""What weights may be kept in, and none compute in: they become float32."""
+
 _LISTED = 6
 
 CHOICE = "`hipt weights convert --which`"
@@ -97,7 +100,7 @@ def read_weights(
             network = network_like(file.tensors, wanted, which, choose_by)
     except ValueError as error:
         raise HiptError(f"{path}: {error}") from None
-    state = {name: x.float() if x.is_floating_point() else x for name, x in network.state.items()}
+    state = {name: x.float() if x.dtype in _HALF else x for name, x in network.state.items()}
     return Weights(state, file.metadata, network)
 
 

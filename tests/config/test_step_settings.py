@@ -45,8 +45,9 @@ OF_RUN = {
 OF_TASK = {
     "split": f"name {SHEET} slides.case_from weights task",
     "fit": "name its.kind its.features its.split its.seed tile embed.regions its.fit",
-    "evaluate": "name its.kind its.seed its.resamples",
-    "knn": "name its.kind its.features its.seed its.resamples knn.k knn.distances knn.levels",
+    "evaluate": "name its.kind its.classes its.seed its.resamples its.published",
+    "knn": "name its.kind its.features its.seed its.resamples its.published knn.k knn.distances "
+    "knn.levels",
     "examples": "name tile attend.examples viewed",
 }
 """The settings by their place in the config, in order; `its` is the task's section."""

@@ -109,7 +109,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "sheet": ({"slides": {"sheet": "none.csv"}}, r"none\.csv: no such sheet or folder"),
     "column": ({"probe": {"column": "stage"}}, "probe.column: the sheet has no column 'stage'"),
     "slides": ({"attend": {"slides": ["x"]}}, "attend.slides: the sheet has no slide 'x'"),
-    "weights": ({"embed": {"patches": {}}}, "embed.patches: neither is given"),
+    "weights": ({"embed": {"patches": {}}}, "embed.patches: neither weights nor random is given"),
     "file": ({"embed": {"patches": {"weights": "x.pth"}}}, "no such weights file"),
     "features": ({"embed": {"patches": {"features": "none"}}}, "none: no such folder"),
 }

@@ -18,7 +18,7 @@ SHAPE = {"depth": 1, "dim": 16, "heads": 2}
 
 def test_what_jobs_have_to_find_is_written_once(run: Run):
     weights = run.folder / "w.pth"
-    weights.write_bytes(b"weights")
+    weights.write_bytes(bytes(64))
     sections = {
         "embed": {"patches": {"weights": str(weights)}, "regions": {"random": 2}},
         "attend": {"slides": ["d", "a"]},
@@ -44,7 +44,7 @@ def test_without_heatmaps_no_list_of_them(run: Run):
 
 def test_weights_are_loaded_before_the_first_job(run: Run, tmp_path: Path):
     weights = tmp_path / "w.safetensors"
-    weights.write_bytes(b"no weights at all")
+    weights.write_bytes(bytes(64))
     patches = {"weights": str(weights), "shape": SHAPE}
     plan = run.plan(embed={"patches": patches, "regions": {"random": 2, "shape": SHAPE}})
     with pytest.raises(HiptError, match=r"^hipt check: .*w\.safetensors") as error:
