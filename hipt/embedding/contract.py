@@ -92,7 +92,7 @@ def notes(cfg: PatchEncoderConfig, given: EncoderInput, patches: Patches) -> Ite
 
 
 def refuse_unstated_side(cfg: PatchEncoderConfig, given: EncoderInput, patch_px: int) -> None:
-    """Refuse to enlarge patches for a network that takes any side, where nobody said which.
+    """Refuse to enlarge patches for a network that takes any side, where nothing states one.
 
     Raises:
         HiptError: if timm's config for the name is all that says so.
@@ -124,16 +124,15 @@ def _deviations(
 ) -> Iterator[str]:
     """Where what a network got is not what its card asks for, in words."""
     if card.mpp and not any(abs(patches.mpp / mpp - 1) <= NEAR for mpp in card.mpp):
-        asked = " or ".join(f"{mpp:g}" for mpp in card.mpp)
-        yield f"{card.name}'s card asks for {asked} um/px, and patches have {patches.mpp:g}"
-    for name in CHOSEN:
-        asked, got = getattr(card, name), taken[name]
-        if asked != got:
-            yield f"{name} is {values_text(got)}, where {card.name}'s card has {values_text(asked)}"
-    for name, got in cfg.encoder_args.items():
-        if got != card.arguments.get(name):
-            asked = values_text(card.arguments.get(name))
-            yield f"encoder_args.{name} is {values_text(got)}, where {card.name}'s card has {asked}"
+        wanted = " or ".join(f"{mpp:g}" for mpp in card.mpp)
+        yield f"{card.name}'s card asks for {wanted} um/px, and patches have {patches.mpp:g}"
+    pairs = [(name, taken[name], getattr(card, name)) for name in CHOSEN]
+    by_hand = cfg.encoder_args.items()
+    pairs += [(f"encoder_args.{name}", x, card.arguments.get(name)) for name, x in by_hand]
+    for name, value, wanted in pairs:
+        if value != wanted:
+            text = values_text(wanted)
+            yield f"{name} is {values_text(value)}, where {card.name}'s card has {text}"
     if card.sha256 and cfg.weights is not None and patches.weights not in card.sha256:
         yield (
             f"the weights file is none of {card.name}'s published ones that are known (its sha256 "

@@ -38,7 +38,8 @@ class EncoderInput(PatchInput):
     def identity(self) -> dict[str, object]:
         """The values that decide vectors, whatever their source; fit for JSON.
 
-        What resizes and pools as everywhere before there was a choice is left out.
+        Keys that say what was done before they were there are left out, so that vectors of then
+        keep their fingerprints.
         """
         values = {"input_px": self.px, "mean": list(self.mean), "std": list(self.std)}
         plain = {"resize_px": None, "interpolation": "bicubic", "pooling": None}
@@ -49,7 +50,7 @@ class EncoderInput(PatchInput):
 def encoder_input(cfg: PatchEncoderConfig, own: nn.Module | None = None) -> EncoderInput:
     """What the encoder of a config takes and gives.
 
-    timm, which loads for seconds, is asked only for what nothing else says.
+    timm, which loads for seconds, is needed only for what nothing else states.
 
     Args:
         cfg: of the patch encoder.

@@ -73,8 +73,8 @@ def _ways(section: str, cfg: PatchEncoderConfig | RegionEncoderConfig) -> str:
     if isinstance(cfg, PatchEncoderConfig) and cfg.encoder != "hipt":
         files = "a file"
         if cfg.preset:
-            asked = " (ask for it there)" if cfg.preset.gated else ""
-            files = f"{' or '.join(cfg.preset.files)} of {cfg.preset.page}{asked}"
+            access = " (ask for it there)" if cfg.preset.gated else ""
+            files = f"{' or '.join(cfg.preset.files)} of {cfg.preset.page}{access}"
         return f"set weights: to {files}, or {seed}"
     other = "; other encoders by name: `hipt encoders`" if section == "embed.patches" else ""
     return (

@@ -202,7 +202,7 @@ def _say_input(cfg: PatchEncoderConfig, encoder: PatchEncoder, patches: Patches)
     """What stage 1 takes and gives, what its card asks for, and what to know of it.
 
     Raises:
-        HiptError: if nobody said what it takes, or it gives no vector of numbers.
+        HiptError: if nothing states what it takes, or it gives no vector of numbers.
     """
     given = encoder_input(cfg)
     refuse_unstated_side(cfg, given, patches.px)

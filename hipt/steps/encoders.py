@@ -116,8 +116,8 @@ def _facts(preset: Preset) -> Iterator[tuple[str, str]]:
     arguments = ", ".join(f"{key}: {x}" for key, x in preset.arguments.items())
     yield "network", preset.architecture + (f" {{{arguments}}}" if arguments else "")
     yield "licence", f"{preset.licence}; commercial use: {preset.commercial}"
-    asked = ", where it has to be asked for" if preset.gated else ""
-    yield "download", f"{' or '.join(preset.files)} from {preset.page}{asked}"
+    access = ", where it has to be asked for" if preset.gated else ""
+    yield "download", f"{' or '.join(preset.files)} from {preset.page}{access}"
     for file, digest in preset.files.items():
         yield "sha256", f"{file}: {digest or 'not known'}"
     others = {"TRIDENT": preset.trident, "slide2vec": preset.slide2vec}
