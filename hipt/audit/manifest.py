@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from hipt.audit.differences import Entry, Made
 from hipt.audit.files import compared_files, place_of, shard_of
-from hipt.embedding.weights_files import read_metadata
+from hipt.embedding.weights_metadata import read_metadata
 from hipt.errors import HiptError
 from hipt.progress import Progress
 from hipt.store.shard import read_provenance

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from hipt.config.config import PatchEncoderConfig, RegionEncoderConfig
 from hipt.embedding.weights_identity import refuse_no_weights
+from hipt.embedding.weights_metadata import first_line, read_metadata, unpacked
 from hipt.errors import HiptError, some_of
 from hipt.nn.encoders import PatchEncoder, build_patch_encoder, build_region_encoder
 from hipt.nn.vit import ViT, initialise
@@ -113,9 +114,9 @@ def _read(path: Path) -> _File:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
-            return _File(path, flat(state), _metadata(metadata), ours=KEY in metadata)
+            return _File(path, flat(state), unpacked(metadata), ours=KEY in metadata)
     except (SafetensorError, OSError, RecursionError, TypeError, ValueError) as error:
-        raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
+        raise HiptError(f"{path}: is damaged or no weights file ({first_line(error)})") from None
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -168,7 +169,7 @@ def read_torch(path: Path) -> Mapping[Any, Any]:
                 f"{path}: is a TorchScript program, which is not run; where it comes from, save "
                 "its state dict"
             ) from None
-        raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
+        raise HiptError(f"{path}: is damaged or no weights file ({first_line(error)})") from None
     if not isinstance(content, Mapping):
         raise HiptError(f"{path}: holds a {type(content).__name__}, not a table of tensors")
     return content
@@ -188,19 +189,6 @@ def _foreign(error: BaseException) -> str:
         return f"an object of {name[1]}"
     reason = text.rpartition("WeightsUnpickler error: ")[2]
     return (reason.splitlines() or [type(error).__name__])[0].strip()
-
-
-def read_metadata(path: Path) -> dict[str, Any]:
-    """What a safetensors file says about itself, without its tensors.
-
-    Raises:
-        HiptError: if the file is absent or damaged.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return _metadata(file.metadata() or {})
-    except Exception as error:  # noqa: BLE001 - a damaged file raises errors of many kinds
-        raise HiptError(f"{path}: is damaged or no weights file ({_short(error)})") from None
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
@@ -227,7 +215,7 @@ def file_normalisation(path: Path) -> Normalisation | None:
     except (RecursionError, TypeError, ValueError) as error:
         raise HiptError(
             f"embed.patches.weights: {path}: its mean and std are no three numbers each "
-            f"({_short(error)})"
+            f"({first_line(error)})"
         ) from None
     return (red, green, blue), (red_std, green_std, blue_std)
 
@@ -285,14 +273,3 @@ def _say(source: str, weights: Weights, unused: Mapping[str, int]) -> None:
     without = [f"{root} ({counted(count)})" for root, count in unused.items()]
     more = f"; not needed: {', '.join(without)}" if without else ""
     log.info("%s: took %s%s", source, weights.network.text, more)
-
-
-def _metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """What a safetensors file says about itself, ours unpacked."""
-    ours: dict[str, Any] = json.loads(metadata.get(KEY, "{}"))
-    return {key: value for key, value in metadata.items() if key != KEY} | ours
-
-
-def _short(error: BaseException) -> str:
-    """The first line of an error's text."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hipt.embedding.weights_files import read_metadata
+from hipt.embedding.weights_metadata import read_metadata
 from hipt.errors import HiptError
 from hipt.pretraining.corpus_list import Member, read_corpus_list
 
