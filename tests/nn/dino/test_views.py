@@ -12,6 +12,7 @@ from torchvision.transforms.v2 import functional as V
 
 from hipt.config.pretraining import GridViewsConfig, PatchViewsConfig
 from hipt.nn.dino import views
+from hipt.nn.dino.colours import draw_colours
 from hipt.nn.dino.views import (
     GridViews,
     PatchViews,
@@ -199,7 +200,7 @@ def test_views_without_colours_are_normalised_crops():
     for view, (number, scale, side) in sizes.items():
         boxes = draw_boxes(5 * number, (64, 64), scale, again)
         flips = draw_flips(5 * number, 0.5, False, again)
-        views.draw_colours(PLAIN, view, 5 * number, again)
+        draw_colours(PLAIN, view, 5 * number, again)
         expected += crop_resize(images, boxes, flips, side).split(5)
     for got, crop in zip(views, expected, strict=True):
         normalised = (crop - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
