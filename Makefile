@@ -1,5 +1,6 @@
 # make demo    environment, demo cohort, the whole workflow on all cores
-# make test    environment, all tests
+# make test    environment, tests
+# make test-all  the same, and what takes long: whole runs that are killed, trained, exchanged, ...
 # make lint    what CI checks besides the tests
 # make audit   known vulnerabilities of the locked versions; needs the internet
 PYTHON ?= python3
@@ -7,16 +8,23 @@ CORES ?= all
 WORKERS ?= auto
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: demo test lint docs audit clean
+.PHONY: demo test test-all lint docs audit clean
 
 demo: .venv/.ready
 	$(RUN) python -m hipt.demo --out demo
 	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml
 	@echo "The report: $(CURDIR)/demo/results/report.html"
 
-# A worker per core, and the longest files first; one thread each, since workers share the cores.
+# A worker per core, each with one thread, since they share the cores; one that has no test left
+# takes some of another's. Tests start hipt some hundred times: what is compiled is kept.
+PYTEST = $(RUN) OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= python -m pytest -n $(WORKERS) --dist worksteal --durations 10
+
 test: .venv/.ready
-	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(PYTEST) $(ARGS)
+
+test-all: export HIPT_ALL ?= 1
+test-all: .venv/.ready
+	$(PYTEST) $(ARGS)
 
 lint: .venv/.ready
 	$(RUN) ruff check .

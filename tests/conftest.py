@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -17,9 +18,47 @@ hypothesis.settings.register_profile("hipt", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("hipt")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole workflows first, SLURM before all: what takes longest must not start last."""
-    items.sort(key=lambda item: ("slurm" not in item.path.name, "workflow" not in item.path.parts))
+LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes longest comes first; what is marked `whole` is left out unless it is asked for.
+
+    `HIPT_ALL=1`, `-m whole` and a test's own name ask for it; `HIPT_ALL=tasks,exchange` for what
+    is about these rooms of hipt, and for what is about no room alone.
+    """
+    items.sort(
+        key=lambda item: [part not in item.nodeid for part in ("slurm", "/workflow/", "/steps/")]
+    )
+    named = "whole" in config.option.markexpr or any("::" in arg for arg in config.args)
+    rooms = set(os.environ.get("HIPT_ALL", "1" if named else "").split(",")) - {""}
+
+    def asked_for(item: pytest.Item) -> bool:
+        whole = item.get_closest_marker("whole")
+        if whole is None or rooms == {"1"}:
+            return True
+        return bool(rooms & set(whole.args) if whole.args else rooms)
+
+    left_out = [item for item in items if not asked_for(item)]
+    items[:] = [item for item in items if asked_for(item)]
+    config.hook.pytest_deselected(items=left_out)
+    config.stash[LEFT_OUT] = len(left_out)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker says what it left out to the process that prints the summary."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash[LEFT_OUT]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if count := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(f"{count} whole tests left out: `make test-all` has them")
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,8 @@ def _column(path: Path, name: str) -> pa.ChunkedArray:
     """One column; of an Arrow file mapped, not read."""
     if path.suffix == ".arrow":
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()[name]
-    return pq.read_table(path, columns=[name], page_checksum_verification=True)[name]
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return file.read([name])[name]
 
 
 def _values(one: pa.ChunkedArray, two: pa.ChunkedArray) -> str:

@@ -1,4 +1,4 @@
-"""What a safetensors file says about itself, without its tensors."""
+"""What a safetensors file says about itself; torch, slow to import, is not needed for it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         HiptError: if the file is absent or damaged.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="numpy") as file:
             return unpacked(file.metadata() or {})
     except Exception as error:  # noqa: BLE001 - a damaged file raises errors of many kinds
         raise HiptError(f"{path}: is damaged or no weights file ({reason_of(error)})") from None

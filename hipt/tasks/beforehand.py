@@ -129,7 +129,8 @@ def _slides_of(file: Path) -> set[str]:
         names = pq.read_schema(file).names
         if "slide_id" not in names:
             raise HiptError(f"{file}: has no column 'slide_id' (found: {', '.join(names)})")
-        ids = pq.read_table(file, columns=["slide_id"], partitioning=None)["slide_id"]
+        with pq.ParquetFile(file) as table:
+            ids = table.read(["slide_id"])["slide_id"]
         return {str(slide_id) for slide_id in ids.drop_null().unique().to_pylist()}
     except FileNotFoundError:
         raise HiptError(f"{file}: no such file of features; name one that is there") from None

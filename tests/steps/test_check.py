@@ -38,6 +38,11 @@ def config(folder: Path, **patches: object) -> list[str]:
     return ["--cfg", json.dumps(values), "--threads", "2"]
 
 
+@pytest.fixture(autouse=True)
+def moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "MEASURED_S", 0.1)
+
+
 @pytest.fixture
 def cohort(tmp_path: Path) -> Path:
     picture = tissue_picture(1024, 768)

@@ -227,7 +227,9 @@ def test_two_processes_train_one_model(ready: Chain):
         assert read_weights(ready.results.model(name)).metadata["iterations"] == "6"
 
 
-@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "asked", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.whole("pretraining"))]
+)
 def test_two_processes_save_when_their_launcher_is_asked_to_stop(
     ready: Chain, asked: signal.Signals
 ):
@@ -267,6 +269,7 @@ finally:
 """
 
 
+@pytest.mark.whole("pretraining")
 def test_no_process_leaves_before_the_first_has_saved(ready: Chain, tmp_path: Path):
     """One that left would make torchrun end the one that writes."""
     dino = {**DINO, "iterations": 100_000, "checkpoint_every": 100_000}
@@ -287,6 +290,7 @@ def test_no_process_leaves_before_the_first_has_saved(ready: Chain, tmp_path: Pa
     assert [(tmp_path / f"left-{rank}").read_text() for rank in range(2)] == ["True", "True"]
 
 
+@pytest.mark.whole("pretraining")
 def test_a_first_process_that_cannot_save_ends_them_all(ready: Chain):
     dino = {**DINO, "iterations": 40, "checkpoint_every": 2}
     ready.values["pretrain"]["patches"]["dino"] = dino

@@ -4,6 +4,7 @@ that no slide needs."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -45,28 +46,42 @@ def test_torch_is_not_loaded(chain: Chain, step: str):
     assert read_table(out, INDICES[step]).to_pylist()[0]["status"] == "ok"
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        *(f"steps.{step}" for step in ("segment", "tile", "embed_patches", "embed_regions")),
-        *("steps.pretrain", "steps.slides", "steps.split", "tasks.beforehand"),
-    ],
-)
-def test_libraries_of_scores_and_figures_are_not_loaded(module: str):
-    code = f"import hipt.{module}, sys\n"
-    code += "print(sorted({'sklearn', 'matplotlib', 'pandas', 'scipy.stats'} & set(sys.modules)))"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+IMPORTS = """
+import importlib, json, sys
+modules, unwanted = map(json.loads, sys.argv[1:])
+loaded = {}
+for name in modules:
+    importlib.import_module(name)
+    if name.endswith(".weights_files"):
+        from hipt.config.config import PatchEncoderConfig
+        sys.modules[name].load_patch_encoder(PatchEncoderConfig(random=1))
+    loaded[name] = sorted(set(unwanted) & set(sys.modules))
+print(json.dumps(loaded))
+"""
 
 
-@pytest.mark.parametrize("step", ["embed_patches", "embed_regions", "pretrain", "fit", "attend"])
-def test_timm_is_not_loaded_for_our_own_networks(step: str):
-    code = f"import hipt.steps.{step}, sys\n"
-    code += "from hipt.config.config import PatchEncoderConfig\n"
-    code += "from hipt.embedding.weights_files import load_patch_encoder\n"
-    code += "load_patch_encoder(PatchEncoderConfig(random=1))\n"
-    code += "print(sorted({'timm', 'torchvision', 'torch._dynamo'} & set(sys.modules)))"
-    command = [sys.executable, "-c", code]
+def loaded(modules: list[str], unwanted: list[str]) -> dict[str, list[str]]:
+    """What of the unwanted is loaded once a process has imported modules, one after the other."""
+    command = [sys.executable, "-c", IMPORTS, json.dumps(modules), json.dumps(unwanted)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    return json.loads(done.stdout)
+
+
+def test_torch_is_not_loaded_for_tables_and_the_plan():
+    steps = ("slides", "split", "evaluate", "knn", "agreement", "report", "retrain")
+    modules = ["hipt.tasks.beforehand", *(f"hipt.steps.{step}" for step in steps)]
+    assert loaded(modules, ["torch"]) == {name: [] for name in modules}
+
+
+def test_libraries_of_scores_and_figures_are_not_loaded():
+    steps = ("segment", "tile", "embed_patches", "embed_regions", "pretrain", "slides", "split")
+    modules = ["hipt.tasks.beforehand", *(f"hipt.steps.{step}" for step in steps)]
+    unwanted = ["sklearn", "matplotlib", "pandas", "scipy.stats"]
+    assert loaded(modules, unwanted) == {name: [] for name in modules}
+
+
+def test_timm_is_not_loaded_for_our_own_networks():
+    steps = ("embed_patches", "embed_regions", "pretrain", "fit", "attend")
+    modules = ["hipt.embedding.weights_files", *(f"hipt.steps.{step}" for step in steps)]
+    unwanted = ["timm", "torchvision", "torch._dynamo"]
+    assert loaded(modules, unwanted) == {name: [] for name in modules}

@@ -27,6 +27,7 @@ def exporting(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Pr
     return project
 
 
+@pytest.mark.whole("exchange")
 def test_what_runs_after_an_export(exporting: Project, tmp_path: Path):
     project = exporting.copy(tmp_path / "p")
     files = {path.stem for path in (project.results / FEATURES).glob("*.h5")}
@@ -44,6 +45,7 @@ def test_what_runs_after_an_export(exporting: Project, tmp_path: Path):
     assert not [name for name in project.times("export") if Path(name).stem in ("b", "b_patches")]
 
 
+@pytest.mark.whole("exchange")
 def test_an_export_is_imported(exporting: Project, cohort: Project, tmp_path: Path):
     project = cohort.copy(tmp_path / "p")
     given = exporting.copy(tmp_path / "given").results / FEATURES

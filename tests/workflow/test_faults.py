@@ -47,6 +47,7 @@ def size(folder: Path) -> int:
 
 
 @root_only
+@pytest.mark.whole
 def test_full_disk(cohort: Project, finished: Project, tmp_path: Path):
     """At first there is room for a tenth of the results, then for more: each time one sentence."""
     project = cohort.copy(tmp_path / "p")
@@ -86,6 +87,7 @@ def test_read_only_results(project: Project, changed: str):
     assert project.content() == before
 
 
+@pytest.mark.whole
 def test_slides_break_while_they_are_read(cohort: Project, finished: Project, tmp_path: Path):
     """One is cut, one garbled, one gone, after they were segmented, before they are embedded."""
     project = cohort.copy(tmp_path / "p")
@@ -111,6 +113,7 @@ def test_slides_break_while_they_are_read(cohort: Project, finished: Project, tm
     assert project.content() == finished.content()
 
 
+@pytest.mark.whole
 def test_a_broken_file_of_an_earlier_step_costs_its_slide(project: Project):
     """The row names it, is not tried at each plan, and ends with how it is tried again."""
     before = project.content()
@@ -131,6 +134,7 @@ def test_a_broken_file_of_an_earlier_step_costs_its_slide(project: Project):
     assert project.content() == before
 
 
+@pytest.mark.whole
 def test_two_runs_in_one_folder(cohort: Project, finished: Project, tmp_path: Path):
     """The second is told of the first. Forced to run beside it, neither leaves anything half."""
     project = cohort.copy(tmp_path / "p")
@@ -151,6 +155,7 @@ def test_two_runs_in_one_folder(cohort: Project, finished: Project, tmp_path: Pa
     assert project.content() == finished.content()
 
 
+@pytest.mark.whole
 def test_clocks_that_disagree(project: Project):
     """Files of hours ago and of tomorrow: jobs look again, and keep every slide."""
     before = unchanging(project)
@@ -168,6 +173,7 @@ def test_clocks_that_disagree(project: Project):
         assert project.times(step) == expected, step
 
 
+@pytest.mark.whole
 def test_sheet_edited_during_a_run(cohort: Project, finished: Project, tmp_path: Path):
     """A slide more, one less, another resolution: this run ends, the next one knows."""
     project = cohort.copy(tmp_path / "p")
@@ -196,6 +202,7 @@ def test_sheet_edited_during_a_run(cohort: Project, finished: Project, tmp_path:
     assert {name: unchanging(project)[name] for name in expected} == expected
 
 
+@pytest.mark.whole
 def test_files_that_appear_late(cohort: Project, finished: Project, tmp_path: Path):
     """As on a network file system: what a job wrote is seen a second after the job has ended."""
     project = cohort.copy(tmp_path / "p")

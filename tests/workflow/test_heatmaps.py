@@ -15,18 +15,19 @@ pytestmark = pytest.mark.workflow
 __all__ = ["evaluated"]
 
 
+@pytest.mark.whole("heatmaps")
 def test_maps_examples_and_what_runs_again(evaluated: Project, tmp_path: Path):
     project = evaluated.copy(tmp_path / "p")
     tasks = TASKS | {"grade": TASKS["grade"] | {"models": ["linear", "abmil"]}}
-    ask = {"slides": ["task-a", "task-c"], "examples": 2}
+    ask = {"slides": ["task-a", "task-e"], "examples": 2}
     project.configure(tasks=tasks, knn={"tasks": []}, attend=ask)
     ran = project.run()
     assert ran.rc == 0, ran.text
-    # batches of two: a and c lie in two of four
+    # batches of four: a and e lie in two
     assert ran.jobs["attend"] == 2
     assert ran.jobs["examples"] == 1
     maps = project.results / "attend"
-    assert {path.stem for path in maps.glob("*.parquet")} == {"task-a", "task-c"}
+    assert {path.stem for path in maps.glob("*.parquet")} == {"task-a", "task-e"}
     assert (maps / "task-a" / "grade.abmil.product.png").exists()
     assert (project.results / "tasks" / "grade" / "examples.jpg").exists()
     page = (project.results / "report.html").read_text()
@@ -37,7 +38,7 @@ def test_maps_examples_and_what_runs_again(evaluated: Project, tmp_path: Path):
     project.configure(tasks=tasks, knn={"tasks": []}, attend=ask | {"slides": ["task-a", "task-b"]})
     ran = project.run()
     assert ran.rc == 0, ran.text
-    # a's batch has b too, now; c's map is asked for no more
+    # a's batch has b too, now; e's map is asked for no more
     assert dict(ran.jobs) == {"attend": 1, "report": 1}
     assert table.stat().st_mtime_ns == before
     assert len(pl.read_parquet(maps / "task-b.parquet")) > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -22,8 +23,8 @@ def profile(name: str) -> tuple[str, ...]:
     return ("--profile", str(ROOT / "workflow/profiles" / name), *DEFAULT)
 
 
-def test_local_takes_the_whole_machine(cohort: Project):
-    ran = cohort.run("--dry-run", where=profile("local"))
+def test_local_takes_the_whole_machine(cohort: Project, tmp_path: Path):
+    ran = cohort.copy(tmp_path / "p").run("--dry-run", where=profile("local"))
     assert ran.rc == 0, ran.text
     assert ran.jobs["embed_patches"] == 2
     # a batch never asks for more memory than there is
@@ -32,13 +33,14 @@ def test_local_takes_the_whole_machine(cohort: Project):
     assert max(asked) < mib
 
 
-def test_local_shares_the_cores_among_the_gpus(cohort: Project):
+def test_local_shares_the_cores_among_the_gpus(cohort: Project, tmp_path: Path):
     """A batch that took all cores would leave the other GPUs without work."""
-    command = [*cohort.command("--dry-run", "--nolock", where=profile("local"))]
+    project = cohort.copy(tmp_path / "p")
+    command = project.command("--dry-run", where=profile("local"))
     at = command.index("--set-threads")  # those of the tests stand aside
     done = subprocess.run(
         [*command[:at], *command[command.index("--configfile") :]],
-        cwd=cohort.folder,
+        cwd=project.folder,
         capture_output=True,
         text=True,
         check=True,
@@ -49,14 +51,15 @@ def test_local_shares_the_cores_among_the_gpus(cohort: Project):
     assert (f"threads: {share}\n" in said[0] + "\n") == (share > 1)  # one thread is not said
 
 
-def test_local_takes_no_more_cores_than_it_was_given(cohort: Project):
+def test_local_takes_no_more_cores_than_it_was_given(cohort: Project, tmp_path: Path):
     """Of a machine with many cores, a container often has a few."""
-    command = cohort.command("--dry-run", "--nolock", where=profile("local"))
+    project = cohort.copy(tmp_path / "p")
+    command = project.command("--dry-run", where=profile("local"))
     at = command.index("--set-threads")  # those of the tests stand aside
     with half_a_core() as limited:
         done = subprocess.run(
             [*limited, *command[:at], *command[command.index("--configfile") :]],
-            cwd=cohort.folder,
+            cwd=project.folder,
             capture_output=True,
             text=True,
             check=True,

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import made_once
 from tests.workflow.project import ROOT, Project
 from tests.workflow.test_pretraining import EMBED, PRETRAIN
 from tests.workflow.test_tasks import KNN, NAMES, TASKS, cells
 
-pytestmark = [pytest.mark.workflow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.workflow, pytest.mark.whole, pytest.mark.timeout(1800)]
 
 TASK = TASKS["grade"] | {"models": ["linear", "abmil"]}
 MORE = ("embed_patches=2", "embed_regions=2", "attend=2")
@@ -48,15 +49,19 @@ def verified(*args: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def twice(cohort: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Project]:
     """Two runs of all steps: with one core, and with two."""
-    one, two = (cohort.copy(tmp_path_factory.mktemp(name) / "p") for name in ("one", "two"))
-    for number, project in enumerate((one, two)):
-        whole_workflow(project)
-        for slide in (project.folder / "slides").iterdir():
-            os.utime(slide, (1e9 + number, 1e9 + number))  # as if each was copied anew
-    for project, args in ((one, ("--cores", "1")), (two, ("--set-threads", *MORE))):
-        ran = project.run(*args)
-        assert ran.rc == 0, ran.text
-    return one, two
+
+    def make(folder: Path) -> None:
+        ways = {"one": ("--cores", "1"), "two": ("--set-threads", *MORE)}
+        for number, (name, args) in enumerate(ways.items()):
+            project = cohort.copy(folder / name)
+            whole_workflow(project)
+            for slide in (project.folder / "slides").iterdir():
+                os.utime(slide, (1e9 + number, 1e9 + number))  # as if each was copied anew
+            ran = project.run(*args)
+            assert ran.rc == 0, ran.text
+
+    folder = made_once(tmp_path_factory, "twice", make)
+    return Project(folder / "one"), Project(folder / "two")
 
 
 def test_cores_and_folders_change_no_byte(twice: tuple[Project, Project], tmp_path: Path):

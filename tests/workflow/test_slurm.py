@@ -60,8 +60,9 @@ class Cluster:
         return number
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster() -> Iterator[Cluster]:
+    # The node's GPU is a file that no torch can compute on: jobs need `device: cpu`.
     # Sockets have short paths.
     with (
         tempfile.TemporaryDirectory(prefix="hipt-") as folder,
@@ -114,29 +115,41 @@ def cancel(cluster: Cluster, project: Project) -> dict[Path, int]:
 
 
 @pytest.mark.timeout(1200)
-def test_through_slurm(cluster: Cluster, cohort: Project, trained: Project, tmp_path: Path):
+def test_through_slurm(cluster: Cluster, cohort: Project, finished: Project, tmp_path: Path):
     project = cohort.copy(tmp_path / "p")
-    # the node's GPU is a file that no torch can compute on: without this key its jobs would end
-    project.configure(embed=EMBED, pretrain=PRETRAIN, device="cpu")
+    project.configure(device="cpu")
     with project.running(where=PROFILE, env=cluster.environment) as run:
         preempted = preempt(cluster, project)
-        limited = run_out_of_time(cluster, project)
         kept = cancel(cluster, project)
         ran = run.end()
     assert ran.rc == 0, ran.text
-    assert project.content() == trained.content()
+    assert project.content() == finished.content()
     # the same job, twice started by SLURM
     assert cluster.jobs("segment")[preempted]["JobState"] == "COMPLETED"
+    # the finished slide was not made again
+    assert kept
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    check_submissions(cluster)
+
+
+@pytest.mark.whole("pretraining")
+@pytest.mark.timeout(1200)
+def test_training_goes_on_after_its_time(
+    cluster: Cluster, cohort: Project, trained: Project, tmp_path: Path
+):
+    project = cohort.copy(tmp_path / "p")
+    project.configure(embed=EMBED, pretrain=PRETRAIN, device="cpu")
+    with project.running(where=PROFILE, env=cluster.environment) as run:
+        limited = run_out_of_time(cluster, project)
+        ran = run.end()
+    assert ran.rc == 0, ran.text
+    assert project.content() == trained.content()
     # the training job ended by its limit, and another one, with more time, went on
     training = cluster.jobs("pretrain_patches")
     assert training.pop(limited)["TimeLimit"] == "00:01:00"
     assert [shown["TimeLimit"] for shown in training.values()] == ["00:02:00"]
     said = (project.results / "logs/pretrain_patches.log").read_text()
     assert "going on after" in said
-    # the finished slide was not made again
-    assert kept
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    check_submissions(cluster)
 
 
 def check_submissions(cluster: Cluster) -> None:

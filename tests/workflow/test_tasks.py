@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.once import made_once
 from tests.workflow.project import Project
 
 pytestmark = pytest.mark.workflow
@@ -36,19 +37,23 @@ def cells(number: int) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def evaluated(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Eight slides with two tasks, after a run."""
-    project = finished.copy(tmp_path_factory.mktemp("tasks") / "p")
-    rows = []
-    for number, name in enumerate(NAMES):
-        old = project.read_sheet()[number % 4]["path"]
-        path = f"slides/task-{name}.tif"
-        project.copy_slide(old, path)
-        rows.append({"slide_id": f"task-{name}", "path": path, **cells(number)})
-    project.write_sheet(rows)
-    project.configure(tasks=TASKS, knn=KNN)
-    ran = project.run()
-    assert ran.rc == 0, ran.text
-    assert ALL.items() <= ran.jobs.items()
-    return project
+
+    def make(folder: Path) -> None:
+        project = finished.copy(folder / "p")
+        rows = []
+        for number, name in enumerate(NAMES):
+            old = project.read_sheet()[number % 4]["path"]
+            path = f"slides/task-{name}.tif"
+            project.copy_slide(old, path)
+            rows.append({"slide_id": f"task-{name}", "path": path, **cells(number)})
+        project.write_sheet(rows)
+        batches = {"sheet": "slides.csv", "batch_size": 4}
+        project.configure(slides=batches, tasks=TASKS, knn=KNN)
+        ran = project.run()
+        assert ran.rc == 0, ran.text
+        assert ALL.items() <= ran.jobs.items()
+
+    return Project(made_once(tmp_path_factory, "evaluated", make) / "p")
 
 
 @pytest.fixture
@@ -114,6 +119,7 @@ def test_an_unread_column_touches_nothing(project: Project):
     assert project.run().jobs == {}
 
 
+@pytest.mark.whole("tasks")
 def test_a_model_more_is_fitted_alone(project: Project):
     tasks = TASKS | {"grade": TASKS["grade"] | {"models": ["linear", "mean", "abmil"]}}
     project.configure(tasks=tasks, knn=KNN)
@@ -128,6 +134,7 @@ def test_a_model_more_is_fitted_alone(project: Project):
     assert not changed(before, after, "outcome")
 
 
+@pytest.mark.whole("tasks")
 def test_a_new_slide_joins_and_no_member_moves(project: Project):
     def members() -> dict[str, int]:
         table = pl.read_csv(project.results / "tasks" / "grade" / "members.csv")
@@ -145,6 +152,7 @@ def test_a_new_slide_joins_and_no_member_moves(project: Project):
     assert set(after) - set(before) == {"extra"}
 
 
+@pytest.mark.whole("tasks")
 def test_a_slide_without_label_fits_nothing_anew(project: Project):
     project.copy_slide("slides/task-a.tif", "slides/extra.tif")
     row = {"slide_id": "extra", "path": "slides/extra.tif"}
@@ -159,6 +167,7 @@ def test_a_slide_without_label_fits_nothing_anew(project: Project):
         assert changed(before, after, task) == {f"tasks/{task}/labels.parquet"}
 
 
+@pytest.mark.whole("tasks")
 def test_a_killed_run_goes_on_to_the_same_results(evaluated: Project, project: Project):
     shutil.rmtree(project.results / "tasks")
     (project.results / "report.html").unlink()

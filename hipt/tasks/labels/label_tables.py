@@ -164,7 +164,8 @@ def _parquet(file: Path) -> Table:
         if size.num_rows * size.num_columns > _MOST_CELLS:
             what = f"{size.num_rows:,} rows of {size.num_columns:,} columns"
             raise HiptError(f"{file}: has {what}, more than labels have; take out what is not them")
-        table = pq.read_table(file, partitioning=None)
+        with pq.ParquetFile(file) as parquet:
+            table = parquet.read()
         columns = [
             ["" if value is None or value != value else str(value) for value in column.to_pylist()]
             for column in table.columns
