@@ -35,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
     )
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # tells of every glyph in a PDF
-    for asked in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(asked, _leave)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     os.environ.update(ONE_THREAD)
     step = importlib.import_module(f"hipt.steps.{args[0]}")
     try:
@@ -63,14 +63,14 @@ def _leave(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 def _usage(args: Sequence[str]) -> int:
     """What there is; exit code 2 unless help was asked for."""
-    asked = not args or args[0] in ("-h", "--help", "help")
-    out = sys.stdout if asked else sys.stderr
-    if not asked:
+    requested = not args or args[0] in ("-h", "--help", "help")
+    out = sys.stdout if requested else sys.stderr
+    if not requested:
         print(f"hipt: no step '{args[0]}'\n", file=out)
     print("usage: hipt STEP ...   (hipt STEP --help for its arguments)\n", file=out)
     for name, step in COMMANDS.items():
         print(f"  {name:15}{step.help}", file=out)
-    return 0 if asked else 2
+    return 0 if requested else 2
 
 
 if __name__ == "__main__":

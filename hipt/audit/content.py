@@ -33,14 +33,14 @@ def compared(old: Path, new: Path) -> str:
     schemas = [_schema(path) for path in (old, new)]
     if not schemas[0].equals(schemas[1], check_metadata=False):
         return f"other columns: {_columns(schemas[0])} -> {_columns(schemas[1])}"
-    said = []
+    differences = []
     for name in schemas[0].names:
-        one, two = (_column(path, name) for path in (old, new))
-        if len(one) != len(two):
-            return f"{len(one)} rows -> {len(two)}"
-        if text := _values(one, two):
-            said.append(f"column '{name}': {text}")
-    return "; ".join(said) or EQUAL
+        old_column, two = (_column(path, name) for path in (old, new))
+        if len(old_column) != len(two):
+            return f"{len(old_column)} rows -> {len(two)}"
+        if text := _values(old_column, two):
+            differences.append(f"column '{name}': {text}")
+    return "; ".join(differences) or EQUAL
 
 
 def _schema(path: Path) -> pa.Schema:
@@ -63,10 +63,10 @@ def _column(path: Path, name: str) -> pa.ChunkedArray:
         return file.read([name])[name]
 
 
-def _values(one: pa.ChunkedArray, two: pa.ChunkedArray) -> str:
+def _values(old: pa.ChunkedArray, two: pa.ChunkedArray) -> str:
     """How two columns of one type and length differ; nothing where they are equal."""
     largest, count = 0.0, 0
-    for a, b in _windows(one, two):
+    for a, b in _windows(old, two):
         if a.equals(b):
             continue
         if not _numeric(a.type):
@@ -78,10 +78,10 @@ def _values(one: pa.ChunkedArray, two: pa.ChunkedArray) -> str:
     return f"largest absolute difference {largest:.3g}" if largest > 0 else ""
 
 
-def _windows(one: pa.ChunkedArray, two: pa.ChunkedArray) -> Iterator[tuple[pa.Array, pa.Array]]:
+def _windows(old: pa.ChunkedArray, two: pa.ChunkedArray) -> Iterator[tuple[pa.Array, pa.Array]]:
     """The same rows of both, some at a time."""
-    for start in range(0, len(one), _ROWS):
-        parts = (column.slice(start, _ROWS).combine_chunks() for column in (one, two))
+    for start in range(0, len(old), _ROWS):
+        parts = (column.slice(start, _ROWS).combine_chunks() for column in (old, two))
         a, b = (part.combine_chunks() if _chunked(part) else part for part in parts)
         yield a, b
 
@@ -115,12 +115,12 @@ def _largest(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
 def _tensors(old: Path, new: Path) -> str:
     """How the tensors of two files differ."""
     try:
-        with safe_open(old, framework="pt") as one, safe_open(new, framework="pt") as two:
-            if set(one.keys()) != set(two.keys()):
+        with safe_open(old, framework="pt") as old_file, safe_open(new, framework="pt") as two:
+            if set(old_file.keys()) != set(two.keys()):
                 return "other tensors"
             largest = 0.0
-            for name in sorted(one.keys()):
-                a, b = (side.get_tensor(name).double().numpy().ravel() for side in (one, two))
+            for name in sorted(old_file.keys()):
+                a, b = (side.get_tensor(name).double().numpy().ravel() for side in (old_file, two))
                 largest = max(largest, _largest(a, b))
     except SafetensorError as error:
         raise ValueError(str(error)) from None

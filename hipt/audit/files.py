@@ -44,7 +44,7 @@ def rank(step: str) -> int:
 
 def result_files(root: Path) -> list[str]:
     """Files by their path inside the results folder, sorted; those that vary are left out."""
-    return sorted(_found(root, ""))
+    return sorted(_walk(root, ""))
 
 
 def compared_files(root: Path) -> list[str]:
@@ -87,14 +87,14 @@ def shard_of(name: str) -> str | None:
     return f"{place.step}/{place.name}{SHARDED[place.step]}"
 
 
-def _found(folder: Path, prefix: str) -> Iterator[str]:
+def _walk(folder: Path, prefix: str) -> Iterator[str]:
     """Files in a folder and below."""
     for path in folder.iterdir():
         name = f"{prefix}{path.name}"
         if name in VARYING or _unfinished(prefix, path.name):
             continue
         if path.is_dir():
-            yield from _found(path, f"{name}/")
+            yield from _walk(path, f"{name}/")
         else:
             yield name
 

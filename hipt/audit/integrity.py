@@ -92,15 +92,15 @@ def damaged_files(root: Path, threads: int) -> dict[str, str]:
     if not names:
         raise HiptError(f"{root}: no folder of results")
     progress = Progress(len(names), "files")
-    found: dict[str, str] = {}
+    damaged: dict[str, str] = {}
     with ThreadPoolExecutor(threads) as pool:
         for name, text in zip(names, pool.map(lambda n: trouble(root, n), names), strict=True):
             if text:
-                found[name] = text
+                damaged[name] = text
             progress.add(1, name)
     for name, text in _unkept(root, names):
-        found.setdefault(name, text)
-    return dict(sorted(found.items()))
+        damaged.setdefault(name, text)
+    return dict(sorted(damaged.items()))
 
 
 def trouble(root: Path, name: str) -> str:
@@ -208,8 +208,8 @@ def _h5(path: Path, name: str) -> None:  # noqa: ARG001
     with h5py.File(path) as file:
         sets: list[h5py.Dataset] = []
         file.visititems(lambda _, item: sets.append(item) if hasattr(item, "chunks") else None)
-        for one in sets:
-            np.asarray(one)
+        for dataset in sets:
+            np.asarray(dataset)
 
 
 def _torch_file(path: Path, name: str) -> None:  # noqa: ARG001

@@ -128,14 +128,14 @@ def _made(path: Path) -> Made | None:
         if path.suffix == ".safetensors" and (model := _of_model(read_metadata(path))):
             return model
         if path.suffix in (".parquet", ".arrow", ".png", ".jpg", ".safetensors"):
-            found = read_provenance(path)
+            provenance = read_provenance(path)
             return Made(
-                found.step_version,
-                found.version,
-                found.fingerprint,
-                found.settings,
-                found.inputs,
-                found.software,
+                provenance.step_version,
+                provenance.version,
+                provenance.fingerprint,
+                provenance.settings,
+                provenance.inputs,
+                provenance.software,
             )
     except (HiptError, OSError, ValueError, pa.ArrowException):
         pass

@@ -208,8 +208,8 @@ def _entries(folder: Path) -> tuple[list[os.DirEntry[str]], tuple[int, int]]:
     """What is in a folder but hidden, by name; and what tells it from other folders."""
     try:
         facts = folder.stat()
-        with os.scandir(folder) as found:
-            entries = sorted((e for e in found if e.name[0] != "."), key=lambda e: e.name)
+        with os.scandir(folder) as listing:
+            entries = sorted((e for e in listing if e.name[0] != "."), key=lambda e: e.name)
     except OSError as error:
         raise HiptError(
             f"{folder}: cannot be listed ({error.strerror}); see to its rights and its disk, or "

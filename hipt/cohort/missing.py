@@ -55,11 +55,11 @@ def looks_missing(label: str) -> bool:
 
 def same_but_for_writing(labels: Iterable[str]) -> list[list[str]]:
     """Labels that differ in capitals, spaces, accents' encoding or a number's form alone."""
-    found: dict[str | float, list[str]] = {}
+    labels_by_text: dict[str | float, list[str]] = {}
     for label in labels:
         text = unicodedata.normalize("NFKC", _plain(unicodedata.normalize("NFKC", label)))
-        found.setdefault(_number(text), []).append(label)
-    return [group for group in found.values() if len(group) > 1]
+        labels_by_text.setdefault(_number(text), []).append(label)
+    return [group for group in labels_by_text.values() if len(group) > 1]
 
 
 def _number(text: str) -> str | float:

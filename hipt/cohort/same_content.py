@@ -59,10 +59,10 @@ def notes(content: Mapping[str, str], cases: Mapping[str, str]) -> dict[str, str
         content: mark by slide.
         cases: case by slide.
     """
-    found: dict[str, list[str]] = defaultdict(list)
+    notes_of: dict[str, list[str]] = defaultdict(list)
     for group in alike(content):
         for slide in group:
-            found[slide].append(f"same content as {_others(slide, group, cases)}")
+            notes_of[slide].append(f"same content as {_others(slide, group, cases)}")
     for slides in _by_file(content).values():
         masks = defaultdict(list)
         for slide in sorted(slides):
@@ -70,8 +70,8 @@ def notes(content: Mapping[str, str], cases: Mapping[str, str]) -> dict[str, str
         if len(masks) == len(slides) > 1 and "" not in {m.partition(MASK)[2] for m in masks}:
             for slide in slides:
                 others = _others(slide, sorted(slides), cases)
-                found[slide].append(f"same file as {others}, under another mask")
-    return {slide: "; ".join(texts) for slide, texts in found.items()}
+                notes_of[slide].append(f"same file as {others}, under another mask")
+    return {slide: "; ".join(texts) for slide, texts in notes_of.items()}
 
 
 def kept_together(cases: Mapping[str, str], groups: Sequence[Sequence[str]]) -> dict[str, str]:
@@ -143,11 +143,11 @@ def group_name(group: Sequence[str]) -> str:
 
 def _by_file(content: Mapping[str, str]) -> dict[str, list[str]]:
     """Slides by the digest of their file, where that is known."""
-    found: dict[str, list[str]] = defaultdict(list)
+    slides_of: dict[str, list[str]] = defaultdict(list)
     for slide, mark in content.items():
         if mark:
-            found[file_of(mark)].append(slide)
-    return found
+            slides_of[file_of(mark)].append(slide)
+    return slides_of
 
 
 def _others(slide: str, group: Sequence[str], cases: Mapping[str, str]) -> str:

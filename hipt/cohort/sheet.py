@@ -62,14 +62,14 @@ class SlideRow:
         return hashlib.sha256(json.dumps([*facts, stats]).encode()).hexdigest()[:16]
 
 
-def refuse_unknown(rows: Sequence[SlideRow], asked: Sequence[str], key: str) -> None:
+def refuse_unknown(rows: Sequence[SlideRow], requested: Sequence[str], key: str) -> None:
     """Refuse slide_ids that the sheet does not have.
 
     Raises:
         HiptError: naming the first of them, and the setting that holds it.
     """
     known = {row.slide_id for row in rows}
-    if wrong := [name for name in asked if name not in known]:
+    if wrong := [name for name in requested if name not in known]:
         near = difflib.get_close_matches(wrong[0], sorted(known), n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise HiptError(f"{key}: the sheet has no slide '{wrong[0]}'{hint}")
@@ -108,11 +108,11 @@ def read_with_remarks(
     remarks: list[str] = []
     records: Iterable[_Record]
     if sheet.is_dir():
-        found, start = folder_slides(sheet), sheet
-        remarks = list(found.remarks())
+        folder, start = folder_slides(sheet), sheet
+        remarks = list(folder.remarks())
         records = [
             _Record(sheet / slide.path, None, {"slide_id": slide.slide_id, "path": str(slide.path)})
-            for slide in found.slides
+            for slide in folder.slides
         ]
     elif sheet.is_file():
         records, start = _csv_records(sheet), _expanded(root) if root else sheet.parent

@@ -106,9 +106,9 @@ def read_settings(step: str, cls: type[S], text: str) -> S:
     """
     if text.lstrip().startswith("{"):
         return parse_json(cls, text, f"settings of {step}")
-    found = settings(step, resolved(read_config(Path(text))))
-    assert isinstance(found, cls)
-    return found
+    parsed = settings(step, resolved(read_config(Path(text))))
+    assert isinstance(parsed, cls)
+    return parsed
 
 
 def read_task_settings(step: str, cls: type[S], text: str, task: str | None) -> S:
@@ -129,9 +129,9 @@ def read_task_settings(step: str, cls: type[S], text: str, task: str | None) -> 
     if task not in config.tasks:
         known = ", ".join(config.tasks) or "none"
         raise HiptError(f"--task: {text} has no task '{task}' (found: {known})")
-    found = task_settings(step, config, task)
-    assert isinstance(found, cls)
-    return found
+    parsed = task_settings(step, config, task)
+    assert isinstance(parsed, cls)
+    return parsed
 
 
 def parse_json(cls: type[S], text: str, source: str) -> S:

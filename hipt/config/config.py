@@ -244,7 +244,7 @@ class Config(Section):
         named = self.knn.tasks
         if named is not None:
             return tuple(name for name in self.tasks if name in named)
-        return tuple(name for name, one in self.tasks.items() if one.kind == "classification")
+        return tuple(name for name, task in self.tasks.items() if task.kind == "classification")
 
     @model_validator(mode="after")
     def _whole_shifts(self) -> Self:

@@ -188,6 +188,6 @@ def recipe(
         cfg: the section.
         shape: size of the network.
     """
-    told = cfg.model_dump(mode="json", exclude={"corpus", "micro_batches"})
-    del told["dino"]["checkpoint_every"]
-    return {"stage": section, **told, "shape": shape.model_dump()}
+    settings = cfg.model_dump(mode="json", exclude={"corpus", "micro_batches"})
+    del settings["dino"]["checkpoint_every"]
+    return {"stage": section, **settings, "shape": shape.model_dump()}

@@ -128,7 +128,7 @@ class TaskConfig(Section):
         return tuple(name for name in named if name is not None)
 
     @model_validator(mode="after")
-    def _asked(self) -> Self:
+    def _columns_named(self) -> Self:
         if self.kind == "classification":
             if self.label is None or self.time or self.event or self.censorship:
                 raise ValueError("a classification needs label, and no time, event or censorship")
@@ -157,7 +157,7 @@ class TaskConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _told_elsewhere(self) -> Self:
+    def _published_numbers(self) -> Self:
         for model, numbers in self.published.items():
             if model not in PUBLISHED:
                 raise ValueError(

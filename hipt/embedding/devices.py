@@ -127,9 +127,9 @@ def bf16_is_faster(cpu: str) -> bool:
     With AMX it does; so it does by AMD's dot products of AVX-512 (measured: 1.7 times). Intel's are
     slower than fp32 (0.6 times, where AMX is hidden from a virtual machine).
     """
-    said = dict(re.findall(r"^(\w+)\s*: (.*)$", cpu, re.M))
-    flags = said.get("flags", "").split()
-    amd = said.get("vendor_id") == "AuthenticAMD"
+    fields = dict(re.findall(r"^(\w+)\s*: (.*)$", cpu, re.M))
+    flags = fields.get("flags", "").split()
+    amd = fields.get("vendor_id") == "AuthenticAMD"
     return "amx_bf16" in flags or (amd and "avx512_bf16" in flags)
 
 
@@ -180,7 +180,7 @@ def leased(
 def gpu_names(count: int) -> list[str]:
     """The first GPUs' names, the same whatever CUDA_VISIBLE_DEVICES says."""
     properties = [torch.cuda.get_device_properties(index) for index in range(count)]
-    return [f"gpu-{getattr(found, 'uuid', i)}" for i, found in enumerate(properties)]
+    return [f"gpu-{getattr(device, 'uuid', i)}" for i, device in enumerate(properties)]
 
 
 def lease_folder() -> Path:

@@ -25,7 +25,7 @@ def accepted(setting: Literal["auto", "fp32", "bf16"]) -> tuple[Precision, ...]:
 
 def counted(precisions: Iterable[str | None]) -> dict[str, int]:
     """How many slides have which precision, the most first; those without are left out."""
-    counts = Counter(one for one in precisions if one is not None)
+    counts = Counter(precision for precision in precisions if precision is not None)
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
@@ -42,13 +42,13 @@ def precisions_on_disk(root: Path) -> dict[str, dict[str, int]]:
     Args:
         root: the results folder.
     """
-    results, found = Results(root), {}
+    results, counts_of = Results(root), {}
     for step, column in _STEPS.items():
         indices = sorted((results.root / step / "index").glob("*.parquet"))
         rows = (row for index in indices for row in read_index(index) if row["status"] == "ok")
         if counts := counted(row[column] for row in rows):
-            found[COLUMNS[column]] = counts
-    return found
+            counts_of[COLUMNS[column]] = counts
+    return counts_of
 
 
 def refusal(what: str, counts: Mapping[str, int], example: str) -> str:

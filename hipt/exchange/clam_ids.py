@@ -27,12 +27,13 @@ def misread_ids(rows: Iterable[SlideRow]) -> dict[str, str]:
     notes = {}
     for row in rows:
         slide, case = _read_as(row.slide_id), _read_as(row.case_id)
-        said = [f"slide_id '{row.slide_id}' is read as {slide}"] if slide else []
+        problems = [f"slide_id '{row.slide_id}' is read as {slide}"] if slide else []
         if case and row.case_id not in (case, row.slide_id):
-            said.append(f"case_id '{row.case_id}' is read as {case}")
-        if said:
+            problems.append(f"case_id '{row.case_id}' is read as {case}")
+        if problems:
             notes[row.slide_id] = (
-                f"in columns of such ids, by pandas and so by CLAM, its {' and its '.join(said)}"
+                "in columns of such ids, by pandas and so by CLAM, its "
+                f"{' and its '.join(problems)}"
             )
     return notes
 

@@ -58,10 +58,10 @@ def features_identity(files: FeatureFiles, slide_id: str) -> str:
     """
     beside = files.patches(slide_id)
     try:
-        found = identity(files.features(slide_id))
+        own = identity(files.features(slide_id))
     except SlideError as error:
         raise SlideError(error.status, f"its imported features: {error.reason}") from None
-    return found + (identity(beside) if beside.exists() else "")
+    return own + (identity(beside) if beside.exists() else "")
 
 
 def read_patches(files: FeatureFiles, slide_id: str) -> ForeignPatches:
@@ -170,8 +170,8 @@ def _opened(path: Path) -> Iterator[Any]:
 def _dataset(path: Path, file: Any, name: str) -> Any:  # noqa: ANN401
     """A dataset of numbers that lie in this very file, and that memory can hold."""
     if name not in file or not isinstance(file[name], h5py.Dataset):
-        found = ", ".join(map(str, file)) or "nothing"
-        raise _unusable(path, f"has no dataset {name} (found: {found})")
+        names = ", ".join(map(str, file)) or "nothing"
+        raise _unusable(path, f"has no dataset {name} (found: {names})")
     data = file[name]
     links = isinstance(file.get(name, getlink=True), h5py.HardLink)
     if not links or data.is_virtual or data.external:
@@ -187,13 +187,13 @@ def _dataset(path: Path, file: Any, name: str) -> Any:  # noqa: ANN401
 
 def _coords(path: Path, file: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401
     """(N, 2) corners of a file's patches."""
-    found = _rows(_dataset(path, file, "coords")[()])
-    _count(path, found.shape)
-    if not np.array_equal(found, np.round(found)):
+    corners = _rows(_dataset(path, file, "coords")[()])
+    _count(path, corners.shape)
+    if not np.array_equal(corners, np.round(corners)):
         raise _unusable(path, "has coords that are not whole level-0 pixels")
-    if (np.abs(found.astype(np.float64)) > _FARTHEST_PX).any():
+    if (np.abs(corners.astype(np.float64)) > _FARTHEST_PX).any():
         raise _unusable(path, f"has coords beyond {_FARTHEST_PX:,} px, where no slide has pixels")
-    return found.astype(np.int64)
+    return corners.astype(np.int64)
 
 
 def _count(path: Path, shape: tuple[int, ...]) -> int:
@@ -241,11 +241,11 @@ def _side(path: Path, attributes: dict[str, Any]) -> int | None:
     """The side of a patch in level-0 pixels, as TRIDENT or CLAM says it; None if neither does."""
     for names in (("patch_size_level0",), ("patch_size", "downsample")):
         if attributes.keys() >= set(names):
-            said = {name: attributes[name] for name in names}
-            side = math.prod(map(_mean, said.values()))
+            sides = {name: attributes[name] for name in names}
+            side = math.prod(map(_mean, sides.values()))
             if not 0 < side <= _FARTHEST_PX:
                 raise _unusable(
-                    path, f"says of a patch's side {said}, which is no number of pixels"
+                    path, f"says of a patch's side {sides}, which is no number of pixels"
                 )
             return max(1, round(side))
     return None

@@ -36,8 +36,8 @@ class ImportedGrid:
             "beside the grid of most": self.off_lattice,
             "in regions with too few": self.outside,
         }
-        said = [f"{count} {why}" for why, count in lost.items() if count]
-        return f"of {self.total} imported patches {', '.join(said)}: not used" if said else ""
+        parts = [f"{count} {why}" for why, count in lost.items() if count]
+        return f"of {self.total} imported patches {', '.join(parts)}: not used" if parts else ""
 
 
 def imported_grid(coords: Corners, side: int, slide: Box, cfg: TileConfig) -> ImportedGrid:

@@ -32,11 +32,11 @@ def lattice(corners: Ints, side_px: int) -> Ints:
     if (away % side_px).any():
         raise ValueError("the patches do not lie on one grid")
     column, row = (away // side_px).T
-    found = np.full((row.max() + 1, column.max() + 1), NO_PATCH, np.int64)
-    found[row, column] = np.arange(len(corners))
-    if (found != NO_PATCH).sum() != len(corners):
+    patch_at = np.full((row.max() + 1, column.max() + 1), NO_PATCH, np.int64)
+    patch_at[row, column] = np.arange(len(corners))
+    if (patch_at != NO_PATCH).sum() != len(corners):
         raise ValueError("two patches lie at the same place")
-    return found
+    return patch_at
 
 
 def windows(places: Ints, grid: int, shift: int) -> Ints:

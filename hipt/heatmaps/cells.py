@@ -102,8 +102,8 @@ def _passes(region: RegionAt, moves: list[int], threads: int) -> Iterator[npt.ND
     )
     with RegionReader(threads) as reader:
         for _, regions in reader.stream([job]):
-            for one in regions:
-                yield one.pixels
+            for passed in regions:
+                yield passed.pixels
 
 
 @torch.no_grad()
@@ -120,7 +120,7 @@ def _maps(encoder: PatchEncoder, model: ViT, pixels: npt.NDArray[np.uint8]) -> F
     cells = torch.cat(inside)  # (P, E*E)
     shares = patches[:, None] * cells / cells.sum(1, keepdim=True)
     flat = [cells, patches[:, None].expand_as(cells), shares]
-    return np.stack([_laid_out(one, grid) for one in flat])
+    return np.stack([_laid_out(values, grid) for values in flat])
 
 
 def _laid_out(values: Tensor, grid: int) -> Floats:
@@ -134,6 +134,6 @@ def _joined(pixels: npt.NDArray[np.uint8], grid: int) -> RGB:
     """The region as one picture, made small."""
     px = pixels.shape[1]
     small = max(1, min(px, PICTURE_PX // grid))
-    patches = [reduced(one, small, small) if small < px else one for one in pixels]
+    patches = [reduced(patch, small, small) if small < px else patch for patch in pixels]
     rows = np.stack(patches).reshape(grid, grid, small, small, 3).swapaxes(1, 2)
     return np.ascontiguousarray(rows.reshape(grid * small, grid * small, 3))

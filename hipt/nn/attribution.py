@@ -61,7 +61,7 @@ def contributions(model: ViT, vectors: Tensor, regions: Tensor, gradient: Tensor
 
     Source: Shrikumar et al., arXiv:1605.01713 (gradient times input), from the mean as baseline.
     """
-    found = vectors.new_zeros(len(vectors))
+    shares = vectors.new_zeros(len(vectors))
     beyond = vectors - vectors.mean(0)
     for part, towards in zip(
         torch.split(regions, MINIBATCH), torch.split(gradient, MINIBATCH), strict=True
@@ -70,8 +70,8 @@ def contributions(model: ViT, vectors: Tensor, regions: Tensor, gradient: Tensor
             grids = _grids(vectors, part).requires_grad_()
             (by_grid,) = torch.autograd.grad((model(grids) * towards).sum(), grids)
         by_patch = by_grid.flatten(2).transpose(1, 2)  # (w, T, C)
-        found[part.flatten()] = (by_patch * beyond[part]).sum(-1).flatten()
-    return found
+        shares[part.flatten()] = (by_patch * beyond[part]).sum(-1).flatten()
+    return shares
 
 
 def answer_gradients(

@@ -130,13 +130,13 @@ def embedded(
         threads: minibatches that are computed at once on a CPU.
     """
 
-    def one(part: Tensor) -> Tensor:
+    def vectors(part: Tensor) -> Tensor:
         with inference(precision, batch.device):
             return torch.as_tensor(model(part))
 
     parts = torch.split(batch, size)
     workers = min(threads, len(parts)) if batch.device.type == "cpu" else 1
     if workers == 1:
-        return torch.cat([one(part) for part in parts])
+        return torch.cat([vectors(part) for part in parts])
     with ThreadPoolExecutor(workers) as pool:
-        return torch.cat(list(pool.map(one, parts)))
+        return torch.cat(list(pool.map(vectors, parts)))

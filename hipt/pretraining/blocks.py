@@ -55,10 +55,10 @@ class Block:
         cells = np.array([divmod(k, BLOCK) for k in range(BLOCK**2) if mask >> k & 1])  # (n, 2)
         side = patches_per_block(BLOCK, self.slide.plan.patch_level_px, _READ_PX)
         parts = (cells // side) @ np.array([BLOCK, 1])
-        said = [
+        messages = [
             self._read_box(slide, cells, np.flatnonzero(parts == part)) for part in np.unique(parts)
         ]
-        return next(filter(None, said), None)
+        return next(filter(None, messages), None)
 
     def _read_box(
         self, slide: Slide, cells: npt.NDArray[np.int64], which: npt.NDArray[np.int64]
@@ -74,8 +74,8 @@ class Block:
             if len(which) == 1:
                 self.readable[which] = False
                 return str(error)
-            said = [self._read_box(slide, cells, one) for one in which[:, None]]
-            return next(filter(None, said), None)
+            messages = [self._read_box(slide, cells, places) for places in which[:, None]]
+            return next(filter(None, messages), None)
         for i in which:
             self.pixels[i] = _cell(box, cells[i] - low, plan)
         return None

@@ -133,19 +133,19 @@ def read_grid_corpus(rows: Sequence[SlideRow], corpus: str, results: Results) ->
     Raises:
         HiptError: if the choice is none, nothing belongs to it, or vectors differ in width.
     """
-    found = list(_in_order(chosen(rows, corpus), "embed_patches", results))
-    if not found:
+    members = list(_in_order(chosen(rows, corpus), "embed_patches", results))
+    if not members:
         raise HiptError(f"pretrain corpus '{corpus}': no slide in it has patch embeddings")
-    (first, facts), *_ = found
-    for row, other in found:
+    (first, facts), *_ = members
+    for row, other in members:
         if other["dim"] != facts["dim"]:
             raise HiptError(
                 f"{row.slide_id}: its patch embeddings have {other['dim']} numbers, those of "
                 f"{first.slide_id} {facts['dim']}; embed all slides with the same encoder"
             )
     return GridCorpus(
-        tuple(_member(row, known, known["patches"]) for row, known in found),
-        tuple(results.shard("embed_patches", row.slide_id) for row, _ in found),
+        tuple(_member(row, known, known["patches"]) for row, known in members),
+        tuple(results.shard("embed_patches", row.slide_id) for row, _ in members),
         facts["dim"],
     )
 

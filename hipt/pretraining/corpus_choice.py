@@ -36,12 +36,12 @@ def _labelled(rows: Sequence[SlideRow], name: str, value: str) -> list[SlideRow]
     where = f"pretrain corpus '{name}={value}'"
     if name not in known:
         raise HiptError(f"{where}: the sheet has no column '{name}' (found: {', '.join(known)})")
-    found = [row for row, cell in zip(rows, cells, strict=True) if cell.get(name) == value]
-    if not found:
+    matching = [row for row, cell in zip(rows, cells, strict=True) if cell.get(name) == value]
+    if not matching:
         values = sorted({cell.get(name, "") for cell in cells} - {""})
         some = some_of(values, 10)
         raise HiptError(f"{where}: no slide has this value (found: {some})")
-    return found
+    return matching
 
 
 def _listed(path: Path) -> dict[str, int]:

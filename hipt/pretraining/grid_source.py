@@ -137,8 +137,8 @@ class GridSource(Closing):
     def _opened(self, slide: int) -> PatchEmbeddings:
         """A slide's embeddings, if they have the shape that its index said."""
         path, member = self._corpus.files[slide], self._corpus.members[slide]
-        found = PatchEmbeddings(path)
-        shape = len(found), found.dim, member.patches
+        embeddings = PatchEmbeddings(path)
+        shape = len(embeddings), embeddings.dim, member.patches
         wanted = member.regions, self._corpus.dim, member.regions * self._side**2
         if shape != wanted:
             raise HiptError(
@@ -146,4 +146,4 @@ class GridSource(Closing):
                 f"{wanted[0]} of {wanted[1]} with {self._side} x {self._side} patches; "
                 "run the workflow again, so that all slides are embedded alike"
             )
-        return found
+        return embeddings

@@ -170,10 +170,10 @@ class PatchSource(Closing):
         """Wait until a pool is read; says once per slide what was wrong, and returns the last."""
         start, trouble = time.monotonic(), ""
         for block, slide_id in filling.blocks.items():
-            said = block.result()
-            trouble = said or trouble
-            if said and slide_id not in self._said:
+            message = block.result()
+            trouble = message or trouble
+            if message and slide_id not in self._said:
                 self._said.add(slide_id)
-                log.warning("%s: patches are left out of training: %s", slide_id, said)
+                log.warning("%s: patches are left out of training: %s", slide_id, message)
         self.waited_s += time.monotonic() - start
         return trouble

@@ -108,21 +108,21 @@ def stage_of(
     """
     rows = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from, cfg.missing)
     if name == "patches":
-        one = cfg.pretrain.patches
-        found = read_corpus(rows, one.corpus, results, cfg.tile, one.min_patch_tissue)
-        corpus = replace(found, opener=opener)
+        settings = cfg.pretrain.patches
+        on_disk = read_corpus(rows, settings.corpus, results, cfg.tile, settings.min_patch_tissue)
+        corpus = replace(on_disk, opener=opener)
         return Stage(
             section="pretrain.patches",
             unit="patches",
-            cfg=one,
+            cfg=settings,
             shape=cfg.patches.vit_shape,
             precision=cfg.pretrain.precision,
             members=corpus.members,
             items=corpus.patches,
             make=lambda drop_path: vit256(cfg.patches.vit_shape, drop_path),
-            views=PatchViews(one.views, HIPT_MEAN, HIPT_STD),
+            views=PatchViews(settings.views, HIPT_MEAN, HIPT_STD),
             open_source=lambda share, batch, state: PatchSource(
-                corpus, share, batch, one.pool_blocks, threads, state
+                corpus, share, batch, settings.pool_blocks, threads, state
             ),
         )
     two, grids = cfg.pretrain.regions, read_grid_corpus(rows, cfg.pretrain.regions.corpus, results)

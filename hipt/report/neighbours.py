@@ -35,7 +35,7 @@ LEAST_TISSUE = 0.5
 
 Row = dict[str, Any]
 Ints = npt.NDArray[np.int64]
-Found = tuple[Ints, npt.NDArray[np.floating[Any]]]  # (n, 2) corners and (n, D) vectors
+Sample = tuple[Ints, npt.NDArray[np.floating[Any]]]  # (n, 2) corners and (n, D) vectors
 
 
 @dataclass(frozen=True)
@@ -106,42 +106,42 @@ def neighbours(
 
 def _opened(slides: Sequence[Row]) -> list[Row]:
     """Those of the slides that can be opened."""
-    found, trouble = [], ""
+    readable, trouble = [], ""
     for row in slides:
         try:
             open_slide(Path(row["path"])).close()
         except SlideError as error:
             trouble = trouble or str(error)
             continue
-        found.append(row)
+        readable.append(row)
     if trouble:
-        lost = len(slides) - len(found)
+        lost = len(slides) - len(readable)
         log.warning("%d slides are left out of the nearest neighbours: %s", lost, trouble)
-    return found
+    return readable
 
 
 def _items(slides: Sequence[Row], results: Results, level: Level) -> _Items:
     """What is compared: of every slide about as many, evenly over its tissue."""
-    most, found = max(1, level.most // len(slides)), []
+    most, items = max(1, level.most // len(slides)), []
     for row in slides:
         try:
             if level.name == "patch":
-                found.append(_patches(results.shard("embed_patches", row["slide_id"]), most))
+                items.append(_patches(results.shard("embed_patches", row["slide_id"]), most))
             else:
-                found.append(_regions(results.shard("embed_regions", row["slide_id"]), most))
+                items.append(_regions(results.shard("embed_regions", row["slide_id"]), most))
         except HiptError as error:
             log.warning("%s; left out of the nearest neighbours", error)
-            found.append((np.zeros((0, 2), np.int64), np.zeros((0, 0))))
-    vectors = [vectors for _, vectors in found if len(vectors)]
+            items.append((np.zeros((0, 2), np.int64), np.zeros((0, 0))))
+    vectors = [vectors for _, vectors in items if len(vectors)]
     return _Items(
         slides,
-        np.repeat(np.arange(len(found)), [len(corner) for corner, _ in found]),
-        np.concatenate([corner for corner, _ in found]),
+        np.repeat(np.arange(len(items)), [len(corner) for corner, _ in items]),
+        np.concatenate([corner for corner, _ in items]),
         np.concatenate(vectors) if vectors else np.zeros((0, 0)),
     )
 
 
-def _patches(path: Path, most: int) -> Found:
+def _patches(path: Path, most: int) -> Sample:
     """Some of a slide's readable tissue patches; one region in memory at a time."""
     embeddings = PatchEmbeddings(path)
     regions = [embeddings.region(i) for i in range(len(embeddings))]  # mapped, not read
@@ -159,7 +159,7 @@ def _patches(path: Path, most: int) -> Found:
     return np.concatenate(corners), np.concatenate(vectors)
 
 
-def _regions(path: Path, most: int) -> Found:
+def _regions(path: Path, most: int) -> Sample:
     """Some of a slide's regions."""
     table = read_table(path)
     kept = evenly(len(table), most)
@@ -169,9 +169,9 @@ def _regions(path: Path, most: int) -> Found:
 
 def _pictured(items: _Items, level: Level, tile: TileConfig) -> list[list[dict[str, Any]]]:
     """Rows of pictures: a query, then its neighbours."""
-    asked = queries(items.slide, level.queries)
-    found = nearest_elsewhere(asked, items.vectors, items.group, NEAREST)
-    rows = [[(int(q), None), *near] for q, near in zip(asked, found, strict=True)]
+    chosen = queries(items.slide, level.queries)
+    nearest = nearest_elsewhere(chosen, items.vectors, items.group, NEAREST)
+    rows = [[(int(q), None), *near] for q, near in zip(chosen, nearest, strict=True)]
     pictures = _pictures(items, {item for row in rows for item, _ in row}, level, tile)
     return [
         [

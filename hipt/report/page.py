@@ -56,10 +56,10 @@ def _or_dash(say: Callable[[float], str]) -> Callable[[float | None], str]:
     """Say a number, or a dash where there is none."""
 
     @wraps(say)
-    def said(value: float | None) -> str:
+    def text(value: float | None) -> str:
         return NOTHING if value is None or math.isnan(value) else say(value)
 
-    return said
+    return text
 
 
 @_or_dash

@@ -155,33 +155,33 @@ class DirectSlide(Slide):
         Raises:
             SlideError: `unreadable`, if the slide is to be refused.
         """
-        found, starts = self._level(level), [self._corner(level, *corner) for corner in corners]
-        if found is None or not isinstance(self._tiff, TiledTiff):
+        tiles, starts = self._level(level), [self._corner(level, *corner) for corner in corners]
+        if tiles is None or not isinstance(self._tiff, TiledTiff):
             return None
         touched: set[int] = set()
         for start in starts:
             if start is not None:
-                touched |= set(_tiles_in(found, _inside(found, (*start, side_px, side_px))))
+                touched |= set(_tiles_in(tiles, _inside(tiles, (*start, side_px, side_px))))
         data: list[bytes] = []
         for index in sorted(touched):
             with suppress(TileError):
-                data += [self._tiff.data(found, index)] if found.counts[index] else []
-        return RawTiles(found, data)
+                data += [self._tiff.data(tiles, index)] if tiles.counts[index] else []
+        return RawTiles(tiles, data)
 
     def _painted(
         self, level: int, corner: tuple[int, int], size: tuple[int, int], out: RGB, paste: Paste
     ) -> bool:
         """Whether a rectangle could be filled from tiles."""
-        found, start = self._level(level), self._corner(level, *corner)
-        if found is None or start is None:
+        tiles, start = self._level(level), self._corner(level, *corner)
+        if tiles is None or start is None:
             return False
         try:
-            self._paint(found, (*start, *size), out, paste)
+            self._paint(tiles, (*start, *size), out, paste)
         except TileError:
             return False
         return True
 
-    def _paint(self, found: TileLevel, box: Box, out: RGB, paste: Paste) -> None:
+    def _paint(self, level_tiles: TileLevel, box: Box, out: RGB, paste: Paste) -> None:
         """Fill a rectangle (left, top, width, height, pixels of the level) from its tiles.
 
         Raises:
@@ -189,17 +189,17 @@ class DirectSlide(Slide):
         """
         assert isinstance(self._tiff, TiledTiff)
         left, top = box[:2]
-        inner = _inside(found, box)
-        tiles = list(_tiles_in(found, inner))
-        there = [index for index in tiles if found.counts.item(index)]
+        inner = _inside(level_tiles, box)
+        tiles = list(_tiles_in(level_tiles, inner))
+        there = [index for index in tiles if level_tiles.counts.item(index)]
         if inner != (left, top, left + box[2], top + box[3]) or len(there) < len(tiles):
             out[:] = 255
         for index in there:
-            row, column = divmod(index, found.across)
-            row, column = row * found.tile_height_px, column * found.tile_width_px
+            row, column = divmod(index, level_tiles.across)
+            row, column = row * level_tiles.tile_height_px, column * level_tiles.tile_width_px
             x, y = max(inner[0], column), max(inner[1], row)
-            decode = partial(self._tiff.decode, found, index)
-            with self._tiles.lent((found, index), found.shape, decode) as tile:
+            decode = partial(self._tiff.decode, level_tiles, index)
+            with self._tiles.lent((level_tiles, index), level_tiles.shape, decode) as tile:
                 piece = tile[y - row : inner[3] - row, x - column : inner[2] - column]
                 paste(y - top, x - left, piece)
 
@@ -225,18 +225,20 @@ class DirectSlide(Slide):
     def _judged(self, level: int) -> TileLevel | SlideError | None:
         """A level's tiles; None where OpenSlide has to read it; the error if it is refused."""
         try:
-            found = self._laid_out(level)
-            place = self._different(level, found)
+            tiles = self._laid_out(level)
+            place = self._different(level, tiles)
         except NotTiledError as error:
             say = log.warning if self._strict else log.info
             say("%s: level %d is read through OpenSlide: %s", self.path.name, level, error)
             return None
         if place is None:
-            return found
-        said = f"{self.path}: level {level}: decoded tiles differ from OpenSlide's at {place}"
+            return tiles
+        message = f"{self.path}: level {level}: decoded tiles differ from OpenSlide's at {place}"
         if self._strict:
-            return SlideError("unreadable", f"{said} (slides.reader is 'direct'; set it to auto)")
-        log.warning("%s; the level is read through OpenSlide", said)
+            return SlideError(
+                "unreadable", f"{message} (slides.reader is 'direct'; set it to auto)"
+            )
+        log.warning("%s; the level is read through OpenSlide", message)
         return None
 
     def _laid_out(self, level: int) -> TileLevel:
@@ -247,23 +249,27 @@ class DirectSlide(Slide):
         """
         if isinstance(self._tiff, NotTiledError):
             raise self._tiff
-        found = [self._tiff.level(*self.level_px(i)) for i in range(level + 1)]
+        levels = [self._tiff.level(*self.level_px(i)) for i in range(level + 1)]
         if not self.factor(level).is_integer():
             factor = f"{self.factor(level):.6g}"
             raise NotTiledError(f"its factor is {factor}, so that patches begin between pixels")
-        if level and self.info.vendor == "aperio" and not all(one.counts.all() for one in found):
+        if (
+            level
+            and self.info.vendor == "aperio"
+            and not all(tiles.counts.all() for tiles in levels)
+        ):
             raise NotTiledError("tiles are missing, which OpenSlide fills from finer levels")
-        return found[level]
+        return levels[level]
 
-    def _different(self, level: int, found: TileLevel) -> str | None:
+    def _different(self, level: int, tiles: TileLevel) -> str | None:
         """A place where tiles are not what OpenSlide reads; None if all that were compared are.
 
         Raises:
             NotTiledError: if a tile that OpenSlide reads cannot be decoded, or none can be read.
         """
         factor, compared = int(self.factor(level)), 0
-        size = min(found.tile_width_px, _COMPARED_PX), min(found.tile_height_px, _COMPARED_PX)
-        for left, top in _places(found, size):
+        size = min(tiles.tile_width_px, _COMPARED_PX), min(tiles.tile_height_px, _COMPARED_PX)
+        for left, top in _places(tiles, size):
             corner = left * factor, top * factor
             try:
                 seen = super().read(level, *corner, *size)
@@ -271,7 +277,7 @@ class DirectSlide(Slide):
                 seen = None
             out = np.empty((size[1], size[0], 3), np.uint8)
             try:
-                self._paint(found, (left, top, *size), out, partial(_into_patches, out[None, None]))
+                self._paint(tiles, (left, top, *size), out, partial(_into_patches, out[None, None]))
             except TileError as error:
                 if seen is not None:
                     raise NotTiledError(str(error)) from None
@@ -284,42 +290,42 @@ class DirectSlide(Slide):
         return None
 
 
-def _inside(found: TileLevel, box: Box) -> Box:
+def _inside(tiles: TileLevel, box: Box) -> Box:
     """What of a rectangle (left, top, width, height) lies in a level: left, top, right, bottom."""
     left, top, width, height = box
-    right, bottom = min(left + width, found.width_px), min(top + height, found.height_px)
+    right, bottom = min(left + width, tiles.width_px), min(top + height, tiles.height_px)
     return max(left, 0), max(top, 0), right, bottom
 
 
-def _tiles_in(found: TileLevel, inner: Box) -> Iterator[int]:
+def _tiles_in(tiles: TileLevel, inner: Box) -> Iterator[int]:
     """The tiles that a rectangle inside a level touches, row by row."""
     left, top, right, bottom = inner
     if left >= right or top >= bottom:
         return
-    for row in range(top // found.tile_height_px, -(-bottom // found.tile_height_px)):
-        for column in range(left // found.tile_width_px, -(-right // found.tile_width_px)):
-            yield row * found.across + column
+    for row in range(top // tiles.tile_height_px, -(-bottom // tiles.tile_height_px)):
+        for column in range(left // tiles.tile_width_px, -(-right // tiles.tile_width_px)):
+            yield row * tiles.across + column
 
 
-def _places(found: TileLevel, size: tuple[int, int]) -> list[tuple[int, int]]:
+def _places(level_tiles: TileLevel, size: tuple[int, int]) -> list[tuple[int, int]]:
     """Corners of rectangles to compare, pixels of the level; the same ones always.
 
     The four corners of the level, and beyond its edges; tiles with much and with little detail;
     the seams between the richest tile and those before it; a missing tile.
 
     Args:
-        found: the level.
+        level_tiles: the level.
         size: of the rectangles, at most a tile's.
     """
-    present = np.flatnonzero(found.counts)
-    by_size = present[np.argsort(found.counts[present], kind="stable")]
+    present = np.flatnonzero(level_tiles.counts)
+    by_size = present[np.argsort(level_tiles.counts[present], kind="stable")]
     chosen = [round(q * (len(by_size) - 1)) for q in _QUANTILES] if len(by_size) else []
-    tiles = [int(by_size[i]) for i in chosen] + np.flatnonzero(found.counts == 0)[:1].tolist()
-    width, height = found.tile_width_px, found.tile_height_px
-    starts = [(i % found.across * width, i // found.across * height) for i in tiles]
+    tiles = [int(by_size[i]) for i in chosen] + np.flatnonzero(level_tiles.counts == 0)[:1].tolist()
+    width, height = level_tiles.tile_width_px, level_tiles.tile_height_px
+    starts = [(i % level_tiles.across * width, i // level_tiles.across * height) for i in tiles]
     right, bottom = (
         max(0, side - part * 3 // 4)
-        for side, part in zip((found.width_px, found.height_px), size, strict=True)
+        for side, part in zip((level_tiles.width_px, level_tiles.height_px), size, strict=True)
     )
     seams = [(max(0, x - size[0] // 2), max(0, y - size[1] // 2)) for x, y in starts[:1]]
     corners = [(0, 0), (right, 0), (0, bottom), (right, bottom)]

@@ -172,12 +172,12 @@ class Slide(Closing):
             # the tile is told by a handle that nobody else reads from.
             fresh = _handle(self.path)
         try:
-            found = _on_white(fresh.read_region(*place))
+            pixels = _on_white(fresh.read_region(*place))
         except openslide.OpenSlideError as error:
             self._replace(handle, _handle(self.path))
             raise UnreadableTileError(f"{self.path}: {error}") from None
         self._replace(handle, fresh)
-        return found
+        return pixels
 
     def read_into(self, level: int, x: int, y: int, out: RGB) -> None:
         """Fill a picture with the rectangle of its size, as `read`."""
@@ -345,9 +345,12 @@ def _refuse_other_first(path: Path, info: SlideInfo, claims: TiffClaims) -> None
 
 def _largest_tile_px(handle: openslide.OpenSlide) -> int:
     """Pixels of the largest tile that the header claims; 0 where it says nothing."""
-    said = handle.properties
+    properties = handle.properties
     sides = (
-        [said.get(f"openslide.level[{level}].tile-{side}", "0") for side in ("width", "height")]
+        [
+            properties.get(f"openslide.level[{level}].tile-{side}", "0")
+            for side in ("width", "height")
+        ]
         for level in range(handle.level_count)
     )
     return max(int(width) * int(height) for width, height in sides)

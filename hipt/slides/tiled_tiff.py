@@ -92,7 +92,7 @@ class TiledTiff:
         try:
             with tifffile.TiffFile(path) as file:
                 self._tiled = _tiled(file)
-                self._found = [_level_or_reason(page) for page in self._tiled]
+                self._levels = [_level_or_reason(page) for page in self._tiled]
         except _BROKEN as error:
             raise NotTiledError(f"it is no TIFF that can be read ({error})") from None
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -112,10 +112,10 @@ class TiledTiff:
         sizes = [(page.imagewidth, page.imagelength) for page in self._tiled]
         if sizes.count((width_px, height_px)) != 1:
             raise NotTiledError(f"it has no single tiled picture of {width_px} x {height_px} px")
-        found = self._found[sizes.index((width_px, height_px))]
-        if isinstance(found, str):
-            raise NotTiledError(found)
-        return found
+        level = self._levels[sizes.index((width_px, height_px))]
+        if isinstance(level, str):
+            raise NotTiledError(level)
+        return level
 
     def data(self, level: TileLevel, index: int) -> bytes:
         """A tile's bytes, as they are in the file.
@@ -238,11 +238,11 @@ def _jpeg(head: bytes, rgb: bool, data: bytes, out: RGB) -> None:
         skipped = 4 + int.from_bytes(data[4:6], "big")
     stream = head + data[skipped:] if len(head) > 2 or skipped > 2 else data
     try:
-        found = simplejpeg.decode_jpeg(stream, "RGB", buffer=out)
+        pixels = simplejpeg.decode_jpeg(stream, "RGB", buffer=out)
     except ValueError as error:
         raise TileError(str(error)) from None
-    if found.shape != out.shape:
-        raise TileError(f"its tile is {found.shape[1]} x {found.shape[0]} px")
+    if pixels.shape != out.shape:
+        raise TileError(f"its tile is {pixels.shape[1]} x {pixels.shape[0]} px")
 
 
 def _jpeg_2000(data: bytes, out: RGB) -> None:

@@ -20,8 +20,8 @@ from hipt.stats.evaluation import (
     Events,
     Floats,
     Followed,
-    Found,
     Ints,
+    Predicted,
     horizons,
     metrics_of,
 )
@@ -40,22 +40,24 @@ TIED_RISK = 1e-8
 """Risks that differ by no more are equal, as in `survival`."""
 
 
-def bootstrap_scores(found: Found, groups: Ints, n_resamples: int, seed: int) -> dict[str, Floats]:
+def bootstrap_scores(
+    predicted: Predicted, groups: Ints, n_resamples: int, seed: int
+) -> dict[str, Floats]:
     """(R,) each score of predictions in every resample of their cases; NaN where it cannot be told.
 
     What is known of censoring is not drawn anew.
 
     Args:
-        found: N predictions, comparable with each other.
+        predicted: N predictions, comparable with each other.
         groups: (N,) case of each; a case is drawn with all of its items.
         n_resamples: R.
         seed: same seed and cases, same draws.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993.
     """
-    score = _scorer(found)
+    score = _scorer(predicted)
     parts = [score(w) for w in case_weights(groups, n_resamples, seed)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in metrics_of(found)}
+    return {name: np.concatenate([part[name] for part in parts]) for name in metrics_of(predicted)}
 
 
 def case_weights(groups: Ints, n_resamples: int, seed: int) -> Iterator[Floats]:
@@ -78,17 +80,17 @@ def case_weights(groups: Ints, n_resamples: int, seed: int) -> Iterator[Floats]:
         yield np.array(drawn, np.float64)[:, place]
 
 
-def _scorer(found: Found) -> Callable[[Floats], dict[str, Floats]]:
+def _scorer(predicted: Predicted) -> Callable[[Floats], dict[str, Floats]]:
     """What gives the scores under [r, N] weights."""
-    if isinstance(found, Classified):
-        return partial(_classified, found)
-    pairs = tuple(comparable(found.time, found.event, found.risk, TIED_RISK))
-    return partial(_followed, found, pairs)
+    if isinstance(predicted, Classified):
+        return partial(_classified, predicted)
+    pairs = tuple(comparable(predicted.time, predicted.event, predicted.risk, TIED_RISK))
+    return partial(_followed, predicted, pairs)
 
 
-def _classified(found: Classified, weight: Floats) -> dict[str, Floats]:
+def _classified(predicted: Classified, weight: Floats) -> dict[str, Floats]:
     """Scores of classes under [r, N] weights."""
-    y, p = found.y, found.p
+    y, p = predicted.y, predicted.p
     kinds = np.eye(p.shape[1])
     best = p.argmax(1)
     hit = np.asarray(y == best, np.float64)
@@ -99,7 +101,7 @@ def _classified(found: Classified, weight: Floats) -> dict[str, Floats]:
     apart = (index[:, None] - index) ** 2.0
     by_chance = ((truth @ apart) * answers).sum(1) / total
     several = (truth > 0).sum(1) > 1  # of one class alone neither kappa nor recalls say anything
-    squares = (found.at_prevalence - kinds[y]) ** 2
+    squares = (predicted.at_prevalence - kinds[y]) ** 2
     return {
         "auc": _auc(y, p, weight),
         "balanced_accuracy": np.where(several, np.nansum(recall, 1) / (truth > 0).sum(1), np.nan),
@@ -127,12 +129,12 @@ def _area(positive: Events, score: Floats, weight: Floats) -> Floats:
     return _share((true * below).sum(1), true.sum(1) * false.sum(1))
 
 
-def _followed(found: Followed, pairs: Sequence[Blocks], weight: Floats) -> dict[str, Floats]:
+def _followed(predicted: Followed, pairs: Sequence[Blocks], weight: Floats) -> dict[str, Floats]:
     """Concordances under [r, N] weights: pairs in the right order by pairs, for each event."""
-    inverse = _inverse_censoring(found)
+    inverse = _inverse_censoring(predicted)
     shares = [_concordances(pairs, inverse, rows) for rows in _slices(weight)]
-    values = [*np.concatenate(shares, axis=1), _dynamic_auc(found, weight)]
-    return dict(zip(metrics_of(found), values, strict=True))
+    values = [*np.concatenate(shares, axis=1), _dynamic_auc(predicted, weight)]
+    return dict(zip(metrics_of(predicted), values, strict=True))
 
 
 def _slices(weight: Floats) -> Iterator[Floats]:
@@ -155,25 +157,25 @@ def _concordances(pairs: Sequence[Blocks], inverse: Floats, weight: Floats) -> F
     return _share(right, total)
 
 
-def _dynamic_auc(found: Followed, weight: Floats) -> Floats:
+def _dynamic_auc(predicted: Followed, weight: Floats) -> Floats:
     """(r,) mean over the horizons of the AUC of events by then, by 1 / G(t), against the others."""
-    time, everyone = found.time, found.everyone
-    areas, times = [], horizons(found)
+    time, everyone = predicted.time, predicted.everyone
+    areas, times = [], horizons(predicted)
     if len(times) and time.max() <= times[-1]:  # nobody is left to compare with
         times = times[:0]
     for horizon in times:
-        early = found.event & (time <= horizon)
+        early = predicted.event & (time <= horizon)
         counts = np.asarray(time > horizon, np.float64)
         counts[early] = 1 / censoring_survival(*everyone, time[early])
-        areas.append(_area(early, found.risk, weight * counts))
+        areas.append(_area(early, predicted.risk, weight * counts))
     return np.mean(areas, axis=0) if areas else np.full(len(weight), np.nan)
 
 
-def _inverse_censoring(found: Followed) -> Floats:
+def _inverse_censoring(predicted: Followed) -> Floats:
     """(N,) 1 / G(t)^2 of each event that `uno_c` counts, 0 of all others."""
-    counted = found.event & (found.time < found.everyone[0].max())
-    weight = np.zeros(len(found.time))
-    weight[counted] = censoring_survival(*found.everyone, found.time[counted]) ** -2
+    counted = predicted.event & (predicted.time < predicted.everyone[0].max())
+    weight = np.zeros(len(predicted.time))
+    weight[counted] = censoring_survival(*predicted.everyone, predicted.time[counted]) ** -2
     return weight
 
 

@@ -124,12 +124,12 @@ def _at_risk(time: Floats, event: Events, ties: Ties) -> _AtRisk:
     places = np.flatnonzero(event[order])
     last = np.searchsorted(followed, followed[places], "right") - 1
     group = np.flatnonzero(np.diff(last, prepend=-1))
-    found = _AtRisk(order, places, last, group, np.zeros(len(places)))
+    sets = _AtRisk(order, places, last, group, np.zeros(len(places)))
     if ties == "breslow":
-        return found
-    together = found.of_group(np.ones(len(places)))
-    before = np.arange(len(places)) - np.repeat(group, found._sizes)
-    return found._replace(spared=before / together)
+        return sets
+    together = sets.of_group(np.ones(len(places)))
+    before = np.arange(len(places)) - np.repeat(group, sets._sizes)
+    return sets._replace(spared=before / together)
 
 
 class _Hazards(NamedTuple):
@@ -197,8 +197,8 @@ def _means(values: Floats, risk: Floats, upto: Floats, last: Ints) -> Floats:
         inside = np.tri(len(risk[rows]), dtype=bool)
         share = np.exp(np.where(inside, risk[rows] - upto[rows, None], -np.inf))
         here = share @ values[rows] + np.exp(known - upto[rows])[:, None] * before
-        asked = slice(*np.searchsorted(last, [start, start + len(here)]))
-        means[asked] = here[last[asked] - start]
+        wanted = slice(*np.searchsorted(last, [start, start + len(here)]))
+        means[wanted] = here[last[wanted] - start]
         before, known = here[-1], upto[rows][-1]
     return means
 
@@ -210,20 +210,20 @@ def _maximum(values: Floats, sets: _AtRisk, ridge: float) -> Floats:
         penalty = 0.5 * ridge * coefficients @ coefficients
         return _log_likelihood(values @ coefficients, sets) - float(penalty)
 
-    found = np.zeros(values.shape[1])
+    beta = np.zeros(values.shape[1])
     for _ in range(MOST_STEPS if ridge else MOST_STEPS_WITHOUT_RIDGE):
-        gradient, curvature = _slopes(values, values @ found, sets)
-        gradient = gradient - ridge * found
-        curvature[np.diag_indices(len(found))] += ridge
+        gradient, curvature = _slopes(values, values @ beta, sets)
+        gradient = gradient - ridge * beta
+        curvature[np.diag_indices(len(beta))] += ridge
         step = _solve(curvature, gradient)
         gain = float(gradient @ step)
         if gain <= SMALLEST_GAIN:
-            return np.asarray(found + step)
-        start, size = objective(found), 1.0
+            return np.asarray(beta + step)
+        start, size = objective(beta), 1.0
         rounding = 1e-12 * abs(start)
-        while not objective(found + size * step) >= start - rounding:
+        while not objective(beta + size * step) >= start - rounding:
             size /= 2
-        found = found + size * step
+        beta = beta + size * step
     raise ValueError("the Cox model has no maximum; give it a ridge above 0, or a larger one")
 
 

@@ -67,15 +67,15 @@ class Followed(NamedTuple):
         return Followed(self.time[rows], self.event[rows], self.risk[rows], self.everyone)
 
 
-Found = Classified | Followed
+Predicted = Classified | Followed
 
 
-def metrics_of(found: Found) -> tuple[str, ...]:
+def metrics_of(predicted: Predicted) -> tuple[str, ...]:
     """The names of its scores, the main one first."""
-    return METRICS["classification" if isinstance(found, Classified) else "survival"]
+    return METRICS["classification" if isinstance(predicted, Classified) else "survival"]
 
 
-def scores(found: Found) -> dict[str, float]:
+def scores(predicted: Predicted) -> dict[str, float]:
     """All scores of predictions, by the names in `METRICS`.
 
     `brier` is of the calibrated probabilities, where there are some; all other scores are of `p`.
@@ -86,7 +86,7 @@ def scores(found: Found) -> dict[str, float]:
     `dynamic_auc` is the mean of the time-dependent AUC at the times of `horizons`.
 
     Args:
-        found: N predictions; risks have to be of one model, see `pooled`.
+        predicted: N predictions; risks have to be of one model, see `pooled`.
 
     Raises:
         ValueError: if a prediction is not a number.
@@ -94,42 +94,42 @@ def scores(found: Found) -> dict[str, float]:
     Differs: `uno_c` and `dynamic_auc` learn censoring from all tested units, the same for all folds
     and models, and not from a fold's training part, which a file of predictions does not hold.
     """
-    if isinstance(found, Followed):
-        concordance = harrell_c(found.time, found.event, found.risk).value
-        tau = float(found.everyone[0].max())
-        uno = uno_c(*found.everyone, found.time, found.event, found.risk, tau)
-        values = [concordance, uno, _dynamic_auc(found)]
+    if isinstance(predicted, Followed):
+        concordance = harrell_c(predicted.time, predicted.event, predicted.risk).value
+        tau = float(predicted.everyone[0].max())
+        uno = uno_c(*predicted.everyone, predicted.time, predicted.event, predicted.risk, tau)
+        values = [concordance, uno, _dynamic_auc(predicted)]
     else:
-        y, p = found.y, found.p
+        y, p = predicted.y, predicted.p
         best = p.argmax(1)
         several = len(np.unique(y)) > 1
         recall = balanced_accuracy(y, best) if several else np.nan
         kappa = quadratic_kappa(y, best, p.shape[1])
-        squares = brier(y, found.at_prevalence)
+        squares = brier(y, predicted.at_prevalence)
         values = [auc(y, p), recall, kappa, squares, float(accuracy_score(y, best))]
-    return dict(zip(metrics_of(found), values, strict=True))
+    return dict(zip(metrics_of(predicted), values, strict=True))
 
 
-def horizons(found: Followed) -> Floats:
+def horizons(predicted: Followed) -> Floats:
     """(H,) months after which a quarter, half and three quarters of the task's events have come.
 
     Each once: fewer where events share a time, none where there is no event.
     """
-    time, event = found.everyone
+    time, event = predicted.everyone
     return np.unique(np.quantile(time[event], HORIZONS)) if event.any() else np.empty(0)
 
 
-def _dynamic_auc(found: Followed) -> float:
+def _dynamic_auc(predicted: Followed) -> float:
     """Mean AUC over the horizons; NaN where one of them has no event before or nobody after."""
-    times = horizons(found)
-    time, event, risk = found.time, found.event, found.risk
+    times = horizons(predicted)
+    time, event, risk = predicted.time, predicted.event, predicted.risk
     if not len(times) or time.min() > times[0] or time.max() <= times[-1]:
         return np.nan
     counted = event & (time <= times[-1])  # later events only are cases still followed
-    return float(cumulative_dynamic_auc(*found.everyone, time, counted, risk, times).mean())
+    return float(cumulative_dynamic_auc(*predicted.everyone, time, counted, risk, times).mean())
 
 
-def pooled(found: Found, fold: Ints) -> Found:
+def pooled(predicted: Predicted, fold: Ints) -> Predicted:
     """Predictions of all folds together, made comparable.
 
     Probabilities stay. Risks have another scale in each fold, since each has its own model: they
@@ -137,12 +137,12 @@ def pooled(found: Found, fold: Ints) -> Found:
     counts; it is never compared with itself.
 
     Args:
-        found: N predictions.
+        predicted: N predictions.
         fold: (N,).
     """
-    if isinstance(found, Classified):
-        return found
-    return found._replace(risk=fold_ranks(found.risk, fold))
+    if isinstance(predicted, Classified):
+        return predicted
+    return predicted._replace(risk=fold_ranks(predicted.risk, fold))
 
 
 def fold_ranks(risk: Floats, fold: Ints) -> Floats:
@@ -153,8 +153,8 @@ def fold_ranks(risk: Floats, fold: Ints) -> Floats:
         fold: (N,).
     """
     ranks = np.zeros(len(risk))
-    for one in np.unique(fold):
-        here = fold == one
+    for number in np.unique(fold):
+        here = fold == number
         _, place, equal = np.unique(risk[here], return_inverse=True, return_counts=True)
         ranks[here] = (np.cumsum(equal) - equal / 2)[place] / here.sum()
     return ranks

@@ -61,10 +61,10 @@ def knn_predict(
         ValueError: if a query has no key outside its group.
     """
     classes, kinds = np.unique(labels, return_inverse=True)
-    asked, known = (_unit(np.asarray(side, np.float32)) for side in (queries, keys))
-    found = np.zeros(len(asked), np.int64)
-    for rows in _chunks(len(asked)):
-        similarity = asked[rows] @ known.T  # (q, N)
+    query, known = (_unit(np.asarray(side, np.float32)) for side in (queries, keys))
+    answer = np.zeros(len(query), np.int64)
+    for rows in _chunks(len(query)):
+        similarity = query[rows] @ known.T  # (q, N)
         if exclude is not None:
             similarity[exclude[0][rows, None] == exclude[1][None, :]] = -np.inf
         nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
@@ -73,8 +73,8 @@ def knn_predict(
             raise ValueError("a query has no key outside its own group")
         votes = _votes(kinds[nearest], np.maximum(weights, 0), len(classes))
         winner = np.where(votes.any(1), votes.argmax(1), kinds[nearest[:, 0]])
-        found[rows] = classes[winner]
-    return found
+        answer[rows] = classes[winner]
+    return answer
 
 
 def knn_shares(
@@ -97,33 +97,35 @@ def knn_shares(
     """
     if len(keys) < k:
         raise ValueError(f"{k} neighbours are asked for, but there are {len(keys)} keys")
-    asked, known = (np.asarray(side, np.float64) for side in (queries, keys))
+    query, known = (np.asarray(side, np.float64) for side in (queries, keys))
     if distance == "cosine":  # of vectors of length 1 it is half the squared Euclidean distance
-        asked, known = (_unit(side) for side in (asked, known))
-    shares = np.zeros((len(asked), classes))
-    for rows in _chunks(len(asked), max(1, PAIRS // len(keys))):
-        nearest = _nearest(asked[rows], known, k)
+        query, known = (_unit(side) for side in (query, known))
+    shares = np.zeros((len(query), classes))
+    for rows in _chunks(len(query), max(1, PAIRS // len(keys))):
+        nearest = _nearest(query[rows], known, k)
         shares[rows] = _votes(labels[nearest], np.ones(nearest.shape), classes) / k
     return shares
 
 
-def _nearest(asked: Floats, known: Floats, k: int) -> Ints:
+def _nearest(query_vectors: Floats, known: Floats, k: int) -> Ints:
     """[q, k] the nearest keys of each query, of equally near ones the first; in any order.
 
     By one matrix product, whose rounding is bounded; distances that it cannot tell apart are
     computed again, one by one.
     """
     squares = np.einsum("ij,ij->i", known, known)
-    apart = squares - 2 * (asked @ known.T)  # (q, N) squared distance, less that of the query to 0
+    apart = squares - 2 * (
+        query_vectors @ known.T
+    )  # (q, N) squared distance, less that of the query to 0
     nearest = np.argpartition(apart, k - 1, axis=1)[:, :k]
     farthest = np.take_along_axis(apart, nearest, axis=1).max(1)
-    longest = np.einsum("ij,ij->i", asked, asked) + squares.max()
+    longest = np.einsum("ij,ij->i", query_vectors, query_vectors) + squares.max()
     rounding = 8 * (known.shape[1] + 2) * np.finfo(float).eps * longest
     near = apart <= (farthest + rounding)[:, None]
     for query in np.flatnonzero(near.sum(1) > k):
-        told = np.flatnonzero(near[query])
-        exact = cdist(asked[query : query + 1], known[told], "sqeuclidean")[0]
-        nearest[query] = told[np.argsort(exact, kind="stable")[:k]]
+        undecided = np.flatnonzero(near[query])
+        exact = cdist(query_vectors[query : query + 1], known[undecided], "sqeuclidean")[0]
+        nearest[query] = undecided[np.argsort(exact, kind="stable")[:k]]
     return nearest
 
 

@@ -24,19 +24,19 @@ def queries(owner: Ints, most: int) -> Ints:
         most: most items.
     """
     _, starts, sizes = np.unique(owner, return_index=True, return_counts=True)
-    asked = evenly(len(starts), most)
-    within = [evenly(int(sizes[one]), len(asked)) for one in asked]
-    turns = [places[i * len(places) // len(asked)] for i, places in enumerate(within)]
-    return np.asarray(starts[asked] + np.array(turns, np.int64), np.int64)
+    groups_asked = evenly(len(starts), most)
+    within = [evenly(int(sizes[group]), len(groups_asked)) for group in groups_asked]
+    turns = [places[i * len(places) // len(groups_asked)] for i, places in enumerate(within)]
+    return np.asarray(starts[groups_asked] + np.array(turns, np.int64), np.int64)
 
 
 def nearest_elsewhere(
-    asked: Ints, vectors: npt.NDArray[np.floating[Any]], groups: Ints, most: int
+    chosen: Ints, vectors: npt.NDArray[np.floating[Any]], groups: Ints, most: int
 ) -> list[list[tuple[int, float]]]:
     """The items of other groups that are most like each asked one, with the cosine.
 
     Args:
-        asked: (Q,) places of the queries.
+        chosen: (Q,) places of the queries.
         vectors: (N, D).
         groups: (N,) an item of the query's own group is no neighbour.
         most: how many, fewer where there are not so many.
@@ -44,10 +44,10 @@ def nearest_elsewhere(
     values = np.asarray(vectors, np.float32)
     length = np.linalg.norm(values, axis=1, keepdims=True)
     unit = values / np.where(length > 0, length, 1)
-    found = []
-    for query in asked:
+    nearest_of = []
+    for query in chosen:
         cosine = unit @ unit[query]  # (N,)
         elsewhere = np.flatnonzero(groups != groups[query])
         nearest = elsewhere[np.argsort(-cosine[elsewhere], kind="stable")[:most]]
-        found.append([(int(item), float(cosine[item])) for item in nearest])
-    return found
+        nearest_of.append([(int(item), float(cosine[item])) for item in nearest])
+    return nearest_of

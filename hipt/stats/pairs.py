@@ -78,11 +78,11 @@ def comparable(time: Floats, event: Events, risk: Floats, tied_tol: float) -> It
         size *= 2
 
 
-def _levels(risk: Floats, asked: Floats, tied_tol: float) -> tuple[Ints, Ints, Ints]:
+def _levels(risk: Floats, query: Floats, tied_tol: float) -> tuple[Ints, Ints, Ints]:
     """(N,) level of each risk; per risk asked (E,) the first level tied, and the first above."""
     values, level = np.unique(risk, return_inverse=True)
-    low = _first_not(lambda place: asked - values[place] > tied_tol, values, asked - tied_tol)
-    high = _first_not(lambda place: asked - values[place] >= -tied_tol, values, asked + tied_tol)
+    low = _first_not(lambda place: query - values[place] > tied_tol, values, query - tied_tol)
+    high = _first_not(lambda place: query - values[place] >= -tied_tol, values, query + tied_tol)
     return level, low, high
 
 

@@ -30,11 +30,11 @@ class Misordered(NamedTuple):
     """(N,) of these, those that were given a lower risk; equal risks count half."""
 
 
-def each_once(found: F, unit: npt.NDArray[Any]) -> tuple[Ints, Ints, F]:
+def each_once(predicted: F, unit: npt.NDArray[Any]) -> tuple[Ints, Ints, F]:
     """One prediction of each unit: mean probabilities, or the mean risk, over its folds.
 
     Args:
-        found: N predictions; risks have to be comparable over folds, see `evaluation.pooled`.
+        predicted: N predictions; risks have to be comparable over folds, see `evaluation.pooled`.
         unit: (N,).
 
     Returns:
@@ -44,29 +44,29 @@ def each_once(found: F, unit: npt.NDArray[Any]) -> tuple[Ints, Ints, F]:
     _, first, place, times = np.unique(
         unit, return_index=True, return_inverse=True, return_counts=True
     )
-    if isinstance(found, Classified):
+    if isinstance(predicted, Classified):
 
         def mean(p: Floats) -> Floats:
             sums = np.stack([np.bincount(place, weights=column) for column in p.T], 1)
             return np.asarray(sums / times[:, None])
 
-        calibrated = None if found.calibrated is None else mean(found.calibrated)
-        once = Classified(found.y[first], mean(found.p), calibrated)
+        calibrated = None if predicted.calibrated is None else mean(predicted.calibrated)
+        once = Classified(predicted.y[first], mean(predicted.p), calibrated)
         return first, times, once
-    risk = np.bincount(place, weights=found.risk) / times
-    return first, times, found.take(first)._replace(risk=risk)
+    risk = np.bincount(place, weights=predicted.risk) / times
+    return first, times, predicted.take(first)._replace(risk=risk)
 
 
-def most_wrong(found: Classified, most: int) -> Ints:
+def most_wrong(predicted: Classified, most: int) -> Ints:
     """Indices of the wrong answers, the one with the most probable wrong class first.
 
     Args:
-        found: N predictions; of equal probabilities the first class is the answer.
+        predicted: N predictions; of equal probabilities the first class is the answer.
         most: at most as many.
     """
-    answer = found.p.argmax(1)
-    wrong = np.flatnonzero(answer != found.y)
-    sure = found.p[wrong, answer[wrong]]
+    answer = predicted.p.argmax(1)
+    wrong = np.flatnonzero(answer != predicted.y)
+    sure = predicted.p[wrong, answer[wrong]]
     return wrong[np.argsort(-sure, kind="stable")][:most]
 
 
@@ -100,9 +100,9 @@ def _within(start: Ints, stop: Ints, order: Ints) -> Ints:
     inside = np.searchsorted(np.sort(start), places, "right") - np.searchsorted(
         np.sort(stop), places, "right"
     )
-    found = np.empty(len(order), np.int64)
-    found[order] = inside
-    return found
+    place = np.empty(len(order), np.int64)
+    place[order] = inside
+    return place
 
 
 def worst_early(pairs: Misordered, most: int) -> Ints:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hipt.stats.evaluation import Events, Followed, Found, Ints, horizons, metrics_of
+from hipt.stats.evaluation import Events, Followed, Ints, Predicted, horizons, metrics_of
 from hipt.stats.per_unit import misordered
 from hipt.stats.survival import harrell_c
 
@@ -22,7 +22,7 @@ USED_SHARE = 0.9
 """Share of the resamples that must have a score: an interval of the others alone is too narrow."""
 
 
-def missing_scores(predictions: Found) -> dict[str, str]:
+def missing_scores(predictions: Predicted) -> dict[str, str]:
     """Why each score is no number, or what it leaves out; nothing of scores that are whole.
 
     Args:
@@ -73,7 +73,7 @@ def _missing_survival(predictions: Followed) -> dict[str, str]:
     return missing
 
 
-def missing_intervals(predictions: Found, groups: Ints) -> dict[str, str]:
+def missing_intervals(predictions: Predicted, groups: Ints) -> dict[str, str]:
     """Why a score gets no interval: too few cases on a side; nothing of scores with enough.
 
     Args:
@@ -135,8 +135,8 @@ def _before_the_end(predictions: Followed) -> Followed:
 
 def _pairs(predictions: Followed) -> int:
     """Comparable pairs."""
-    found = harrell_c(predictions.time, predictions.event, predictions.risk)
-    return found.concordant + found.discordant + found.tied_risk
+    pairs = harrell_c(predictions.time, predictions.event, predictions.risk)
+    return pairs.concordant + pairs.discordant + pairs.tied_risk
 
 
 def _too_few_pairs(sides: tuple[Events, Events], groups: Ints, pairs: int) -> str:

@@ -127,14 +127,16 @@ def run(config: Config, threads: int, slides: int, regions: int, seconds: float)
         )
     say("sheet", f"{config.slides.sheet}: {len(rows):,} slides, {len(fine):,} can be embedded")
     say("measured", f"at most {regions} regions each of {len(samples)} slides, {threads} threads")
-    found = [_reading(sample, config.slides.reader, threads, seconds) for sample in samples]
-    _say_table(HEAD, [one.row(sample) for one, sample in zip(found, samples, strict=True)])
+    readings = [_reading(sample, config.slides.reader, threads, seconds) for sample in samples]
+    _say_table(
+        HEAD, [reading.row(sample) for reading, sample in zip(readings, samples, strict=True)]
+    )
     stand_in = config.embed.patches.model_copy(update={"weights": None, "random": 0})
     with compute_device(Granted(setting=config.device)) as device:
         embedder = PatchEmbedder(
             load_patch_encoder(stand_in), config.embed.precision, device, threads
         )
-        rates = _Rates.measured(found, embedder, samples, config, seconds)
+        rates = _Rates.measured(readings, embedder, samples, config, seconds)
         _say_rates(rates, embedder, config.tile.patch_px)
     _say_pace(rates, threads)
     _say_time(rates, patches, len(fine))
@@ -156,7 +158,7 @@ class _Rates:
     @classmethod
     def measured(
         cls,
-        found: Sequence[Reading],
+        readings: Sequence[Reading],
         embedder: PatchEmbedder,
         samples: Sequence[Sample],
         config: Config,
@@ -170,9 +172,9 @@ class _Rates:
         jobs = [sample.job for sample in samples]
         pipeline = pipeline_rate(embedder, config.slides.reader, jobs, seconds)
         return cls(
-            _together([one.decoder for one in found]),
-            _together([one.disk for one in found]),
-            _together([one.reader for one in found]),
+            _together([reading.decoder for reading in readings]),
+            _together([reading.disk for reading in readings]),
+            _together([reading.reader for reading in readings]),
             model,
             other,
             pipeline,
@@ -232,9 +234,9 @@ def _decoded(raw: RawTiles, patches: int, threads: int) -> Iterator[int]:
 
     def decode(data: Sequence[bytes]) -> None:
         out = np.empty(raw.level.shape, np.uint8)
-        for one in data:
+        for tile in data:
             with contextlib.suppress(TileError):
-                raw.level.decode(one, out)
+                raw.level.decode(tile, out)
 
     parts = [raw.data[k::threads] for k in range(threads)]
     with ThreadPoolExecutor(threads) as pool:
@@ -272,8 +274,8 @@ def _say_rates(rates: _Rates, embedder: PatchEmbedder, patch_px: int) -> None:
     share = rates.model * flops / product_rate(device, embedder.precision)
     torch.set_num_threads(1)
     where = f"on {device_name(device)}{cores}, {embedder.precision}"
-    said = f"{flops / 1e9:.3g} GFLOP each, {share:.0%} of what a large matrix product reaches"
-    say("model", f"{rate_text(rates.model)} patches/s {where}; {said}")
+    text = f"{flops / 1e9:.3g} GFLOP each, {share:.0%} of what a large matrix product reaches"
+    say("model", f"{rate_text(rates.model)} patches/s {where}; {text}")
     say("", f"{rate_text(rates.other)} patches/s in {OTHER[embedder.precision]}")
     memory = size_text(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     if device.type == "cuda":
@@ -298,8 +300,8 @@ def _say_pace(rates: _Rates, threads: int) -> None:
 def _say_time(rates: _Rates, patches: float, slides: int) -> None:
     """Hours of stage 1 for all slides."""
     hours = patches / min(rates.pipeline, rates.disk) / 3600
-    said = f"about {patches:,.0f} patches of {slides:,} slides"
-    say("time", f"about {time_text(hours)} to embed {said}, one job at a time")
+    text = f"about {patches:,.0f} patches of {slides:,} slides"
+    say("time", f"about {time_text(hours)} to embed {text}, one job at a time")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

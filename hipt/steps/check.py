@@ -110,12 +110,12 @@ def run(config: Config, threads: int) -> None:
     look_at_labels(config, rows, marks)
     if "clam" in config.export.formats and (warning := warning_of(misread_ids(rows))):
         say("export", f"clam: {warning}")
-    found = list(headers(rows, config))
-    _say_headers(found)
+    seen = list(headers(rows, config))
+    _say_headers(seen)
     for remark in copies(marks):
         say("content", remark)
     encoder = load_weights(config)
-    fine = [h for h in found if h.status == "ok"]
+    fine = [h for h in seen if h.status == "ok"]
     if encoder is None:
         fine = _say_features(fine, [row.slide_id for row in rows], config)
     fine = [h for h in fine if h.row.slide_id not in done]
@@ -230,27 +230,27 @@ def _done(rows: Sequence[SlideRow], results: Results) -> set[str]:
     return {row.slide_id for row in rows if results.shard(last, row.slide_id).name in there}
 
 
-def _say_headers(found: Sequence[Header]) -> None:
+def _say_headers(seen: Sequence[Header]) -> None:
     """Counts per status with the first slides of each, and per resolution."""
-    _say_statuses("headers", found)
-    plans = Counter((f"{h.mpp:.3g}", f"{h.plan.read_mpp:.3g}") for h in found if h.plan)
+    _say_statuses("headers", seen)
+    plans = Counter((f"{h.mpp:.3g}", f"{h.plan.read_mpp:.3g}") for h in seen if h.plan)
     for (native, read), count in plans.most_common():
         say("mpp", f"{count:,} x {native} um/px, read at {read} um/px")
 
 
-def _say_statuses(label: str, found: Sequence[Header]) -> None:
+def _say_statuses(label: str, seen: Sequence[Header]) -> None:
     """Counts per status, those in order first, with the first slides of each."""
-    counts = Counter(h.status for h in found)
+    counts = Counter(h.status for h in seen)
     for status, count in sorted(counts.items(), key=lambda pair: (pair[0] != "ok", -pair[1])):
         say(label if status == "ok" or "ok" not in counts else "", f"{count:,} {status}")
-        said: dict[str, list[str]] = defaultdict(list)
-        for header in found:
+        slides_of: dict[str, list[str]] = defaultdict(list)
+        for header in seen:
             if header.status == status and header.reason:
-                said[header.reason].append(header.row.slide_id)
-        for reason, slides in itertools.islice(said.items(), LISTED):
+                slides_of[header.reason].append(header.row.slide_id)
+        for reason, slides in itertools.islice(slides_of.items(), LISTED):
             say("", f"  {some_of(slides, LISTED)}: {reason}")
-        if len(said) > LISTED:
-            say("", f"  and {len(said) - LISTED:,} other reasons")
+        if len(slides_of) > LISTED:
+            say("", f"  and {len(slides_of) - LISTED:,} other reasons")
 
 
 def _say_features(fine: Sequence[Header], known: Sequence[str], config: Config) -> list[Header]:

@@ -156,12 +156,12 @@ def _write(
     made = replace(work.makings[embedder.precision], facts=facts, software=software)
     broken = Broken()
     with patch_embeddings_writer(work.shard, schema, made) as writer:
-        for region, found in embedder.embedded(itertools.chain(first, regions)):
-            broken.add(found, region.region)
+        for region, vectors_of in embedder.embedded(itertools.chain(first, regions)):
+            broken.add(vectors_of, region.region)
             count = len(region.readable)
             rows = manifest.slice(region.region * count, count).to_batches()[0]
             known = {name: rows[name] for name in schema.names if name in rows.schema.names}
-            columns = known | {"readable": region.readable, "embedding": vectors(found)}
+            columns = known | {"readable": region.readable, "embedding": vectors(vectors_of)}
             writer.write_batch(
                 pa.record_batch([columns[name] for name in schema.names], schema=schema)
             )

@@ -151,8 +151,8 @@ class _Embedder:
         stack = np.stack([grids.grid(i) for i in regions])  # (N, T, C)
         x = torch.from_numpy(stack).float().transpose(1, 2)  # (N, C, T)
         x = x.reshape(len(stack), -1, side, side)
-        found = embedded(self._model, x, MINIBATCH, self._precision, self._threads)  # (N, D)
-        return np.asarray(found.float())
+        output = embedded(self._model, x, MINIBATCH, self._precision, self._threads)  # (N, D)
+        return np.asarray(output.float())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -106,8 +106,8 @@ def _mark(made: Predictions) -> str:
     try:
         return read_provenance(made.path).fingerprint
     except HiptError:
-        values = made.found.risk if isinstance(made.found, Followed) else made.found.p
-        said = [truth(made.found).tolist(), values.tolist()]
+        values = made.predicted.risk if isinstance(made.predicted, Followed) else made.predicted.p
+        said = [truth(made.predicted).tolist(), values.tolist()]
         return fingerprint(keys=made.keys, case=made.case.tolist(), said=said)
 
 

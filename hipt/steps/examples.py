@@ -94,7 +94,7 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
 
 def _surest(made: Predictions, classes: Mapping[int, str], most: int) -> Iterator[Group]:
     """Per class, or end of risk, its name, and units with what is said of them."""
-    found = pooled(made.found, made.fold)
+    found = pooled(made.predicted, made.fold)
     if isinstance(found, Classified):
         first, _, classified = each_once(found, made.unit)
         for kind in range(classified.p.shape[1]):

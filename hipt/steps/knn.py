@@ -69,14 +69,14 @@ def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) ->
     units = read_units(folds)
     _refuse_too_few(units, cfg)
     together = drawn_together(folds, slides)
-    said: list[Row] = []
+    lines: list[Row] = []
     scored: list[Row] = []
     for level in cfg.levels:
         means = _means(level, units, slides, cfg)
-        log.info("%s: %d means over %s vectors, %d wide", cfg.name, *_told(means, level))
+        log.info("%s: %d means over %s vectors, %d wide", cfg.name, *_size(means, level))
         for distance in cfg.distances:
             made = _predictions(out, units, means, level, distance, cfg.k)
-            said += [{"level": level, "distance": distance, **row} for row in _rows(made)]
+            lines += [{"level": level, "distance": distance, **row} for row in _rows(made)]
             rows = score_rows(evaluated(joined(made, together), cfg.resamples, cfg.seed))
             scored += [{"task": cfg.name, **row} for row in rows]
     inputs = unit_inputs(units, cfg.features is not None)
@@ -88,7 +88,7 @@ def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) ->
     beside = list(published_rows(scored, cfg.kind, cfg.published, units))
     compared = made_by(step, settings_of(cfg), inputs)
     write_rows(out.with_suffix(".published.parquet"), beside, PUBLISHED, compared)
-    write_rows(out, said, knn_schema(_classes(units)), provenance)
+    write_rows(out, lines, knn_schema(_classes(units)), provenance)
 
 
 def _refuse_too_few(units: Units, cfg: KnnSettings) -> None:
@@ -109,7 +109,7 @@ def _means(level: str, units: Units, slides: Path, cfg: KnnSettings) -> Means:
     return region_means(units, features_of(cfg.features, slides))
 
 
-def _told(means: Means, level: str) -> tuple[int, str, int]:
+def _size(means: Means, level: str) -> tuple[int, str, int]:
     """What the log says of them."""
     return len(means), level, means.shape[1]
 
@@ -136,17 +136,17 @@ def _predictions(
         fold=np.repeat(np.arange(units.folds), [len(test) for test in tests]),
         unit=np.array(units.names)[rows],
         case=np.array(units.cases)[rows],
-        found=Classified(units.y[rows], np.concatenate(shares)),
+        predicted=Classified(units.y[rows], np.concatenate(shares)),
     )
 
 
 def _rows(made: Predictions) -> Iterator[Row]:
     """The predictions as they are written."""
-    assert isinstance(made.found, Classified)
-    columns = (made.fold, made.unit, made.case, made.found.y, made.found.p)
+    assert isinstance(made.predicted, Classified)
+    columns = (made.fold, made.unit, made.case, made.predicted.y, made.predicted.p)
     for fold, unit, case, y, p in zip(*(c.tolist() for c in columns), strict=True):
-        told = {f"p_{kind}": share for kind, share in enumerate(p)}
-        yield {"fold": fold, "unit": unit, "case_id": case, "y": y, **told}
+        shares = {f"p_{kind}": share for kind, share in enumerate(p)}
+        yield {"fold": fold, "unit": unit, "case_id": case, "y": y, **shares}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

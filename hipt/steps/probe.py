@@ -120,8 +120,8 @@ def _patch_lines(
     if not cfg.probe.labels:
         return
     names = class_names(cfg.probe.labels)
-    found = labelled_patches(rows, labels.maps, names, results, cfg.pictures_show)
-    items = found.drawn(cfg.probe.most_patches, cfg.probe.seed)
+    labelled = labelled_patches(rows, labels.maps, names, results, cfg.pictures_show)
+    items = labelled.drawn(cfg.probe.most_patches, cfg.probe.seed)
     _look_at(items, f"probe.labels: patches on the maps of {cfg.probe.labels}")
     network, colour = _of_pixels(items, results, cfg, threads)
     features = {
@@ -137,23 +137,23 @@ def _region_lines(
 ) -> Iterator[Row]:
     """The lines of the region level: arrangement on the maps, then the column; as far as named."""
     if cfg.probe.labels:
-        found = arranged_regions(rows, labels.maps, results, cfg.tile.grid**2, cfg.pictures_show)
+        arranged = arranged_regions(rows, labels.maps, results, cfg.tile.grid**2, cfg.pictures_show)
         what = f"probe.labels: regions on the maps of {cfg.probe.labels}"
-        if len(np.unique(found.label)) > 1:
-            yield from _of_regions("arrangement on the label map", what, found, results, cfg)
+        if len(np.unique(arranged.label)) > 1:
+            yield from _of_regions("arrangement on the label map", what, arranged, results, cfg)
         else:
             log.info("%s are all arranged alike: nothing to ask", what)
     if cfg.probe.column:
-        found = labelled_regions(rows, labels.of_column)
+        arranged = labelled_regions(rows, labels.of_column)
         what = f"probe.column: regions with a value in column '{cfg.probe.column}'"
-        yield from _of_regions(cfg.probe.column, what, found, results, cfg)
+        yield from _of_regions(cfg.probe.column, what, arranged, results, cfg)
 
 
 def _of_regions(
-    task: str, what: str, found: Items, results: Results, cfg: ProbeSettings
+    task: str, what: str, labelled: Items, results: Results, cfg: ProbeSettings
 ) -> Iterator[Row]:
     """The lines of one task."""
-    items = found.drawn(cfg.probe.most_patches, cfg.probe.seed)
+    items = labelled.drawn(cfg.probe.most_patches, cfg.probe.seed)
     _look_at(items, what)
     network, means = _of_grids(items, results, cfg)
     features = {
@@ -188,8 +188,8 @@ def _scored(
     groups, classes = items.group, len(np.unique(items.label))
     for name, values in features.items():
         keys = standardised(values)
-        found = knn_predict(keys, keys, items.label, k, exclude=(groups, groups))
-        score = balanced_accuracy(items.label, found)
+        answers = knn_predict(keys, keys, items.label, k, exclude=(groups, groups))
+        score = balanced_accuracy(items.label, answers)
         log.info("%s, %s, %s: %.3f (chance %.3f)", level, task, name, score, 1 / classes)
         yield {
             "level": level,
@@ -197,7 +197,7 @@ def _scored(
             "features": name,
             "balanced_accuracy": score,
             "chance": 1 / classes,
-            "items": len(found),
+            "items": len(answers),
             "classes": classes,
             "cases": len(np.unique(items.case)),
         }
@@ -216,8 +216,8 @@ def _of_pixels(
             while batch := [patch.pixels for patch in islice(patches, threads * MINIBATCH)]:
                 pixels = np.concatenate(batch)  # [B, px, px, 3]
                 colours.append(np.hstack([pixels.mean((1, 2)), pixels.std((1, 2))]))
-                found = embedded(encoder, torch.from_numpy(pixels), MINIBATCH, "fp32", threads)
-                vectors.append(found.numpy())
+                output = embedded(encoder, torch.from_numpy(pixels), MINIBATCH, "fp32", threads)
+                vectors.append(output.numpy())
                 progress.add(len(pixels), job.slide_id, reader.waited_s)
     log.info("%s", progress.summary(reader.waited_s))
     return np.concatenate(vectors), np.concatenate(colours)

@@ -81,11 +81,11 @@ def _segment(
     mark = fingerprint(step=STEP, version=version_of(STEP), settings=settings, inputs=inputs)
     shard, outline = results.shard(STEP, row.slide_id), results.contours(row.slide_id)
     overview = results.overview(STEP, row.slide_id)
-    said: Row = {"mpp": mpp.value, "mpp_source": mpp.source}
-    said["content"] = content_mark(content, mask_digest)
+    row_facts: Row = {"mpp": mpp.value, "mpp_source": mpp.source}
+    row_facts["content"] = content_mark(content, mask_digest)
     kept = kept_facts(shard, mark, [outline, overview])
     if kept is not None:
-        return kept | said | {"note": _note(header_note(slide.info, mpp), kept)}
+        return kept | row_facts | {"note": _note(header_note(slide.info, mpp), kept)}
     reduction = max(1.0, cfg.segment.mask_mpp / mpp.value)
     thumbnail, scale, most_opaque = slide.thumbnail(reduction)
     seen = picture_note(thumbnail, slide.info.pixels, most_opaque, row.mask is not None)
@@ -110,7 +110,7 @@ def _segment(
     write_contours(outline, shapes, scale, slide.info.bounds)
     provenance = Provenance(STEP, version_of(STEP), mark, settings, inputs, facts)
     write_mask(shard, mask, {KEY: provenance.to_json()})
-    return facts | said | {"note": _note(header_note(slide.info, mpp), facts)}
+    return facts | row_facts | {"note": _note(header_note(slide.info, mpp), facts)}
 
 
 def _note(of_header: str, facts: Row) -> str:

@@ -69,11 +69,11 @@ def _joined(slides: pl.DataFrame, step: str, results: Results) -> pl.DataFrame:
     batches = sorted(set(slides["batch"]))
     index = _index(step, batches, results)
     facts = [name for name in index.columns if name not in (*slides.columns, *VERDICT)]
-    found = index.select(
+    index_rows = index.select(
         "slide_id", *facts, *(pl.col(name).alias(f"{step} {name}") for name in VERDICT)
     )
     joined = slides.join(
-        found, on="slide_id", how="left", validate="1:1", maintain_order="left", coalesce=True
+        index_rows, on="slide_id", how="left", validate="1:1", maintain_order="left", coalesce=True
     )
     lost = joined.filter(pl.col(f"{step} status").is_null())
     if len(lost):
@@ -115,11 +115,11 @@ def _compared(slides: pl.DataFrame) -> pl.DataFrame:
     """The slides with a note on those that show the same pixels as others."""
     ids, content = slides["slide_id"].to_list(), slides["content"].fill_null("").to_list()
     cases = dict(zip(ids, slides["case_id"].to_list(), strict=True))
-    said = notes(dict(zip(ids, content, strict=True)), cases)
-    if said:
-        log.warning("%d slides share their content with others; see the column note", len(said))
+    remarks = notes(dict(zip(ids, content, strict=True)), cases)
+    if remarks:
+        log.warning("%d slides share their content with others; see the column note", len(remarks))
     return slides.with_columns(
-        pl.Series("shared", [said.get(slide) for slide in ids], pl.String, strict=True)
+        pl.Series("shared", [remarks.get(slide) for slide in ids], pl.String, strict=True)
     )
 
 
@@ -136,8 +136,8 @@ def _deleted(slides: pl.DataFrame, results: Results) -> pl.DataFrame:
                 note = f"{step} file is missing; make it again: snakemake --forcerun {index}"
                 log.warning("%s: %s", slide_id, note)
                 notes[slide_id].append(note)
-    said = {slide_id: "; ".join(all_of_it) for slide_id, all_of_it in notes.items()}
-    columns = {"slide_id": list(said), "deleted": list(said.values())}
+    texts = {slide_id: "; ".join(all_of_it) for slide_id, all_of_it in notes.items()}
+    columns = {"slide_id": list(texts), "deleted": list(texts.values())}
     return pl.DataFrame(columns, {"slide_id": pl.String, "deleted": pl.String})
 
 

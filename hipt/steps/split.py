@@ -60,35 +60,35 @@ def run(slides: Path, out: Path, leaks_out: Path, cfg: SplitSettings) -> None:
     task = cfg.task
     sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from, cfg.missing)
     features = features_of(task.features, slides)
-    found = task_labels(cfg.name, task, sheet, features.slides(), cfg.case_from, cfg.missing)
-    _log(cfg.name, task, found)
-    same = SameSlides.among(found.slides, features.contents())
-    for remark in same.remarks(found.slides, task.split == "files"):
+    labels = task_labels(cfg.name, task, sheet, features.slides(), cfg.case_from, cfg.missing)
+    _log(cfg.name, task, labels)
+    same = SameSlides.among(labels.slides, features.contents())
+    for remark in same.remarks(labels.slides, task.split == "files"):
         log.warning("task %s: %s", cfg.name, remark)
     if task.split == "files":
-        parts = _from_files(task, found.slides, same, cfg.missing)
+        parts = _from_files(task, labels.slides, same, cfg.missing)
     else:
-        parts = _own(cfg.name, task, found.slides, same, out.with_name("members.csv"))
+        parts = _own(cfg.name, task, labels.slides, same, out.with_name("members.csv"))
     corpus = _corpus(cfg, sheet, same.contents)
-    audit = _audit(same.items(found.slides), parts, corpus)
+    audit = _audit(same.items(labels.slides), parts, corpus)
     _look_at(cfg.name, task, audit)
-    made = _provenance(cfg, found.slides, features, parts)
+    made = _provenance(cfg, labels.slides, features, parts)
     rows = [
         {
-            "slide_id": one.slide_id,
-            "case_id": one.case_id,
-            "site": one.site,
-            "unit": _unit(task, one),
-            "label": one.label,
-            "y": one.y,
-            "time": one.time,
-            "event": one.event,
-            "source": features.source(one.slide_id),
+            "slide_id": slide.slide_id,
+            "case_id": slide.case_id,
+            "site": slide.site,
+            "unit": _unit(task, slide),
+            "label": slide.label,
+            "y": slide.y,
+            "time": slide.time,
+            "event": slide.event,
+            "source": features.source(slide.slide_id),
             "parts": parts[i].tolist(),
         }
-        for i, one in enumerate(found.slides)
+        for i, slide in enumerate(labels.slides)
     ]
-    facts = [fact._asdict() for fact in found.facts]
+    facts = [fact._asdict() for fact in labels.facts]
     write_rows(out.with_name("labels.parquet"), facts, LABELS, _and_by(made, facts=facts))
     of_corpus = _and_by(made, corpus=sorted(map(str, corpus)))
     write_rows(leaks_out, [_row(leak) for leak in audit], LEAKS, of_corpus)
@@ -100,7 +100,7 @@ def _provenance(
 ) -> Provenance:
     """What decides the folds; nothing else, or models would be fitted again for nothing."""
     labels = [(s.slide_id, s.case_id, s.site, s.label, s.y, s.time, s.event) for s in slides]
-    sources = {one.slide_id: features.source(one.slide_id) for one in slides}
+    sources = {slide.slide_id: features.source(slide.slide_id) for slide in slides}
     inputs = slide_inputs(labels, sources, cfg.task.features is not None)
     inputs["parts"] = fingerprint(parts=parts.tolist())
     return made_by((STEP, version_of(STEP)), settings_of(cfg, LATER), inputs, {})
@@ -120,9 +120,9 @@ def _log(name: str, task: TaskConfig, labels: TaskLabels) -> None:
         log.info("task %s: left out: %s", name, some_of(labels.left_out, 10))
 
 
-def _unit(task: TaskConfig, one: Labelled) -> str:
+def _unit(task: TaskConfig, slide: Labelled) -> str:
     """What gets the prediction that the slide takes part in."""
-    return one.case_id if task.by == "case" else one.slide_id
+    return slide.case_id if task.by == "case" else slide.slide_id
 
 
 def _own(
@@ -148,7 +148,7 @@ def _own(
         )
     except ValueError as error:
         raise HiptError(f"tasks.{name}: {error}{same.hint()}") from None
-    own = [one.case_id for one in slides]
+    own = [slide.case_id for slide in slides]
     write_members(ledger, members | dict(zip(own, fold.tolist(), strict=True)))
     return parts
 

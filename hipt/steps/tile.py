@@ -63,7 +63,7 @@ def _tile(row: Row, results: Results, cfg: TileSettings) -> Row:
     mpp = Mpp(row["mpp"], row["mpp_source"])
     plan = slide_plan(mpp, row["downsamples"], cfg.mpp, cfg.mpp_tolerance, cfg.tile.patch_px)
     if cfg.features is None:
-        grid, remark = _found(row, plan, results, cfg), ""
+        grid, remark = _grid(row, plan, results, cfg), ""
     else:
         plan, fitted = _imported(row, plan, FeatureFiles.named(cfg.features), cfg)
         grid, remark = fitted.grid, fitted.remark
@@ -76,7 +76,7 @@ def _tile(row: Row, results: Results, cfg: TileSettings) -> Row:
     return facts
 
 
-def _found(row: Row, plan: ReadPlan, results: Results, cfg: TileSettings) -> Grid:
+def _grid(row: Row, plan: ReadPlan, results: Results, cfg: TileSettings) -> Grid:
     """The grid over the tissue that was found.
 
     Raises:

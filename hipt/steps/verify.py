@@ -48,11 +48,11 @@ def audit(results: Path, threads: int) -> str:
     Raises:
         HiptError: naming every damaged file.
     """
-    found = damaged_files(results, threads)
-    if found:
-        lines = [f"{name}: {text}" for name, text in found.items()]
+    damaged = damaged_files(results, threads)
+    if damaged:
+        lines = [f"{name}: {text}" for name, text in damaged.items()]
         _say("\n".join(lines))
-        raise HiptError(f"{results}: {len(found)} files are damaged or missing")
+        raise HiptError(f"{results}: {len(damaged)} files are damaged or missing")
     whole = f"{results}: every file can be read, and is what its index and schema say"
     counts = precisions_on_disk(results)
     return "\n".join([whole, *(f"{what}: {in_words(some)}" for what, some in counts.items())])
@@ -73,30 +73,43 @@ def compare(results: Path, against: Path, out: Path | None, threads: int) -> str
     folder = against if against.is_dir() else None
     old = read_entries(against, threads) if folder else read_manifest(against)
     new = read_entries(results, threads)
-    found = [_looked_into(one, results, folder) for one in differences(old, new)]
-    alike = [one for one in found if one.kind == "bytes" and one.why[0] == EQUAL]
-    found.sort(key=_rank)
+    compared = [_looked_into(difference, results, folder) for difference in differences(old, new)]
+    alike = [
+        difference
+        for difference in compared
+        if difference.kind == "bytes" and difference.why[0] == EQUAL
+    ]
+    compared.sort(key=_rank)
     if out is not None:
-        _write(out, found)
-    if found:
-        _say(table(found))
-    if len(found) > len(alike):
-        apart, total = len(found) - len(alike), len({one.name for one in (*old, *new)})
+        _write(out, compared)
+    if compared:
+        _say(table(compared))
+    if len(compared) > len(alike):
+        apart, total = (
+            len(compared) - len(alike),
+            len({difference.name for difference in (*old, *new)}),
+        )
         raise HiptError(f"{results} differs from {against} in {apart} of {total} files")
     note = f", {len(alike)} of them in content alone" if alike else ""
     return f"{len(new)} files equal{note}"
 
 
-def table(found: Sequence[Difference]) -> str:
+def table(compared: Sequence[Difference]) -> str:
     """Differences by step and reason, in the order of the steps; a reason is named once."""
     groups: dict[tuple[str, tuple[str, ...]], list[Difference]] = defaultdict(list)
-    for one in sorted(found, key=_rank):
-        groups[one.step, one.why[:1] if one.kind in DETAILED else one.why].append(one)
+    for difference in sorted(compared, key=_rank):
+        groups[
+            difference.step, difference.why[:1] if difference.kind in DETAILED else difference.why
+        ].append(difference)
     rows = [("step", "of", "files", "why")]
     for (step, why), ones in groups.items():
-        details = [(one.name, *one.why[1:]) for one in ones if one.kind in DETAILED and one.why[1:]]
-        told = f" (e.g. {': '.join(details[0])})" if details else ""
-        rows.append((step, _whose(ones), _files(ones), "; ".join(why) + told))
+        details = [
+            (difference.name, *difference.why[1:])
+            for difference in ones
+            if difference.kind in DETAILED and difference.why[1:]
+        ]
+        example = f" (e.g. {': '.join(details[0])})" if details else ""
+        rows.append((step, _whose(ones), _files(ones), "; ".join(why) + example))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     return "\n".join(
         "  ".join([*(c.ljust(w) for c, w in zip(row[:3], widths, strict=True)), row[3]]).rstrip()
@@ -104,28 +117,28 @@ def table(found: Sequence[Difference]) -> str:
     )
 
 
-def _rank(one: Difference) -> tuple[int, bool, str]:
+def _rank(difference: Difference) -> tuple[int, bool, str]:
     """Steps in their order, in each what follows from others last."""
-    return rank(one.step), one.kind == "follows", one.name
+    return rank(difference.step), difference.kind == "follows", difference.name
 
 
-def _looked_into(one: Difference, results: Path, against: Path | None) -> Difference:
+def _looked_into(difference: Difference, results: Path, against: Path | None) -> Difference:
     """A difference that provenance does not explain, with what the files themselves say."""
-    if one.kind in ("missing", "extra", "follows", "cause"):
-        return one
-    if text := trouble(results, one.name):
-        return replace(one, kind="damaged", why=(f"damaged: {text}",))
-    if one.kind == "damaged":
-        return one
-    said = "same provenance, other bytes"
-    if one.kind == "unexplained":
-        said = "other bytes, though nothing that it is made from differs"
-    content = _content(one.name, results, against)
+    if difference.kind in ("missing", "extra", "follows", "cause"):
+        return difference
+    if text := trouble(results, difference.name):
+        return replace(difference, kind="damaged", why=(f"damaged: {text}",))
+    if difference.kind == "damaged":
+        return difference
+    reason = "same provenance, other bytes"
+    if difference.kind == "unexplained":
+        reason = "other bytes, though nothing that it is made from differs"
+    content = _content(difference.name, results, against)
     if content == EQUAL:
-        return replace(one, kind="bytes", why=(EQUAL,))
+        return replace(difference, kind="bytes", why=(EQUAL,))
     causes = {"bytes": "nondeterminism or damage"}
-    cause = causes.get(one.kind, "other settings or labels, another version, or damage")
-    return replace(one, why=(f"{said}: {cause}", *([content] if content else [])))
+    cause = causes.get(difference.kind, "other settings or labels, another version, or damage")
+    return replace(difference, why=(f"{reason}: {cause}", *([content] if content else [])))
 
 
 def _content(name: str, results: Path, against: Path | None) -> str:
@@ -140,7 +153,7 @@ def _content(name: str, results: Path, against: Path | None) -> str:
 
 def _whose(ones: Sequence[Difference]) -> str:
     """What some differences are of, in a few words."""
-    names: Mapping[str, None] = dict.fromkeys(one.of for one in ones if one.of)
+    names: Mapping[str, None] = dict.fromkeys(difference.of for difference in ones if difference.of)
     kinds: dict[str, list[str]] = defaultdict(list)
     for name in names:
         kind, _, rest = name.partition(" ")
@@ -161,9 +174,18 @@ def _files(ones: Sequence[Difference]) -> str:
     return ones[0].name if len(ones) == 1 else str(len(ones))
 
 
-def _write(path: Path, found: Sequence[Difference]) -> None:
+def _write(path: Path, compared: Sequence[Difference]) -> None:
     """A line per file that differs."""
-    lines = ((one.name, one.step, one.of, one.kind, "; ".join(one.why)) for one in found)
+    lines = (
+        (
+            difference.name,
+            difference.step,
+            difference.of,
+            difference.kind,
+            "; ".join(difference.why),
+        )
+        for difference in compared
+    )
     write_csv(path, ("file", "step", "of", "kind", "why"), lines)
 
 

@@ -31,8 +31,8 @@ def first_damaged(reader: pa.ipc.RecordBatchFileReader) -> int | None:
     for index in range(reader.num_record_batches):
         read = reader.get_batch_with_custom_metadata(index)
         read.batch.validate(full=True)
-        said = (read.custom_metadata or {}).get(_KEY.encode())
-        if said is not None and said != _checksum(read.batch).encode():
+        recorded = (read.custom_metadata or {}).get(_KEY.encode())
+        if recorded is not None and recorded != _checksum(read.batch).encode():
             return index
     return None
 

@@ -214,8 +214,8 @@ def read_jpeg_comment(path: Path) -> str | None:
     Raises:
         HiptError: if the file is absent or damaged.
     """
-    found = _opened(path).info.get("comment")
-    return found.decode("utf-8", "replace") if isinstance(found, bytes) and found else None
+    comment = _opened(path).info.get("comment")
+    return comment.decode("utf-8", "replace") if isinstance(comment, bytes) and comment else None
 
 
 def read_rgb(path: Path) -> RGB:

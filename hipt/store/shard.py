@@ -76,8 +76,8 @@ def _text(shard: Path) -> str | bytes | None:
             schema = pa.ipc.open_file(source).schema
     else:
         schema = pq.read_schema(shard)
-    found: bytes | None = (schema.metadata or {}).get(KEY.encode())
-    return found
+    text: bytes | None = (schema.metadata or {}).get(KEY.encode())
+    return text
 
 
 def _of_tensors(path: Path) -> str | None:

@@ -134,13 +134,13 @@ class PatchEmbeddings:
         self._path = path
         try:
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
-            found = self._reader.schema
-            wanted = patch_embeddings_schema(list_size(found, "embedding"))
+            schema = self._reader.schema
+            wanted = patch_embeddings_schema(list_size(schema, "embedding"))
         except FileNotFoundError:
             raise HiptError(f"{path}: not there; embed_patches has to run first") from None
         except DAMAGED as error:
             raise self._damaged(error) from None
-        refuse_other_schema(path, found, wanted)
+        refuse_other_schema(path, schema, wanted)
 
     def __len__(self) -> int:
         """Number of regions."""
@@ -195,22 +195,22 @@ def _refuse_other_names(names: Sequence[str], schema: pa.Schema) -> None:
         raise ValueError(f"columns {', '.join(wrong)} are missing or not in the schema")
 
 
-def refuse_other_schema(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
+def refuse_other_schema(path: Path, actual: pa.Schema, wanted: pa.Schema) -> None:
     """Refuse a file whose columns are not the wanted ones, naming the first that differs.
 
     Raises:
         HiptError: if there is such a column.
     """
-    if found.equals(wanted, check_metadata=False):
+    if actual.equals(wanted, check_metadata=False):
         return
     problem = "columns stand in another order"
-    for name in dict.fromkeys([*wanted.names, *found.names]):
-        if name not in found.names:
+    for name in dict.fromkeys([*wanted.names, *actual.names]):
+        if name not in actual.names:
             problem = f"column '{name}' is missing"
         elif name not in wanted.names:
             problem = f"column '{name}' is unknown"
-        elif found.field(name) != wanted.field(name):
-            kinds = [_kind(schema.field(name)) for schema in (found, wanted)]
+        elif actual.field(name) != wanted.field(name):
+            kinds = [_kind(schema.field(name)) for schema in (actual, wanted)]
             problem = f"column '{name}' is {' instead of '.join(kinds)}"
         else:
             continue

@@ -65,7 +65,7 @@ def refuse_tasks(config: Config, rows: Sequence[SlideRow]) -> list[str]:
     """
     known = list(outlooks(config, rows))
     raise_first([outlook for outlook in known if outlook.error])
-    return [f"tasks.{one.name}: {'; '.join(one.sentences)}" for one in known]
+    return [f"tasks.{task.name}: {'; '.join(task.sentences)}" for task in known]
 
 
 def raise_first(failed: Sequence[Outlook]) -> None:

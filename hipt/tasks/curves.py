@@ -60,9 +60,9 @@ def roc_curves(made: Predictions, names: Mapping[int, str]) -> Iterator[Columns]
         made: predictions of a model.
         names: of the classes.
     """
-    if not isinstance(made.found, Classified):
+    if not isinstance(made.predicted, Classified):
         return
-    y, p = made.found.y, made.found.p
+    y, p = made.predicted.y, made.predicted.p
     classes = p.shape[1]
     for kind in range(classes) if classes > 2 else [1]:
         positive = y == kind
@@ -88,15 +88,15 @@ def calibration_bins(made: Predictions, names: Mapping[int, str]) -> Iterator[Co
         made: predictions of a model.
         names: of the classes.
     """
-    if not isinstance(made.found, Classified):
+    if not isinstance(made.predicted, Classified):
         return
-    y, p = made.found.y, made.found.at_prevalence
+    y, p = made.predicted.y, made.predicted.at_prevalence
     bins = calibration(y, p, int(np.clip(len(y) // PER_BIN, 2, BINS)))
     tests = [binomtest(int(hits), int(of)) for hits, of in zip(bins.hits, bins.items, strict=True)]
     intervals = [test.proportion_ci(0.95, method="wilson") for test in tests]
     yield {
         "label": names.get(1, "1") if p.shape[1] == 2 else None,
-        "calibrated": made.found.calibrated is not None,
+        "calibrated": made.predicted.calibrated is not None,
         "items": bins.items,
         "predicted": bins.predicted,
         "observed": bins.observed,
@@ -115,7 +115,7 @@ def survival_by_risk(made: Predictions) -> Iterator[Columns]:
     Args:
         made: predictions of a model.
     """
-    comparable = pooled(made.found, made.fold)
+    comparable = pooled(made.predicted, made.fold)
     if not isinstance(comparable, Followed):
         return
     units = each_once(comparable, made.unit)[2]

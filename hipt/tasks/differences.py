@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from hipt.errors import HiptError
-from hipt.stats.evaluation import Classified, Floats, Followed, Found, Ints, metrics_of
+from hipt.stats.evaluation import Classified, Floats, Followed, Ints, Predicted, metrics_of
 from hipt.stats.intervals import difference, holm
 from hipt.tasks.predictions import Predictions
 from hipt.tasks.scores import Evaluated, Row, evaluated
@@ -34,14 +34,14 @@ def difference_rows(models: Sequence[Evaluated], resamples: int, seed: int) -> l
         HiptError: if two models contradict each other about a unit.
     """
     rows = [
-        _row(one, other, resamples, seed)
-        for one, other in combinations(models, 2)
-        if one.made.fraction == other.made.fraction
+        _row(first, other, resamples, seed)
+        for first, other in combinations(models, 2)
+        if first.made.fraction == other.made.fraction
     ]
     return _corrected(rows, resamples)
 
 
-def truth(predictions: Found) -> Floats | Ints:
+def truth(predictions: Predicted) -> Floats | Ints:
     """[T, N] what came true."""
     if isinstance(predictions, Followed):
         return np.stack([predictions.time, predictions.event])
@@ -49,48 +49,48 @@ def truth(predictions: Found) -> Floats | Ints:
     return predictions.y[None]
 
 
-def _row(one: Evaluated, other: Evaluated, resamples: int, seed: int) -> Row:
+def _row(first: Evaluated, other: Evaluated, resamples: int, seed: int) -> Row:
     """How far two models differ on the units that both predict, or why that is not known."""
-    metric = metrics_of(one.made.found)[0]
+    metric = metrics_of(first.made.predicted)[0]
     row: Row = {
-        "model": one.made.model,
+        "model": first.made.model,
         "other": other.made.model,
-        "fraction": one.made.fraction,
+        "fraction": first.made.fraction,
         "metric": metric,
         **dict.fromkeys(("difference", "low", "high", "p", "note")),
     }
-    pair = _on_common_units(one, other, resamples, seed)
+    pair = _on_common_units(first, other, resamples, seed)
     if pair is None:
-        return row | {"note": _logged(one, other, "no unit that both predict")}
+        return row | {"note": _logged(first, other, "no unit that both predict")}
     a, b = pair
     value = a.pooled[metric] - b.pooled[metric]
     if np.isnan(value):
-        return row | {"note": _logged(one, other, f"no {metric}: {_note(a, b, metric)}")}
+        return row | {"note": _logged(first, other, f"no {metric}: {_note(a, b, metric)}")}
     if metric in a.bare | b.bare:
-        return row | {"difference": value, "note": _logged(one, other, _note(a, b, metric))}
+        return row | {"difference": value, "note": _logged(first, other, _note(a, b, metric))}
     drawn = difference(value, a.resampled[metric], b.resampled[metric])
     return row | {"difference": value, "low": drawn.low, "high": drawn.high, "p": drawn.p}
 
 
-def _note(one: Evaluated, other: Evaluated, metric: str) -> str:
+def _note(first: Evaluated, other: Evaluated, metric: str) -> str:
     """What stands in the way of one of two models."""
-    return one.notes.get(metric) or other.notes.get(metric) or "it is not a number"
+    return first.notes.get(metric) or other.notes.get(metric) or "it is not a number"
 
 
-def _logged(one: Evaluated, other: Evaluated, text: str) -> str:
+def _logged(first: Evaluated, other: Evaluated, text: str) -> str:
     """The text, which the log has too."""
-    log.warning("%s and %s: %s", one.made.model, other.made.model, text)
+    log.warning("%s and %s: %s", first.made.model, other.made.model, text)
     return text
 
 
 def _on_common_units(
-    one: Evaluated, other: Evaluated, resamples: int, seed: int
+    first: Evaluated, other: Evaluated, resamples: int, seed: int
 ) -> tuple[Evaluated, Evaluated] | None:
     """Both models, scored on the folds' units that both predict."""
-    common = set(one.made.keys) & set(other.made.keys)
+    common = set(first.made.keys) & set(other.made.keys)
     if not common:
         return None
-    a, b = (_restricted(model, common, resamples, seed) for model in (one, other))
+    a, b = (_restricted(model, common, resamples, seed) for model in (first, other))
     _refuse_other_truth(a.made, b.made)
     return a, b
 
@@ -103,13 +103,13 @@ def _restricted(
     return model if rows.all() else evaluated(model.made.take(rows), resamples, seed)
 
 
-def _refuse_other_truth(one: Predictions, other: Predictions) -> None:
+def _refuse_other_truth(first: Predictions, other: Predictions) -> None:
     """Refuse to compare models that were tested against different labels."""
-    same = (truth(one.found) == truth(other.found)).all(0) & (one.case == other.case)
+    same = (truth(first.predicted) == truth(other.predicted)).all(0) & (first.case == other.case)
     if not same.all():
-        fold, unit = one.keys[int(np.flatnonzero(~same)[0])]
+        fold, unit = first.keys[int(np.flatnonzero(~same)[0])]
         raise HiptError(
-            f"{one.path} and {other.path} differ in the case or label of '{unit}' (fold {fold}); "
+            f"{first.path} and {other.path} differ in the case or label of '{unit}' (fold {fold}); "
             f"delete both, and they are made again"
         )
 

@@ -128,8 +128,8 @@ class FileFeatures:
         table = read_table(path)
         for name in ("slide_id", "embedding"):
             if name not in table.column_names:
-                found = ", ".join(table.column_names)
-                raise HiptError(f"{path}: has no column '{name}' (found: {found})")
+                names = ", ".join(table.column_names)
+                raise HiptError(f"{path}: has no column '{name}' (found: {names})")
         self._vectors = read_vectors(path, table["embedding"])
         ids = read_ids(path, table["slide_id"])
         rows = pl.DataFrame({"slide_id": ids}).with_row_index("row")

@@ -51,7 +51,7 @@ def write_fold(path: Path, fit: FoldFit, provenance: Provenance) -> None:
         tensors[_CALIBRATED] = fit.calibrated
     facts = {
         "units": list(fit.units),
-        "regions": [len(one) for one in fit.attention],
+        "regions": [len(values) for values in fit.attention],
         "chosen": fit.chosen,
         "slope": fit.slope,
     }
@@ -66,28 +66,28 @@ def read_fold(path: Path, fingerprint: str | None = None) -> FoldFit | None:
     """
     if not path.exists():
         return None
-    found = read_weights(path)
+    weights = read_weights(path)
     try:
-        facts = json.loads(found.metadata["fold"])
-        if fingerprint is not None and found.metadata.get("fingerprint") != fingerprint:
+        facts = json.loads(weights.metadata["fold"])
+        if fingerprint is not None and weights.metadata.get("fingerprint") != fingerprint:
             return None
         parts: Sequence[Tensor] = ()
-        if _ATTENTION in found.state:
-            parts = torch.split(found.state[_ATTENTION], facts["regions"])
+        if _ATTENTION in weights.state:
+            parts = torch.split(weights.state[_ATTENTION], facts["regions"])
         return FoldFit(
             units=tuple(facts["units"]),
-            logits=found.state[_LOGITS],
+            logits=weights.state[_LOGITS],
             attention=tuple(parts),
             chosen=int(facts["chosen"]),
-            curve=found.state[_CURVE],
+            curve=weights.state[_CURVE],
             weights={
                 name.removeprefix(_WEIGHT): value
-                for name, value in found.state.items()
+                for name, value in weights.state.items()
                 if name.startswith(_WEIGHT)
             },
-            calibrated=found.state.get(_CALIBRATED),
+            calibrated=weights.state.get(_CALIBRATED),
             slope=facts.get("slope"),
-            software=dict(found.metadata.get("software", {})),
+            software=dict(weights.metadata.get("software", {})),
         )
     except (KeyError, ValueError, TypeError, RuntimeError):
         raise HiptError(f"{path}: is no fold of a fit; delete it, and it is made again") from None

@@ -78,13 +78,13 @@ def read_task_data(units: Units, model: str, features: str | None, slides: Path)
     source = features_of(features, slides)
     if model == LINEAR:  # one unit's regions in memory at a time
         bags = (torch.from_numpy(bag(source, names).vectors) for names in units.slides)
-        return TaskData(units, [one.double().mean(0, keepdim=True) for one in bags], None)
-    found = [bag(source, names) for names in units.slides]
-    placed = [torch.from_numpy(one.positions) for one in found if one.positions is not None]
+        return TaskData(units, [bag_.double().mean(0, keepdim=True) for bag_ in bags], None)
+    bags_of = [bag(source, names) for names in units.slides]
+    placed = [torch.from_numpy(bag_.positions) for bag_ in bags_of if bag_.positions is not None]
     return TaskData(
         units,
-        [torch.from_numpy(one.vectors) for one in found],
-        placed if len(placed) == len(found) else None,
+        [torch.from_numpy(bag_.vectors) for bag_ in bags_of],
+        placed if len(placed) == len(bags_of) else None,
     )
 
 
@@ -134,9 +134,9 @@ class FoldFitter:
         y, classes = self._data.units.y, self._classes()
         equal = np.full(classes, 1 / classes) if self._cfg.fit.balanced else None
         natural = class_shares(y[np.concatenate([train, validation])], classes)
-        found = recalibration(seen.double().numpy(), y[validation], natural, equal)
-        p = found(fitted.logits.double().numpy())
-        return replace(fitted, calibrated=torch.from_numpy(p), slope=found.slope)
+        recalibrate = recalibration(seen.double().numpy(), y[validation], natural, equal)
+        p = recalibrate(fitted.logits.double().numpy())
+        return replace(fitted, calibrated=torch.from_numpy(p), slope=recalibrate.slope)
 
     def _training(self, fold: int) -> Ints:
         """The training part, or the share of it that is asked for."""
@@ -160,9 +160,9 @@ class FoldFitter:
         """The baseline on mean vectors, and its logits of the validation part."""
         refuse_empty(len(train), len(validation))
         units, cfg = self._data.units, self._cfg.fit
-        means = np.stack([one.double().mean(0).numpy() for one in self._data.bags])
+        means = np.stack([bag.double().mean(0).numpy() for bag in self._data.bags])
         parts = Parts(train, validation)
-        found: Linear = (
+        model: Linear = (
             fit_hazard(means, units.time, units.event, parts, cfg.ridges)
             if self._cfg.kind == "survival"
             else fit_classes(
@@ -171,18 +171,18 @@ class FoldFitter:
         )
         fitted = FoldFit(
             units=tuple(units.names[i] for i in test),
-            logits=torch.from_numpy(found(means[test])),
+            logits=torch.from_numpy(model(means[test])),
             attention=(),
-            chosen=cfg.ridges.index(found.ridge),
-            curve=torch.tensor(list(zip(cfg.ridges, found.losses, strict=True))),
+            chosen=cfg.ridges.index(model.ridge),
+            curve=torch.tensor(list(zip(cfg.ridges, model.losses, strict=True))),
             weights={
-                "weights": torch.from_numpy(found.weights),
-                "bias": torch.from_numpy(found.bias),
-                "mean": torch.from_numpy(found.scale.mean),
-                "factor": torch.from_numpy(found.scale.factor),
+                "weights": torch.from_numpy(model.weights),
+                "bias": torch.from_numpy(model.bias),
+                "mean": torch.from_numpy(model.scale.mean),
+                "factor": torch.from_numpy(model.scale.factor),
             },
         )
-        return fitted, torch.from_numpy(found(means[validation]))
+        return fitted, torch.from_numpy(model(means[validation]))
 
     def _bags(self, train: Ints, validation: Ints, test: Ints, seed: int) -> tuple[FoldFit, Tensor]:
         """A bag model, and its logits of the validation part."""
@@ -192,14 +192,14 @@ class FoldFitter:
         fitted = fit(make, data, *parts, self._cfg.fit, seed, self._device)
         model = make().to(self._device)
         model.load_state_dict(fitted.state)
-        told = answers(model, data, test.tolist(), self._device)
-        seen = torch.empty(0, told.logits.shape[1])
+        output = answers(model, data, test.tolist(), self._device)
+        seen = torch.empty(0, output.logits.shape[1])
         if len(validation):
             seen = answers(model, data, validation.tolist(), self._device).logits.cpu()
         fitted_fold = FoldFit(
             units=tuple(self._data.units.names[i] for i in test),
-            logits=told.logits.cpu(),
-            attention=tuple(one.cpu() for one in told.attention),
+            logits=output.logits.cpu(),
+            attention=tuple(values.cpu() for values in output.attention),
             chosen=fitted.epoch,
             curve=torch.tensor([list(epoch) for epoch in fitted.curve], dtype=torch.float64),
             weights=fitted.state,
@@ -214,7 +214,7 @@ class FoldFitter:
             seen = torch.cat([self._data.bags[i] for i in train]).numpy()
             centres = phenotype_centres(seen, CLUSTERS, seed)
             clusters = [
-                torch.from_numpy(phenotypes(one.numpy(), centres)) for one in self._data.bags
+                torch.from_numpy(phenotypes(bag.numpy(), centres)) for bag in self._data.bags
             ]
         positions = self._data.positions if MODELS[self._model].placed else None
         if cfg.kind == "classification":

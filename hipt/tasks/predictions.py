@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hipt.errors import HiptError
-from hipt.stats.evaluation import Classified, Followed, Found
+from hipt.stats.evaluation import Classified, Followed, Predicted
 from hipt.store.tables import read_table
 from hipt.tasks.schemas import predictions_schema
 
@@ -34,7 +34,7 @@ class Predictions:
     """(N,) rising within a fold."""
     case: Texts
     """(N,)."""
-    found: Found
+    predicted: Predicted
     """N predictions."""
 
     @property
@@ -54,7 +54,7 @@ class Predictions:
             fold=self.fold[rows],
             unit=self.unit[rows],
             case=self.case[rows],
-            found=self.found.take(rows),
+            predicted=self.predicted.take(rows),
         )
 
 
@@ -70,9 +70,9 @@ def read_predictions(path: Path, kind: Kind) -> Predictions:
     table = table.sort_by([("fold", "ascending"), ("unit", "ascending")])
     fold = table["fold"].to_numpy()
     unit, case = (np.array(table[name].to_pylist(), np.str_) for name in ("unit", "case_id"))
-    found = _classified(table, outputs) if kind == "classification" else _followed(table, unit)
+    predicted = _classified(table, outputs) if kind == "classification" else _followed(table, unit)
     model, fraction = path.parent.parent.name, _number(path, path.parent.name)
-    made = Predictions(path, model, fraction, fold, unit, case, found)
+    made = Predictions(path, model, fraction, fold, unit, case, predicted)
     _look_at(made)
     return made
 
@@ -109,10 +109,12 @@ def _look_at(made: Predictions) -> None:
     keys = made.keys
     if not keys:
         raise HiptError(f"{made.path}: has no predictions; give the task units to test")
-    twice = next((one for one, two in pairwise(keys) if one == two), None)
+    twice = next((key for key, two in pairwise(keys) if key == two), None)
     if twice:
         raise HiptError(f"{made.path}: fold {twice[0]} predicts '{twice[1]}' twice; delete it")
-    values = _sums(made.found) if isinstance(made.found, Classified) else made.found.risk
+    values = (
+        _sums(made.predicted) if isinstance(made.predicted, Classified) else made.predicted.risk
+    )
     if (wrong := np.flatnonzero(~np.isfinite(values))).size:
         fold, unit = keys[wrong[0]]
         raise HiptError(
@@ -121,6 +123,6 @@ def _look_at(made: Predictions) -> None:
         )
 
 
-def _sums(found: Classified) -> npt.NDArray[np.float64]:
+def _sums(predicted: Classified) -> npt.NDArray[np.float64]:
     """(N,) no number where a probability is none."""
-    return np.asarray((found.p + found.at_prevalence).sum(1) / 2)
+    return np.asarray((predicted.p + predicted.at_prevalence).sum(1) / 2)

@@ -28,13 +28,13 @@ class SameSlides:
     @classmethod
     def among(cls, slides: Sequence[Labelled], contents: Mapping[str, str]) -> SameSlides:
         """Those among a task's slides."""
-        groups = alike({one.slide_id: contents.get(one.slide_id, "") for one in slides})
-        cases = {one.slide_id: one.case_id for one in slides}
+        groups = alike({slide.slide_id: contents.get(slide.slide_id, "") for slide in slides})
+        cases = {slide.slide_id: slide.case_id for slide in slides}
         return cls(contents, groups, kept_together(cases, groups))
 
     def keyed(self, slides: Sequence[Labelled]) -> list[Labelled]:
         """The slides as folds are dealt: cases that hold the same slide have one name."""
-        return [replace(one, case_id=self.together[one.case_id]) for one in slides]
+        return [replace(slide, case_id=self.together[slide.case_id]) for slide in slides]
 
     def remarks(self, slides: Sequence[Labelled], listed: bool) -> Iterator[str]:
         """What somebody should know of them.
@@ -54,7 +54,7 @@ class SameSlides:
                 f"{sum(map(len, self.groups))} slides are {len(self.groups)} by their content "
                 f"({first}); {result}"
             )
-        yield from other_labels({one.slide_id: _target(one) for one in slides}, self.groups)
+        yield from other_labels({slide.slide_id: _target(slide) for slide in slides}, self.groups)
 
     def known(self, fold_of: Mapping[str, int], ledger: Path) -> dict[str, int]:
         """The fold of each case of `keyed` that has one already.
@@ -62,18 +62,18 @@ class SameSlides:
         Raises:
             HiptError: if cases that hold the same slide are in two folds.
         """
-        found: dict[str, tuple[str, int]] = {}
+        fold_of_group: dict[str, tuple[str, int]] = {}
         for case, first in sorted(self.together.items()):
             if case not in fold_of:
                 continue
-            other, fold = found.setdefault(first, (case, fold_of[case]))
+            other, fold = fold_of_group.setdefault(first, (case, fold_of[case]))
             if fold != fold_of[case]:
                 raise HiptError(
                     f"{ledger}: the cases '{other}' (fold {fold}) and '{case}' (fold "
                     f"{fold_of[case]}) hold the same slide, see the slide table's column note; "
                     "exclude one of the slides, or delete this file to deal all folds anew"
                 )
-        return {first: fold for first, (_, fold) in found.items()}
+        return {first: fold for first, (_, fold) in fold_of_group.items()}
 
     def hint(self) -> str:
         """What a sentence on too few cases has to add."""
@@ -86,19 +86,19 @@ class SameSlides:
         same = {slide: group_name(group) for group in self.groups for slide in group}
         return [
             Item(
-                one.slide_id,
-                one.case_id,
-                one.site,
-                same.get(one.slide_id, ""),
-                file_of(self.contents.get(one.slide_id, "")),
+                labelled.slide_id,
+                labelled.case_id,
+                labelled.site,
+                same.get(labelled.slide_id, ""),
+                file_of(self.contents.get(labelled.slide_id, "")),
             )
-            for one in slides
+            for labelled in slides
         ]
 
 
-def _target(one: Labelled) -> str:
+def _target(slide: Labelled) -> str:
     """What is predicted of a slide, in words."""
-    return one.label or f"{one.time} months {'with' if one.event else 'without'} the event"
+    return slide.label or f"{slide.time} months {'with' if slide.event else 'without'} the event"
 
 
 def corpus_items(

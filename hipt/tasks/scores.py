@@ -40,11 +40,11 @@ class Evaluated:
 
 def evaluated(made: Predictions, resamples: int, seed: int) -> Evaluated:
     """Predictions scored over all folds, and in so many resamples of their cases."""
-    found = pooled(made.found, made.fold)
-    resampled = bootstrap_scores(found, made.groups, resamples, seed)
+    predicted = pooled(made.predicted, made.fold)
+    resampled = bootstrap_scores(predicted, made.groups, resamples, seed)
     used = {name: int((~np.isnan(drawn)).sum()) for name, drawn in resampled.items()}
-    bare = missing_resamples(used, resamples) | missing_intervals(found, made.groups)
-    values, notes = scores(found), missing_scores(found)
+    bare = missing_resamples(used, resamples) | missing_intervals(predicted, made.groups)
+    values, notes = scores(predicted), missing_scores(predicted)
     for name, text in bare.items():
         if not np.isnan(values[name]):
             notes[name] = f"{notes[name]}; {text}" if name in notes else text
@@ -59,7 +59,7 @@ def score_rows(model: Evaluated) -> Iterator[Row]:
     """
     made = model.made
     folds = np.unique(made.fold).tolist()
-    parts = [made.found.take(made.fold == fold) for fold in folds]
+    parts = [made.predicted.take(made.fold == fold) for fold in folds]
     by_fold = [scores(part) for part in parts]
     for fold, part, values in zip(folds, parts, by_fold, strict=True):
         yield from _rows(made, values, int((made.fold == fold).sum()), missing_scores(part), fold)
@@ -109,7 +109,7 @@ def _rows(
     for metric, value in values.items():
         note = notes.get(metric) or None
         known = not np.isnan(value)
-        if not known and metric in metrics_of(made.found):
+        if not known and metric in metrics_of(made.predicted):
             log.warning(
                 "%s, fraction %g: no %s %s (%d units): %s",
                 *(made.model, made.fraction, metric),

@@ -67,11 +67,11 @@ class TaskView:
         """
         if self.model in INATTENTIVE:
             return None
-        found = [
+        maps = [
             self.fits[fold].attention[place][self._own(slide_id)]
             for fold, place in self._tested(slide_id)
         ]
-        return torch.stack(found).mean(0) if found else None
+        return torch.stack(maps).mean(0) if maps else None
 
     def gradients(self, slide_id: str) -> dict[str, Tensor]:
         """Per answer (R, D): its gradient by the slide's regions; nothing for models of patches.
@@ -81,8 +81,8 @@ class TaskView:
         """
         if self.model != LINEAR and (MODELS[self.model].grids or MODELS[self.model].clustered):
             return {}
-        names, found = self._answers, list(self._gradients_by_fold(slide_id))
-        means = [torch.stack(part).mean(0) for part in zip(*found, strict=True)]
+        names, by_fold = self._answers, list(self._gradients_by_fold(slide_id))
+        means = [torch.stack(part).mean(0) for part in zip(*by_fold, strict=True)]
         return dict(zip(names, means, strict=True)) if means else {}
 
     def _gradients_by_fold(self, slide_id: str) -> Iterator[list[Tensor]]:
@@ -91,14 +91,17 @@ class TaskView:
         for fold, _ in self._tested(slide_id):
             fit = self.fits[fold]
             if self.model == LINEAR:
-                yield [one[own] for one in self._linear_gradients(fit, slide_id)]
+                yield [gradient[own] for gradient in self._linear_gradients(fit, slide_id)]
                 continue
             vectors, positions = self._bag(slide_id)
             model = build(self.model, vectors.shape[1], fit.logits.shape[1], dropout=0)
             model.load_state_dict(dict(fit.weights))
             placed = MODELS[self.model].placed and positions is not None
             bags = pad([vectors], [positions] if placed and positions is not None else None)
-            yield [one[own] for one in answer_gradients(model, bags, list(self._answers.values()))]
+            yield [
+                gradient[own]
+                for gradient in answer_gradients(model, bags, list(self._answers.values()))
+            ]
 
     def _linear_gradients(self, fit: FoldFit, slide_id: str) -> Iterator[Tensor]:
         """Per answer (M, D): every region counts by its share of the mean."""
@@ -114,8 +117,8 @@ class TaskView:
         """What lowers an answer and what raises it, in words."""
         if self.task.kind == "survival":
             return "lower risk", "higher risk"
-        asked = [int(answer[1:])] if answer else [0, 1]
-        names = [self.units.classes.get(kind, f"class {kind}") for kind in asked]
+        wanted = [int(answer[1:])] if answer else [0, 1]
+        names = [self.units.classes.get(kind, f"class {kind}") for kind in wanted]
         return (f"against {names[0]}" if answer else f"for {names[0]}"), f"for {names[-1]}"
 
     @cached_property
@@ -154,10 +157,10 @@ class TaskView:
 
     def _bag(self, slide_id: str) -> tuple[Tensor, Tensor | None]:
         """(M, D) vectors and (M, 2) positions of the slide's unit."""
-        found = bag(self.features, self.units.slides[self._unit_of[slide_id]])
-        placed = found.positions
+        bag_of_unit = bag(self.features, self.units.slides[self._unit_of[slide_id]])
+        placed = bag_of_unit.positions
         return (
-            torch.from_numpy(found.vectors),
+            torch.from_numpy(bag_of_unit.vectors),
             None if placed is None else torch.from_numpy(placed),
         )
 
@@ -196,8 +199,8 @@ def task_views(tasks: Sequence[ViewedTask], slides: Path) -> Iterator[TaskView]:
 
 def _fit(path: Path) -> FoldFit:
     """A fold's fit, which has to be there."""
-    found = read_fold(path)
-    if found is None:
+    fold = read_fold(path)
+    if fold is None:
         predictions = path.with_name("predictions.parquet")
         raise HiptError(f"{path}: is missing; make it again: snakemake --forcerun {predictions}")
-    return found
+    return fold

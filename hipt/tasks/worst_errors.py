@@ -24,7 +24,7 @@ def worst_errors(made: Predictions, names: Mapping[int, str]) -> Iterator[Column
         made: predictions of a model.
         names: of the classes.
     """
-    comparable = pooled(made.found, made.fold)
+    comparable = pooled(made.predicted, made.fold)
     if isinstance(comparable, Classified):
         first, times, classified = each_once(comparable, made.unit)
         rows = most_wrong(classified, MOST)

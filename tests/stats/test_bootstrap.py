@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hipt.stats import bootstrap
 from hipt.stats.bootstrap import bootstrap_scores, case_weights
-from hipt.stats.evaluation import Classified, Followed, Found, horizons, scores
+from hipt.stats.evaluation import Classified, Followed, Predicted, horizons, scores
 from hipt.stats.intervals import difference, interval
 
 RNG = np.random.default_rng(1)
@@ -63,7 +63,9 @@ def test_same_seed_same_draws_and_another_seed_others():
 
 
 @pytest.mark.parametrize("found", CASES)
-def test_weights_give_the_scores_of_the_drawn_items(found: Found, monkeypatch: pytest.MonkeyPatch):
+def test_weights_give_the_scores_of_the_drawn_items(
+    found: Predicted, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(bootstrap, "CHUNK", 7)
     fast = bootstrap_scores(found, GROUPS, 60, 3)
     for k, items in enumerate(plainly(GROUPS, 60, 3)):
@@ -101,10 +103,10 @@ def test_what_cannot_be_told_is_no_number():
 
 
 @pytest.mark.parametrize("found", CASES)
-def test_intervals_and_differences_are_those_of_the_plain_bootstrap(found: Found):
+def test_intervals_and_differences_are_those_of_the_plain_bootstrap(found: Predicted):
     main = next(iter(scores(found)))
     if isinstance(found, Followed):
-        other: Found = found._replace(risk=RNG.normal(size=N))
+        other: Predicted = found._replace(risk=RNG.normal(size=N))
     else:
         other = found._replace(p=RNG.permutation(found.p))
     fast = [bootstrap_scores(of, GROUPS, 50, 2)[main] for of in (found, other)]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from hipt.stats.evaluation import Classified, Followed, Found
+from hipt.stats.evaluation import Classified, Followed, Predicted
 from hipt.stats.metrics import auc, calibration
 from hipt.tasks.curves import calibration_bins, roc_curves, survival_by_risk, table_of
 from hipt.tasks.predictions import Predictions
@@ -21,7 +21,7 @@ from hipt.tasks.schemas import CALIBRATION, ROC, SURVIVAL
 NAMES = {0: "IDC", 1: "癌", 2: "سرطان"}
 
 
-def predictions(found: Found, fold: Any = None, unit: Any = None) -> Predictions:
+def predictions(found: Predicted, fold: Any = None, unit: Any = None) -> Predictions:
     n = len(found.y if isinstance(found, Classified) else found.time)
     folds = np.zeros(n, np.int64) if fold is None else np.asarray(fold)
     names = np.array([f"u{i:03}" for i in range(n)] if unit is None else unit)
@@ -69,7 +69,11 @@ def test_roc_has_the_rates_at_its_thresholds_and_the_area(seed: int, n: int, tie
         assert b == pytest.approx(np.mean(p[y == 1] >= t))
     assert (alarms[0], hits[0], alarms[-1], hits[-1]) == (0, 0, 1, 1)
     area = np.diff(alarms) @ (hits[:-1] + hits[1:]) / 2
-    assert area == pytest.approx(auc(made.found.y, made.found.p)) == pytest.approx(curve["auc"])
+    assert (
+        area
+        == pytest.approx(auc(made.predicted.y, made.predicted.p))
+        == pytest.approx(curve["auc"])
+    )
 
 
 def test_of_more_classes_each_against_the_rest():
@@ -93,7 +97,7 @@ def test_a_bin_for_fifteen_predictions_with_its_interval():
     p = np.clip(0.3 + 0.4 * y + rng.normal(size=90) / 5, 0.01, 0.99)
     made = binary(y, p)
     (bins,) = calibration_bins(made, NAMES)
-    wanted = calibration(y, made.found.p, 6)
+    wanted = calibration(y, made.predicted.p, 6)
     assert bins["items"].tolist() == wanted.items.tolist() == [15] * 6
     assert (bins["label"], bins["calibrated"]) == ("癌", False)
     np.testing.assert_array_equal(bins["observed"], wanted.observed)
@@ -113,8 +117,8 @@ def test_few_predictions_make_two_bins_and_many_ten():
 
 def test_calibration_is_of_the_calibrated_probabilities_and_roc_is_not():
     made = binary(np.arange(40) % 2, np.linspace(0.01, 0.99, 40))
-    half = np.stack([1 - made.found.p[:, 1] / 3, made.found.p[:, 1] / 3], 1)
-    moved = predictions(made.found._replace(calibrated=half))
+    half = np.stack([1 - made.predicted.p[:, 1] / 3, made.predicted.p[:, 1] / 3], 1)
+    moved = predictions(made.predicted._replace(calibrated=half))
     (bins,) = calibration_bins(moved, NAMES)
     assert bins["calibrated"]
     assert bins["predicted"].max() < 0.34

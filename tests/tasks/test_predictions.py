@@ -34,17 +34,17 @@ def test_rows_are_in_order_and_every_unit_tells_once_of_censoring(tmp_path: Path
     assert (made.model, made.fraction) == ("hipt", 0.25)
     assert made.keys == [(0, "a"), (0, "b"), (1, "a"), (1, "b")]
     assert made.groups.tolist() == [0, 0, 0, 0]
-    assert isinstance(made.found, Followed)
-    assert made.found.risk.tolist() == [1, 1, 2, 2]
-    assert [values.tolist() for values in made.found.everyone] == [[1, 2], [True, True]]
+    assert isinstance(made.predicted, Followed)
+    assert made.predicted.risk.tolist() == [1, 1, 2, 2]
+    assert [values.tolist() for values in made.predicted.everyone] == [[1, 2], [True, True]]
 
 
 def test_some_of_them(tmp_path: Path):
     part = read_predictions(survival_file(tmp_path), "survival").take(np.array([3, 0]))
     assert part.keys == [(1, "b"), (0, "a")]
-    assert isinstance(part.found, Followed)
-    assert part.found.time.tolist() == [2, 1]
-    assert len(part.found.everyone[0]) == 2
+    assert isinstance(part.predicted, Followed)
+    assert part.predicted.time.tolist() == [2, 1]
+    assert len(part.predicted.everyone[0]) == 2
 
 
 def test_absent(tmp_path: Path):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hipt.stats.evaluation import Classified, Followed, Found
+from hipt.stats.evaluation import Classified, Followed, Predicted
 from hipt.tasks.curves import table_of
 from hipt.tasks.predictions import Predictions
 from hipt.tasks.schemas import ERRORS
@@ -16,7 +16,7 @@ from hipt.tasks.worst_errors import MOST, worst_errors
 NAMES = {0: "IDC", 1: "ILC"}
 
 
-def predictions(found: Found, unit: list[str], fold: Any = None) -> Predictions:
+def predictions(found: Predicted, unit: list[str], fold: Any = None) -> Predictions:
     names, folds = np.array(unit), np.zeros(len(unit), int) if fold is None else np.array(fold)
     cases = np.array([f"case of {name}" for name in unit])
     return Predictions(Path("x"), "hipt", 1.0, folds, names, cases, found)

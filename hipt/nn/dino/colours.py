@@ -117,8 +117,8 @@ def _change(images: Tensor, rows: Tensor, change: Callable[[Tensor, Tensor], Ten
     if len(rows) == len(images):
         images.copy_(change(images, rows))
     elif len(rows) == 1:
-        one = images[int(rows) :][:1]
-        one.copy_(change(one, rows))
+        image = images[int(rows) :][:1]
+        image.copy_(change(image, rows))
     elif len(rows):
         places = rows.to(images.device)
         images.index_copy_(0, places, change(images.index_select(0, places), rows))

@@ -180,13 +180,13 @@ def collapsed(teacher_entropy: float, out_dim: int) -> str | None:
         out_dim: K.
     """
     most = math.log(out_dim)
-    said = f"the teacher's entropy is {teacher_entropy:.4g} of at most {most:.4g} nats: "
+    message = f"the teacher's entropy is {teacher_entropy:.4g} of at most {most:.4g} nats: "
     if not math.isfinite(teacher_entropy):
-        return said + "its outputs are not finite"
+        return message + "its outputs are not finite"
     if teacher_entropy <= COLLAPSE * most:
-        return said + "every answer is a single output"
+        return message + "every answer is a single output"
     if teacher_entropy >= (1 - COLLAPSE) * most:
-        return said + "every answer is all outputs alike"
+        return message + "every answer is all outputs alike"
     return None
 
 

@@ -90,7 +90,7 @@ class Trainer:
         set_rates(self._optimiser, rates["lr"], rates["weight_decay"])
         self._optimiser.zero_grad(set_to_none=True)
         torch.manual_seed(step_seed(cfg.seed, iteration, self._rank, use=1))  # stochastic depth
-        found = [
+        results = [
             self._backward(views, len(micro_batches), last=i == len(micro_batches) - 1)
             for i, views in enumerate(micro_batches)
         ]
@@ -98,11 +98,11 @@ class Trainer:
         if iteration < self._frozen:
             freeze_last_layer(self.student.head)
         self._optimiser.step()
-        self._loss.update_centre(torch.cat([answers for *_, answers in found]))
+        self._loss.update_centre(torch.cat([answers for *_, answers in results]))
         follow(self.teacher, self.student, rates["teacher_momentum"])
         return Step(
-            loss=_mean(loss for loss, *_ in found),
-            teacher_entropy=_mean(entropy for _, entropy, _ in found),
+            loss=_mean(loss for loss, *_ in results),
+            teacher_entropy=_mean(entropy for _, entropy, _ in results),
             gradient_norm=float(norms.max()),
             **rates,
         )

@@ -196,8 +196,10 @@ def draw_boxes(
     corners = torch.minimum(corners, limits - sides)  # a product may round up
     largest = torch.tensor(_largest(*size), device=generator.device)
     middle = torch.div(limits - largest, 2, rounding_mode="floor")
-    found = fits.any(1, keepdim=True)
-    return torch.cat([torch.where(found, corners, middle), torch.where(found, sides, largest)], 1)
+    fitting = fits.any(1, keepdim=True)
+    return torch.cat(
+        [torch.where(fitting, corners, middle), torch.where(fitting, sides, largest)], 1
+    )
 
 
 def _largest(height: int, width: int) -> tuple[int, int]:

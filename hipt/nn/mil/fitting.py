@@ -145,10 +145,10 @@ def answers(model: BagModel, data: BagData, which: Sequence[int], device: torch.
     attention: dict[int, Tensor] = {}
     for places in _parts(by_length, ASKED):
         bags = data.take([which[i] for i in places], device)
-        told = model(bags)
+        output = model(bags)
         for row, place in enumerate(places):
-            logits[place] = told.logits[row].cpu()
-            attention[place] = told.attention[row][bags.mask[row]].cpu()
+            logits[place] = output.logits[row].cpu()
+            attention[place] = output.attention[row][bags.mask[row]].cpu()
     inside = range(len(which))
     return Answers(torch.stack([logits[i] for i in inside]), [attention[i] for i in inside])
 
@@ -172,10 +172,10 @@ def _train(
     whole = torch.zeros((), device=device)
     for which in _parts(order, cfg.batch):
         target = data.target[list(which)].to(device)
-        told = model(data.take(which, device), target if data.event is None else None)
-        loss = _loss(told.logits, data, which, cfg, device)
+        output = model(data.take(which, device), target if data.event is None else None)
+        loss = _loss(output.logits, data, which, cfg, device)
         optimiser.zero_grad(set_to_none=True)
-        (model.bag_weight * loss + told.loss).backward()
+        (model.bag_weight * loss + output.loss).backward()
         optimiser.step()
         whole += loss.detach() * len(which)
     return float(whole) / len(order)

@@ -60,10 +60,10 @@ def deal(counts: Ints, fixed: Ints, folds: int) -> Dealt:
     """
     refuse_empty_folds(fixed, folds)
     solved, how = _solved(counts, fixed, folds)
-    found = [] if solved is None else [_improved(counts, solved, fixed, folds)]
+    candidates = [] if solved is None else [_improved(counts, solved, fixed, folds)]
     if how != "optimal":
-        found.append(deal_greedily(counts, fixed, folds))
-    return Dealt(min(found, key=lambda fold: deviation(counts, fold, folds)), how)
+        candidates.append(deal_greedily(counts, fixed, folds))
+    return Dealt(min(candidates, key=lambda fold: deviation(counts, fold, folds)), how)
 
 
 def deal_greedily(counts: Ints, fixed: Ints, folds: int) -> Ints:
@@ -76,14 +76,14 @@ def deal_greedily(counts: Ints, fixed: Ints, folds: int) -> Ints:
         fixed: (G,) fold of the groups that must not move, `FREE` for the others.
         folds: F.
     """
-    found, held, total = fixed.copy(), _held(counts, fixed, folds), counts.sum(0)
+    dealt, held, total = fixed.copy(), _held(counts, fixed, folds), counts.sum(0)
     order = np.argsort(-counts.sum(1), kind="stable")
     order = order[fixed[order] == FREE]
     for group in order:
         added = _cost(held + counts[group], total, folds) - _cost(held, total, folds)
-        found[group] = np.lexsort((held.sum(1), added))[0]
-        held[found[group]] += counts[group]
-    return _improved(counts, found, fixed, folds)
+        dealt[group] = np.lexsort((held.sum(1), added))[0]
+        held[dealt[group]] += counts[group]
+    return _improved(counts, dealt, fixed, folds)
 
 
 def deviation(counts: Ints, fold: Ints, folds: int) -> float:
@@ -144,21 +144,21 @@ def _improved(counts: Ints, fold: Ints, fixed: Ints, folds: int) -> Ints:
 
     No fold becomes empty: a group that is alone costs nowhere less.
     """
-    found, every = fold.copy(), np.flatnonzero(fixed == FREE)
+    fold_of, every = fold.copy(), np.flatnonzero(fixed == FREE)
     while len(every):
-        held = _held(counts, found, folds)
-        free = every[_first_alike(counts[every], found[every])]
-        moves = _moves(counts[free], found[free], held)
-        swaps = _exchanges(counts[free], found[free], held)
+        held = _held(counts, fold_of, folds)
+        free = every[_first_alike(counts[every], fold_of[every])]
+        moves = _moves(counts[free], fold_of[free], held)
+        swaps = _exchanges(counts[free], fold_of[free], held)
         if min(moves.min(), swaps.min()) >= 0:
             break
         if moves.min() <= swaps.min():
             group, into = np.unravel_index(moves.argmin(), moves.shape)
-            found[free[group]] = into
+            fold_of[free[group]] = into
         else:
             pair = free[list(np.unravel_index(swaps.argmin(), swaps.shape))]
-            found[pair] = found[pair[::-1]]
-    return found
+            fold_of[pair] = fold_of[pair[::-1]]
+    return fold_of
 
 
 def _first_alike(counts: Ints, fold: Ints) -> Ints:
@@ -197,8 +197,8 @@ def _exchanges(counts: Ints, fold: Ints, held: Ints) -> Ints:
     total, folds = held.sum(0), len(held)
     now = _cost(held, total, folds)[fold]  # (G,)
     other_instead = held[fold][:, None] + counts - counts[:, None]  # (G, G, S)
-    one = _cost(other_instead, total, folds) - now[:, None]
-    return np.where(fold[:, None] == fold, 0, one + one.T)
+    change = _cost(other_instead, total, folds) - now[:, None]
+    return np.where(fold[:, None] == fold, 0, change + change.T)
 
 
 def _solved(counts: Ints, fixed: Ints, folds: int) -> tuple[Ints | None, How]:
@@ -212,10 +212,10 @@ def _solved(counts: Ints, fixed: Ints, folds: int) -> tuple[Ints | None, How]:
     if result.x is None or result.status not in _ENDS:
         return None, "greedy"
     dealt = np.rint(result.x[: folds * len(many)]).astype(np.int64).reshape(folds, -1)  # (F, K)
-    found = fixed.copy()
+    fold_of = fixed.copy()
     for number in range(len(many)):
-        found[free[kind == number]] = np.repeat(np.arange(folds), dealt[:, number])
-    return found, _ENDS[result.status]
+        fold_of[free[kind == number]] = np.repeat(np.arange(folds), dealt[:, number])
+    return fold_of, _ENDS[result.status]
 
 
 def _kinds(counts: Ints) -> tuple[Ints, Ints]:

@@ -52,8 +52,8 @@ def distinct_cases(cases: Texts, strata: Texts) -> Cases:
     other = np.flatnonzero(stratum != stratum[first][row])
     if len(other):
         case = row[other[0]]
-        one, two = kinds[stratum[[first[case], other[0]]]]
-        raise ValueError(f"case '{names[case]}' has two strata, '{one}' and '{two}'")
+        first_kind, two = kinds[stratum[[first[case], other[0]]]]
+        raise ValueError(f"case '{names[case]}' has two strata, '{first_kind}' and '{two}'")
     return Cases(names, stratum[first], kinds, row)
 
 

@@ -59,16 +59,16 @@ def leaks(
     Raises:
         ValueError: if a side has another name.
     """
-    found: list[Leak] = []
+    rows: list[Leak] = []
     for fold, given in folds.items():
         if unknown := set(given) - set(SIDES):
             raise ValueError(f"fold {fold} has a side '{min(unknown)}'; there are {SIDES}")
         sides = {side: set(given.get(side, ())) for side in SIDES}
-        found += _torn(fold, "case", sides, lambda item: item.case)
-        found += _torn(fold, "site", sides, lambda item: item.site)
-        found += _torn(fold, "content", sides, lambda item: item.same)
-        found += _seen(fold, sides["test"], corpus)
-    return sorted(found)
+        rows += _torn(fold, "case", sides, lambda item: item.case)
+        rows += _torn(fold, "site", sides, lambda item: item.site)
+        rows += _torn(fold, "content", sides, lambda item: item.same)
+        rows += _seen(fold, sides["test"], corpus)
+    return sorted(rows)
 
 
 def _seen(fold: int, tested: Collection[Item], corpus: Collection[Item]) -> Iterator[Leak]:

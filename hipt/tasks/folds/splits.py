@@ -70,18 +70,18 @@ def grouped_folds(
         ValueError: if a case has two strata, a stratum fewer cases than folds, or a known case a
             fold that there is not.
     """
-    found = distinct_cases(cases, strata)
-    fold = _placed(found, folds, known or {})
-    counts = np.zeros((len(found.strata), folds), np.int64)
-    np.add.at(counts, (found.stratum[fold != FREE], fold[fold != FREE]), 1)
+    distinct = distinct_cases(cases, strata)
+    fold = _placed(distinct, folds, known or {})
+    counts = np.zeros((len(distinct.strata), folds), np.int64)
+    np.add.at(counts, (distinct.stratum[fold != FREE], fold[fold != FREE]), 1)
     numbers = np.arange(folds).astype(np.str_)
-    for case in np.lexsort((draw_keys(found.names, seed, "fold"), found.stratum)):
+    for case in np.lexsort((draw_keys(distinct.names, seed, "fold"), distinct.stratum)):
         if fold[case] == FREE:
-            ties = draw_keys(numbers, seed, "tie", str(found.names[case]))
-            own = counts[found.stratum[case]]  # (folds,)
+            ties = draw_keys(numbers, seed, "tie", str(distinct.names[case]))
+            own = counts[distinct.stratum[case]]  # (folds,)
             fold[case] = np.lexsort((ties, counts.sum(0), own))[0]
             own[fold[case]] += 1
-    return fold[found.row]
+    return fold[distinct.row]
 
 
 def site_folds(
@@ -110,15 +110,15 @@ def site_folds(
         ValueError: as `grouped_folds`, and if there are fewer groups than folds, or a group's known
             cases are in two folds.
     """
-    found = distinct_cases(cases, strata)
-    fold = _placed(found, folds, known or {})
-    group, names = linked_by_site(found, np.asarray(sites, np.str_))
+    distinct = distinct_cases(cases, strata)
+    fold = _placed(distinct, folds, known or {})
+    group, names = linked_by_site(distinct, np.asarray(sites, np.str_))
     fixed = _fixed(fold, group, names)
-    counts = stratum_counts(found, group, len(names))
+    counts = stratum_counts(distinct, group, len(names))
     order = np.argsort(draw_keys(names, seed, "site"), kind="stable")
     dealt = deal(counts[order], fixed[order], folds)
     fixed[order] = dealt.fold
-    return SiteFolds(fixed[group][found.row], dealt.how, deviation(counts, fixed, folds))
+    return SiteFolds(fixed[group][distinct.row], dealt.how, deviation(counts, fixed, folds))
 
 
 def refuse_impossible(
@@ -136,10 +136,10 @@ def refuse_impossible(
     Raises:
         ValueError: as they do.
     """
-    found = distinct_cases(cases, strata)
-    fold = _placed(found, folds, known)
+    distinct = distinct_cases(cases, strata)
+    fold = _placed(distinct, folds, known)
     if sites is not None:
-        group, names = linked_by_site(found, np.asarray(sites, np.str_))
+        group, names = linked_by_site(distinct, np.asarray(sites, np.str_))
         fixed = _fixed(fold, group, names)
         refuse_empty_folds(fixed, folds)
 
@@ -167,14 +167,14 @@ def validation_part(
     """
     if not 0 <= share < 1:
         raise ValueError(f"the share for validation must be at least 0 and below 1, got {share}")
-    found = _training(cases, strata, train)
-    chosen = _first(found, share, draw_keys(found.names, seed, "validation"), spare=1)
+    distinct = _training(cases, strata, train)
+    chosen = _first(distinct, share, draw_keys(distinct.names, seed, "validation"), spare=1)
     by: Literal["case", "site"] = "case"
     if sites is not None:
-        whole = _sites_nearest(found, np.asarray(sites, np.str_)[train], share, seed)
-        if _serves(found, whole, chosen):
+        whole = _sites_nearest(distinct, np.asarray(sites, np.str_)[train], share, seed)
+        if _serves(distinct, whole, chosen):
             chosen, by = whole, "site"
-    return Validation(_rows(train, chosen[found.row]), by)
+    return Validation(_rows(train, chosen[distinct.row]), by)
 
 
 def subsample(cases: Texts, strata: Texts, train: Mask, fraction: float, seed: Seed) -> Mask:
@@ -195,26 +195,26 @@ def subsample(cases: Texts, strata: Texts, train: Mask, fraction: float, seed: S
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"a training fraction must be above 0 and at most 1, got {fraction}")
-    found = _training(cases, strata, train)
-    chosen = _first(found, fraction, draw_keys(found.names, seed, "fraction"))
-    return _rows(train, chosen[found.row])
+    distinct = _training(cases, strata, train)
+    chosen = _first(distinct, fraction, draw_keys(distinct.names, seed, "fraction"))
+    return _rows(train, chosen[distinct.row])
 
 
-def _placed(found: Cases, folds: int, known: Mapping[str, int]) -> Ints:
+def _placed(distinct: Cases, folds: int, known: Mapping[str, int]) -> Ints:
     """(C,) the known fold of each case, else `FREE`, after a look at what folds are possible."""
     if folds < 2:
         raise ValueError(f"there must be at least 2 folds, got {folds}")
-    sizes = np.bincount(found.stratum)
-    few = [f"'{found.strata[s]}' ({sizes[s]})" for s in np.flatnonzero(sizes < folds)]
+    sizes = np.bincount(distinct.stratum)
+    few = [f"'{distinct.strata[s]}' ({sizes[s]})" for s in np.flatnonzero(sizes < folds)]
     if few:
         raise ValueError(f"fewer cases than the {folds} folds: {', '.join(few)}")
-    for name in found.names.tolist():
+    for name in distinct.names.tolist():
         if not 0 <= known.get(name, 0) < folds:
             raise ValueError(
                 f"case '{name}' is known to be in fold {known[name]}, "
                 f"but the {folds} folds are 0 to {folds - 1}"
             )
-    return np.array([known.get(name, FREE) for name in found.names.tolist()], np.int64)
+    return np.array([known.get(name, FREE) for name in distinct.names.tolist()], np.int64)
 
 
 def _fixed(fold: Ints, group: Ints, names: Texts) -> Ints:
@@ -239,20 +239,20 @@ def _training(cases: Texts, strata: Texts, train: Mask) -> Cases:
     return distinct_cases(cases[train], strata[train])
 
 
-def _first(found: Cases, share: float, keys: npt.NDArray[np.uint64], spare: int = 0) -> Mask:
+def _first(distinct: Cases, share: float, keys: npt.NDArray[np.uint64], spare: int = 0) -> Mask:
     """(C,) the first of each stratum in hash order: its share, at least one, but for the spared."""
-    sizes = np.bincount(found.stratum)
+    sizes = np.bincount(distinct.stratum)
     wanted = np.maximum(np.floor(share * sizes + 0.5), share > 0)
-    order = np.lexsort((keys, found.stratum))
+    order = np.lexsort((keys, distinct.stratum))
     rank = np.zeros(len(order), np.int64)
     rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return np.asarray(rank < np.minimum(wanted, sizes - spare)[found.stratum])
+    return np.asarray(rank < np.minimum(wanted, sizes - spare)[distinct.stratum])
 
 
-def _sites_nearest(found: Cases, sites: Texts, share: float, seed: Seed) -> Mask:
+def _sites_nearest(distinct: Cases, sites: Texts, share: float, seed: Seed) -> Mask:
     """(C,) the cases of the sites that join in hash order, each if it brings the shares nearer."""
-    group, names = linked_by_site(found, sites)
-    counts = stratum_counts(found, group, len(names))
+    group, names = linked_by_site(distinct, sites)
+    counts = stratum_counts(distinct, group, len(names))
     parts = counts / counts.sum(0)  # (G, S) of each stratum
     got, chosen = np.zeros(parts.shape[1]), np.zeros(len(names), bool)
     for own in np.argsort(draw_keys(names, seed, "validation"), kind="stable"):
@@ -262,12 +262,12 @@ def _sites_nearest(found: Cases, sites: Texts, share: float, seed: Seed) -> Mask
     return chosen[group]
 
 
-def _serves(found: Cases, whole: Mask, chosen: Mask) -> bool:
+def _serves(distinct: Cases, whole: Mask, chosen: Mask) -> bool:
     """Whether whole sites give every class a part, and half to double the cases in all."""
-    kinds = len(found.strata)
-    got = np.bincount(found.stratum[whole], minlength=kinds)
-    wanted = np.bincount(found.stratum[chosen], minlength=kinds)
-    left = np.bincount(found.stratum[~whole], minlength=kinds)
+    kinds = len(distinct.strata)
+    got = np.bincount(distinct.stratum[whole], minlength=kinds)
+    wanted = np.bincount(distinct.stratum[chosen], minlength=kinds)
+    left = np.bincount(distinct.stratum[~whole], minlength=kinds)
     every = (got[wanted > 0] > 0).all() and (left > 0).all()
     return bool(every and wanted.sum() <= 2 * got.sum() and got.sum() <= 2 * wanted.sum())
 

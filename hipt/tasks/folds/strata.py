@@ -37,7 +37,9 @@ def _outcomes(task: TaskConfig, slides: Sequence[Labelled]) -> Texts:
 
     Of cases that are dealt as one and differ, one with the event counts.
     """
-    first = {slide.case_id: slide for slide in sorted(slides, key=lambda one: bool(one.event))}
+    first = {
+        slide.case_id: slide for slide in sorted(slides, key=lambda labelled: bool(labelled.event))
+    }
     time = np.array([slide.time for slide in first.values()], np.float64)
     event = np.array([bool(slide.event) for slide in first.values()])
     quarter = bin_of(time, time_bins(time, event))

@@ -51,43 +51,45 @@ def nothing_found(source: Source, wanted: Sequence[str], words: Sequence[str]) -
     return HiptError(f"{source.file}: {problem}; {remedy}")
 
 
-def check_events(source: Source, found: Sequence[Valued], timeless: int) -> None:
+def check_events(source: Source, labelled: Sequence[Valued], timeless: int) -> None:
     """Refuse times with which nothing can be learned.
 
     Args:
         source: of the values.
-        found: the slides that have a time and whether the event was seen.
+        labelled: the slides that have a time and whether the event was seen.
         timeless: slides whose event was seen, and that have no time.
     """
     column = source.task.columns[1]
-    if not any(one.value.event for one in found):
+    if not any(slide.value.event for slide in labelled):
         sense = "1 means censored" if source.task.censorship else "1 means that the event was seen"
-        problem = f"all {len(found)} slides are censored; see that {sense}, or add events"
+        problem = f"all {len(labelled)} slides are censored; see that {sense}, or add events"
         if timeless:
             problem = (
-                f"all {len(found)} slides with a time are censored, and {timeless} with an event "
-                f"have none; give them the time of the event in column '{source.task.columns[0]}'"
+                f"all {len(labelled)} slides with a time are censored, and {timeless} with an "
+                f"event have none; give them the time of the event in column '{source.task.columns[0]}'"
             )
         raise HiptError.at(source.file, problem, column=column)
-    _check_folds(source, f"column '{source.task.columns[0]}'", {item.case_id for item in found})
+    _check_folds(source, f"column '{source.task.columns[0]}'", {item.case_id for item in labelled})
     for seen, what in ((True, "an event"), (False, "no event")):
-        cases = {item.case_id for item in found if item.value.event == seen}
+        cases = {item.case_id for item in labelled if item.value.event == seen}
         if cases:
             _check_folds(source, f"{what} in column '{column}'", cases)
 
 
-def classes_of(source: Source, found: Sequence[Valued], words: Collection[str]) -> tuple[str, ...]:
+def classes_of(
+    source: Source, labelled: Sequence[Valued], words: Collection[str]
+) -> tuple[str, ...]:
     """The classes in order, after a look at how many cases each has.
 
     Args:
         source: of the values.
-        found: the slides that have one.
+        labelled: the slides that have one.
         words: what the others have instead.
     """
     column = source.task.columns[0]
     cases: dict[str, set[str]] = {}
-    for one in found:
-        cases.setdefault(str(one.value.label), set()).add(one.case_id)
+    for slide in labelled:
+        cases.setdefault(str(slide.value.label), set()).add(slide.case_id)
     if source.task.classes is None:
         _refuse_words(source, {label: len(of_it) for label, of_it in cases.items()}, words)
     classes = source.task.classes or tuple(sorted(cases))
@@ -95,7 +97,9 @@ def classes_of(source: Source, found: Sequence[Valued], words: Collection[str]) 
         if label not in cases:
             raise _unknown(source, label)
     if len(classes) < 2:
-        problem = f"all {len(found)} slides are of class '{classes[0]}'; a task needs two at least"
+        problem = (
+            f"all {len(labelled)} slides are of class '{classes[0]}'; a task needs two at least"
+        )
         raise HiptError.at(source.file, problem, column=column)
     for label in classes:
         _check_folds(source, f"class '{label}' of column '{column}'", cases[label])
@@ -153,34 +157,34 @@ def _check_folds(source: Source, what: str, cases: Collection[str]) -> None:
         )
 
 
-def uncensored_note(found: Sequence[Valued], timeless: int) -> list[Fact]:
+def uncensored_note(labelled: Sequence[Valued], timeless: int) -> list[Fact]:
     """A note where nobody is censored since those without the event have no time.
 
     Args:
-        found: the slides that have a time and whether the event was seen.
+        labelled: the slides that have a time and whether the event was seen.
         timeless: slides whose event was not seen, and that have no time.
     """
-    if not timeless or not all(one.value.event for one in found):
+    if not timeless or not all(slide.value.event for slide in labelled):
         return []
     note = (
-        f"all {len(found):,} slides with a time have the event, and {timeless:,} without it have "
-        "no time: give them the time of their last follow-up"
+        f"all {len(labelled):,} slides with a time have the event, and {timeless:,} without it "
+        "have no time: give them the time of their last follow-up"
     )
     return [Fact("note", note, "", 0, None)]
 
 
-def other_cases_note(source: Source, found: Sequence[Valued]) -> list[Fact]:
+def other_cases_note(source: Source, labelled: Sequence[Valued]) -> list[Fact]:
     """A note where a table of slides names another case than the one that is taken."""
     if source.file == SHEET or source.key != "slide_id":
         return []
-    pairs = [(one, one.entry.cells.get("case_id", "")) for one in found]
-    other = [(one, case) for one, case in pairs if case and case != one.case_id]
+    pairs = [(slide, slide.entry.cells.get("case_id", "")) for slide in labelled]
+    other = [(slide, case) for slide, case in pairs if case and case != slide.case_id]
     if not other:
         return []
-    one, case = other[0]
+    slide, case = other[0]
     what = "slide has" if len(other) == 1 else "slides have"
     note = (
         f"{len(other):,} {what} another case in {source.file} than in the sheet, whose case is "
-        f"taken: '{one.slide_id}' has '{case}' there and '{one.case_id}' in the sheet"
+        f"taken: '{slide.slide_id}' has '{case}' there and '{slide.case_id}' in the sheet"
     )
     return [Fact("note", note, "", 0, None)]

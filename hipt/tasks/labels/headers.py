@@ -32,16 +32,16 @@ def id_columns(header: Sequence[str], rows: Sequence[Mapping[str, str]] = ()) ->
             case.
     """
     plain = {re.sub(r"[^a-z0-9]", "", name.casefold()): name for name in reversed(header)}
-    found = {}
+    column_of = {}
     for name in IDS:
         column = name if name in header else _first(plain, _ALIASES[name])
         if column is not None:
-            found[name] = column
+            column_of[name] = column
     submitter = _first(plain, _SUBMITTERS)
-    case = found.get("case_id")
+    case = column_of.get("case_id")
     if submitter and case and rows and all(_UUID.fullmatch(row[case]) for row in rows):
-        found["case_id"] = submitter
-    return found
+        column_of["case_id"] = submitter
+    return column_of
 
 
 def names_an_id(header: Sequence[str]) -> bool:

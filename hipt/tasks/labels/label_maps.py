@@ -34,15 +34,15 @@ def slide_labels(
         )
     labels = {row.slide_id: cell.get(column, "") for row, cell in zip(rows, cells, strict=True)}
     words = Missing(missing)
-    found = {slide_id: label for slide_id, label in labels.items() if label not in words}
-    if not found:
+    labelled = {slide_id: label for slide_id, label in labels.items() if label not in words}
+    if not labelled:
         raise HiptError(f"probe.column: the sheet's column '{column}' is empty; fill it in")
-    if doubtful := next((label for label in found.values() if looks_missing(label)), None):
+    if doubtful := next((label for label in labelled.values() if looks_missing(label)), None):
         raise HiptError(
             f"probe.column: {doubtful!r} in the sheet's column '{column}' reads like a value that "
             "is not known; add it to slides.missing, or write another word"
         )
-    return found
+    return labelled
 
 
 def label_maps(
@@ -61,13 +61,13 @@ def label_maps(
     if folder is None:
         return {}
     maps = {row.slide_id: Path(folder) / f"{row.slide_id}.png" for row in rows}
-    found = {slide_id: path for slide_id, path in maps.items() if path.is_file()}
-    if not found:
+    readable = {slide_id: path for slide_id, path in maps.items() if path.is_file()}
+    if not readable:
         raise HiptError(
             f"{key}: {folder} has no label map of any slide; put <slide_id>.png there, "
             f"e.g. {rows[0].slide_id}.png"
         )
-    return found
+    return readable
 
 
 def target_maps(

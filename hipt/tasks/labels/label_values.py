@@ -139,19 +139,19 @@ def check_same_rows(reader: ValueReader, name: str, first: Entry, other: Entry) 
             )
 
 
-def check_same_cases(task: TaskConfig, found: Iterable[tuple[str, Value, Entry]]) -> None:
+def check_same_cases(task: TaskConfig, values: Iterable[tuple[str, Value, Entry]]) -> None:
     """Refuse a case with two values, where a case has only one.
 
     Args:
         task: says whether it has.
-        found: case, value and row of each slide.
+        values: case, value and row of each slide.
     """
     if task.kind == "classification" and task.by == "slide":
         return
     first: dict[str, tuple[Value, Entry]] = {}
     torn: Counter[str] = Counter()
     sentence = None
-    for case, value, entry in found:
+    for case, value, entry in values:
         known, row = first.setdefault(case, (value, entry))
         parts = zip(task.columns, _parts(task, value), _parts(task, known), strict=True)
         for column, here, there in parts:

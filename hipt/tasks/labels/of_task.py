@@ -118,7 +118,7 @@ def task_labels(
     table = [entry for entries in source.entries.values() for entry in entries]
     used = [entry for candidate in candidates for entry in candidate.entries]
     reader = value_reader(task, words, table, used)
-    found: list[Valued] = []
+    with_label: list[Valued] = []
     left_out: dict[str, tuple[Literal["missing", "other_class", "zero_time"], str]] = {}
     for candidate, value in _values(source, reader, candidates):
         if value is None or value.missing:
@@ -128,32 +128,32 @@ def task_labels(
         elif task.classes and value.label not in task.classes:
             left_out[candidate.slide_id] = ("other_class", str(value.label))
         else:
-            found.append(_found(source, candidate, value))
-    if not found:
+            with_label.append(_labelled(source, candidate, value))
+    if not with_label:
         raise nothing_found(source, wanted, [word for kind, word in left_out.values()])
-    notes = [*source.notes, *other_cases_note(source, found)]
-    check_same_cases(task, ((one.case_id, one.value, one.entry) for one in found))
+    notes = [*source.notes, *other_cases_note(source, with_label)]
+    check_same_cases(task, ((slide.case_id, slide.value, slide.entry) for slide in with_label))
     if task.kind == "survival":
-        timeless = _timeless(reader, [one for one in candidates if one.slide_id in left_out])
-        check_events(source, found, timeless[True])
-        notes = [*uncensored_note(found, timeless[False]), *notes]
+        timeless = _timeless(reader, [slide for slide in candidates if slide.slide_id in left_out])
+        check_events(source, with_label, timeless[True])
+        notes = [*uncensored_note(with_label, timeless[False]), *notes]
         classes: tuple[str, ...] = ()
     else:
-        classes = classes_of(source, found, [word for _, word in left_out.values()])
+        classes = classes_of(source, with_label, [word for _, word in left_out.values()])
     number = {label: y for y, label in enumerate(classes)}
     labelled = (
         Labelled(
-            slide_id=one.slide_id,
-            case_id=one.case_id,
-            site=one.site,
-            label=one.value.label,
-            y=number.get(one.value.label or ""),
-            time=one.value.time,
-            event=one.value.event,
+            slide_id=slide.slide_id,
+            case_id=slide.case_id,
+            site=slide.site,
+            label=slide.value.label,
+            y=number.get(slide.value.label or ""),
+            time=slide.value.time,
+            event=slide.value.event,
         )
-        for one in found
+        for slide in with_label
     )
-    facts = (*_facts(reader, found, classes, left_out), *notes)
+    facts = (*_facts(reader, with_label, classes, left_out), *notes)
     return TaskLabels(tuple(labelled), classes, tuple(left_out), facts)
 
 
@@ -211,8 +211,8 @@ def _gap(reader: ValueReader, entries: Sequence[Entry]) -> str:
 
 def _timeless(reader: ValueReader, candidates: Sequence[_Candidate]) -> Counter[bool | None]:
     """Slides without a time, by whether their event was seen."""
-    values = [reader.value(one.entries[0]) for one in candidates if one.entries]
-    zero = [reader.is_zero(one.entries[0]) for one in candidates if one.entries]
+    values = [reader.value(slide.entries[0]) for slide in candidates if slide.entries]
+    zero = [reader.is_zero(slide.entries[0]) for slide in candidates if slide.entries]
     return Counter(
         value.event
         for value, is_zero in zip(values, zero, strict=True)
@@ -220,7 +220,7 @@ def _timeless(reader: ValueReader, candidates: Sequence[_Candidate]) -> Counter[
     )
 
 
-def _found(source: Source, candidate: _Candidate, value: Value) -> Valued:
+def _labelled(source: Source, candidate: _Candidate, value: Value) -> Valued:
     """A slide with its case and site."""
     slide_id, row, entry = candidate.slide_id, candidate.row, candidate.entries[0]
     cells = {} if source.file == SHEET else entry.cells
@@ -233,30 +233,30 @@ def _found(source: Source, candidate: _Candidate, value: Value) -> Valued:
 
 def _facts(
     reader: ValueReader,
-    found: Sequence[Valued],
+    labelled: Sequence[Valued],
     classes: Sequence[str],
     left_out: Mapping[str, tuple[Literal["missing", "other_class", "zero_time"], str]],
 ) -> Iterator[Fact]:
     """Who is in the task and who is not."""
     task = reader.task
     if task.kind == "classification":
-        yield from counted("class", [(str(o.value.label), o.case_id) for o in found], classes)
+        yield from counted("class", [(str(o.value.label), o.case_id) for o in labelled], classes)
     else:
-        ends = [(SEEN if one.value.event else UNSEEN, one.case_id) for one in found]
+        ends = [(SEEN if slide.value.event else UNSEEN, slide.case_id) for slide in labelled]
         yield from counted("event", ends, (SEEN, UNSEEN))
     for kind in ("missing", "other_class", "zero_time"):
         yield from of_words(kind, Counter(w for k, w in left_out.values() if k == kind), {})
     if task.kind == "survival":
         column = task.columns[1]
-        if zeros := sum(reader.is_zero(one.entry) for one in found):
+        if zeros := sum(reader.is_zero(slide.entry) for slide in labelled):
             yield Fact("zero_time", "0", f"{task.zero_months:g}", zeros, None)
-        cells = Counter(one.entry.cells[column] for one in found)
+        cells = Counter(slide.entry.cells[column] for slide in labelled)
         yield from of_words(
             "reading", cells, {c: SEEN if s else UNSEEN for c, s in reader.events.items()}
         )
-        times = [one.value.time for one in found if one.value.time is not None]
+        times = [slide.value.time for slide in labelled if slide.value.time is not None]
         yield from days_note(task.columns[0], median(times))
-    if task.split == "site" and (lost := sum(not item.site for item in found)):
+    if task.split == "site" and (lost := sum(not item.site for item in labelled)):
         note = f"{lost:,} slides have no site: each of their cases counts as a site of its own"
         yield Fact("note", note, "", 0, None)
     for label in classes:

@@ -158,7 +158,7 @@ def _joined(
     slides: Sequence[Row], kinds: Sequence[Ints], unlabelled: int, names: Mapping[int, str]
 ) -> Items:
     """The items with a label, of each slide's labels in the order of its items."""
-    kept = [np.flatnonzero(found != unlabelled) for found in kinds]
+    kept = [np.flatnonzero(labels != unlabelled) for labels in kinds]
     none = np.zeros(0, np.int64)
     return Items(
         slides,
