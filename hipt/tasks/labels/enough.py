@@ -66,7 +66,8 @@ def check_events(source: Source, labelled: Sequence[Valued], timeless: int) -> N
         if timeless:
             problem = (
                 f"all {len(labelled)} slides with a time are censored, and {timeless} with an "
-                f"event have none; give them the time of the event in column '{source.task.columns[0]}'"
+                "event have none; give them the time of the event in column "
+                f"'{source.task.columns[0]}'"
             )
         raise HiptError.at(source.file, problem, column=column)
     _check_folds(source, f"column '{source.task.columns[0]}'", {item.case_id for item in labelled})
