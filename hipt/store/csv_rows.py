@@ -128,7 +128,7 @@ class Table:
         for name in names:
             if name in self.header:
                 return name
-        raise missing_column(self.file, names, self.header, "add it", row=self.header_row)
+        raise missing_column(self.file, names, self.header, "add it", self.header_row)
 
 
 def missing_column(
@@ -136,8 +136,8 @@ def missing_column(
     names: Sequence[str],
     header: Sequence[str],
     remedy: str,
-    *,
     row: int | None = None,
+    *,
     guess: bool = False,
 ) -> HiptError:
     """The sentence for a column that is not there, with the columns that are.
@@ -173,7 +173,12 @@ def read_csv(file: Path, is_header: IsHeader, content: bytes | None = None) -> T
     Raises:
         HiptError: if it cannot be read, or is no such text, naming the row.
     """
-    text = _text(file, _bytes(file) if content is None else content)
+    if content is None:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise cannot_be_read(file, error) from None
+    text = _text(file, content)
     above, lines = _below_comments(io.StringIO(text, newline=None).readlines(), is_header)
     rows = _rows(file, lines, _delimiter("".join(lines[:1]), is_header), above)
     number, header = next(rows, (above + 1, []))
@@ -214,13 +219,11 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows as `write_csv` writes them."""
     lines = list[str]()
-
-    def add(line: str) -> None:
-        lines.append(line.removesuffix("\r\n"))
-
     # by a line end of both, cells with one of them are quoted; by a newline, a lone "\r" is not
-    csv.writer(SimpleNamespace(write=add), lineterminator="\r\n").writerows([header, *rows])
-    return "\n".join([*lines, ""])
+    csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerows(
+        [header, *rows]
+    )
+    return "".join(line.removesuffix("\r\n") + "\n" for line in lines)
 
 
 def cannot_be_read(file: Path, error: OSError) -> HiptError:
@@ -229,33 +232,20 @@ def cannot_be_read(file: Path, error: OSError) -> HiptError:
     return HiptError(f"{file}: {problem}")
 
 
-def _bytes(file: Path) -> bytes:
-    """A file's bytes."""
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise cannot_be_read(file, error) from None
-
-
 def _text(file: Path, content: bytes) -> str:
     """The text of a file, a byte-order mark left out."""
     content = content.removeprefix(codecs.BOM_UTF8)
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
-        before = content[: error.start].decode()
-        problem = "is not UTF-8 text; save it as 'CSV UTF-8'"
-        raise HiptError.at(file, problem, row=_line_of(before)) from None
-    before, nul, _ = text.partition("\0")
-    if nul:
-        problem = "holds a NUL character; save it as 'CSV UTF-8'"
-        raise HiptError.at(file, problem, row=_line_of(before))
-    return text
-
-
-def _line_of(before: str) -> int:
-    """The number of the line on which a text ends."""
-    return len(re.findall("\r\n?|\n", before)) + 1
+        before, problem = content[: error.start].decode(), "is not UTF-8 text"
+    else:
+        before, nul, _ = text.partition("\0")
+        if not nul:
+            return text
+        problem = "holds a NUL character"
+    row = len(re.findall("\r\n?|\n", before)) + 1
+    raise HiptError.at(file, f"{problem}; save it as 'CSV UTF-8'", row=row)
 
 
 def _below_comments(lines: list[str], is_header: IsHeader) -> tuple[int, list[str]]:
@@ -278,12 +268,8 @@ def _below_comments(lines: list[str], is_header: IsHeader) -> tuple[int, list[st
 
 def _delimiter(header: str, is_header: IsHeader) -> str:
     """The delimiter by which a line is a header, and then the one that finds most columns."""
-
-    def merit(delimiter: str) -> tuple[bool, int]:
-        names = _split(header, delimiter)
-        return is_header(names), len(names)
-
-    return max(_DELIMITERS, key=merit)
+    splits = {delimiter: _split(header, delimiter) for delimiter in _DELIMITERS}
+    return max(splits, key=lambda by: (is_header(splits[by]), len(splits[by])))
 
 
 def _split(line: str, delimiter: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import lzma
 import struct
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from hipt.errors import HiptError, some_of
 from hipt.store.csv_rows import Table, cannot_be_read, missing_column, read_csv
 from hipt.store.tables import DAMAGED
 from hipt.tasks.labels.headers import IDS, id_columns, id_remedy, names_an_id
-from hipt.tasks.labels.split_files import ENDINGS
+from hipt.tasks.labels.split_files import bare
 
 MOST_LISTED = 5
 """Wrong cells that a sentence names."""
@@ -81,16 +80,6 @@ class LabelTable:
     """By id without the ending of a slide or its features, in the table's order."""
     renamed: Mapping[str, str]
     """`slide_id` and `case_id` by the name that the table has for them, where that is another."""
-
-
-def bare(text: str) -> str:
-    """An id without the ending of a slide or its features."""
-    text = unicodedata.normalize("NFC", text.strip())
-    small = text.lower()
-    if not small.endswith(ENDINGS):  # nearly all, and there are many
-        return text
-    ending = next(end for end in ENDINGS if small.endswith(end))
-    return text[: len(text) - len(ending)]
 
 
 def read_label_table(

@@ -32,7 +32,7 @@ from hipt.tasks.labels.facts import (
     days_note,
     of_words,
 )
-from hipt.tasks.labels.label_tables import Entry, bare
+from hipt.tasks.labels.label_tables import Entry
 from hipt.tasks.labels.label_values import (
     Value,
     ValueReader,
@@ -41,6 +41,7 @@ from hipt.tasks.labels.label_values import (
     value_reader,
 )
 from hipt.tasks.labels.source import SHEET, Source, source_of
+from hipt.tasks.labels.split_files import bare
 
 _TCGA = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}")
 

@@ -12,7 +12,8 @@ from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError
 from hipt.store.csv_rows import missing_column
 from hipt.tasks.labels.facts import Fact
-from hipt.tasks.labels.label_tables import Entry, bare, read_label_table
+from hipt.tasks.labels.label_tables import Entry, read_label_table
+from hipt.tasks.labels.split_files import bare
 
 SHEET = "slides.sheet"
 """How a sentence calls the sheet, whose rows have lost their numbers; it names the slide then."""

@@ -42,6 +42,16 @@ class _Entry(NamedTuple):
     column: str
 
 
+def bare(text: str) -> str:
+    """An id without the ending of a slide or its features."""
+    text = unicodedata.normalize("NFC", text.strip())
+    small = text.lower()
+    if not small.endswith(ENDINGS):  # nearly all, and there are many
+        return text
+    ending = next(end for end in ENDINGS if small.endswith(end))
+    return text[: len(text) - len(ending)]
+
+
 def read_splits(
     path: Path, known: Collection[str] | None = None, missing: Sequence[str] = MISSING
 ) -> Splits:
@@ -93,8 +103,7 @@ def _sorted_out(entries: Iterator[_Entry], known: frozenset[str] | None) -> Spli
 def _named(text: str, known: frozenset[str] | None) -> str:
     """The id that a cell means."""
     text = unicodedata.normalize("NFC", text)
-    ending = next((end for end in ENDINGS if text.lower().endswith(end)), "")
-    return text if known is not None and text in known else text[: len(text) - len(ending)]
+    return text if known is not None and text in known else bare(text)
 
 
 def _twice(name: str, first: _Entry, entry: _Entry) -> HiptError:
