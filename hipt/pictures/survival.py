@@ -21,6 +21,9 @@ MOST_MONTHS = 6
 PLOT_MM, ROW_MM = 65.0, 4.5
 """Height of the plot, and of a row of numbers below it."""
 
+PLACES = 1000
+"""Times that can be told apart; large cohorts would make figures of many MB."""
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -52,9 +55,10 @@ def survival_figure(groups: Sequence[Group]) -> Figure:
         rows_mm = ROW_MM * len(groups)
         figure = new_figure(COLUMN_MM, PLOT_MM + ROW_MM + rows_mm)
         axes, table = figure.subplots(2, 1, sharex=True, height_ratios=[PLOT_MM, rows_mm])
+        longest = max(float(group.time[-1]) for group in groups)
         for i, group in enumerate(groups):
-            _curve(axes, group, i)
-        months = month_ticks(max(float(group.time[-1]) for group in groups))
+            _curve(axes, group, i, longest)
+        months = month_ticks(longest)
         axes.set(xlim=(0, None), ylim=(0, 1.02), xticks=months)
         axes.set(xlabel="Months", ylabel="Share without event")
         rule(axes)
@@ -76,18 +80,25 @@ def at_risk(group: Group, months: Sequence[int]) -> list[int]:
     return [int(n) for n in left[np.searchsorted(group.time, months)]]
 
 
-def _curve(axes: Axes, group: Group, i: int) -> None:
+def _curve(axes: Axes, group: Group, i: int, longest: float) -> None:
     """One group's steps, interval and strokes."""
-    colour = look(i)["color"]
-    axes.step(group.time, group.survival, where="post", label=wrapped(group.description), **look(i))
-    axes.fill_between(
-        group.time, group.low, group.high, step="post", color=colour, alpha=0.15, linewidth=0
-    )
-    ended = group.censored > 0
-    axes.plot(
-        *(group.time[ended], group.survival[ended]),
-        **{"color": colour, "marker": "|", "markersize": 6, "linestyle": "none"},
-    )
+    colour, dashes = look(i)["color"], look(i)
+    rows = _apart(group.time, longest)
+    time, survival = group.time[rows], group.survival[rows]
+    axes.step(time, survival, where="post", label=wrapped(group.description), **dashes)
+    area = {"step": "post", "color": colour, "alpha": 0.15, "linewidth": 0}
+    axes.fill_between(time, group.low[rows], group.high[rows], **area)
+    ended = np.flatnonzero(group.censored)
+    ended = ended[_apart(group.time[ended], longest)]
+    strokes = {"color": colour, "marker": "|", "markersize": 6, "linestyle": "none"}
+    axes.plot(group.time[ended], group.survival[ended], **strokes)
+
+
+def _apart(time: Floats, longest: float) -> Ints:
+    """(t,) the times that can be told apart in the plot, of those at one place the last."""
+    place = np.floor(PLACES * time / longest) if longest else np.zeros(len(time))
+    last = np.flatnonzero(np.diff(place, append=np.inf))
+    return np.union1d(np.arange(len(time))[:1], last)
 
 
 def _numbers(axes: Axes, groups: Sequence[Group], months: Sequence[int]) -> None:

@@ -81,24 +81,25 @@ def run(
     inputs = {f"{made.model}/{made.fraction:g}": _mark(made) for made in read}
     same = {"together": fingerprint(cases=sorted(together.items()))} if together else {}
     step = STEP, version_of(STEP)
-    provenance = made_by(step, settings_of(cfg, {"classes", "published"}), inputs | same)
-    write_rows(out, rows, SCORES, provenance)
-    write_rows(differences, [{"task": cfg.name, **row} for row in pairs], DIFFERENCES, provenance)
+    scored = made_by(step, settings_of(cfg, {"classes", "published"}), inputs | same)
+    write_rows(out, rows, SCORES, scored)
+    write_rows(differences, [{"task": cfg.name, **row} for row in pairs], DIFFERENCES, scored)
     units = read_units(folds) if folds else None
-    known = {} if folds is None else {"folds": file_mark(folds)}
-    provenance = made_by(step, settings_of(cfg, {"resamples", "seed"}), inputs | known)
+    known = inputs | ({"folds": file_mark(folds)} if folds else {})
+    drawn = made_by(step, settings_of(cfg, {"resamples", "seed", "published"}), known)
     names = dict(enumerate(cfg.classes or ())) | dict(units.classes if units else {})
-
-    def write(name: str, schema: pa.Schema, columns_of: ColumnsOf) -> None:
+    tables: dict[str, tuple[pa.Schema, ColumnsOf]] = {
+        "roc": (ROC, partial(roc_curves, names=names)),
+        "calibration": (CALIBRATION, partial(calibration_bins, names=names)),
+        "survival": (SURVIVAL, survival_by_risk),
+        "errors": (ERRORS, partial(worst_errors, names=names)),
+    }
+    for name, (schema, columns_of) in tables.items():
         table = table_of(cfg.name, read, columns_of, schema)
-        write_table(out.with_name(f"{name}.parquet"), table, schema, provenance)
-
-    write("roc", ROC, partial(roc_curves, names=names))
-    write("calibration", CALIBRATION, partial(calibration_bins, names=names))
-    write("survival", SURVIVAL, survival_by_risk)
-    write("errors", ERRORS, partial(worst_errors, names=names))
+        write_table(out.with_name(f"{name}.parquet"), table, schema, drawn)
+    compared = made_by(step, settings_of(cfg, {"resamples", "seed"}), known)
     beside = list(published_rows(rows, cfg.kind, cfg.published, units))
-    write_rows(out.with_name("published.parquet"), beside, PUBLISHED, provenance)
+    write_rows(out.with_name("published.parquet"), beside, PUBLISHED, compared)
 
 
 def _mark(made: Predictions) -> str:

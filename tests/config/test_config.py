@@ -326,7 +326,8 @@ HEARD = {
     **{key: {"split"} for key in TOLD_OF_TASK},
     **{"split": {"split", "fit"}, "seed": {"split", "fit", "evaluate", "knn"}},
     **{"features": {"split", "fit", "knn"}, "fit": {"split", "fit"}},
-    **{"resamples": {"split", "evaluate", "knn"}, "published": set()},
+    **{"resamples": {"split", "evaluate", "knn"}, "published": {"evaluate", "knn"}},
+    "classes": {"split", "evaluate"},
     **{key: {"split", "examples"} for key in ("models", "train_fractions")},
 }
 

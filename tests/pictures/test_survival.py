@@ -54,6 +54,23 @@ def test_numbers_at_risk_stand_below_their_months():
     assert all((edge == 255).all() for edge in (picture[0], picture[-1], picture[:, 0]))
 
 
+def test_large_cohorts_are_drawn_as_finely_as_can_be_seen():
+    cases = 40_000
+    time = np.linspace(0, 60, cases + 1)
+    left = np.append(cases, np.arange(cases, 0, -1))
+    survival = 1 - np.arange(cases + 1) / cases / 2
+    many = Group("High", "all", time, left, np.ones(cases + 1, int), survival, survival, survival)
+    figure = survival_figure([many])
+    curve, strokes = figure.axes[0].lines
+    x, y = curve.get_data()
+    assert len(x) <= len(strokes.get_xdata()) + 1 <= 1003
+    assert (x[0], y[0], x[-1], y[-1]) == (0, 1, 60, 0.5)
+    at = np.linspace(0, 60, 333)
+    drawn = y[np.searchsorted(x, at, side="right") - 1]
+    np.testing.assert_allclose(drawn, 1 - at / 120, atol=1e-3)
+    assert len(svg_text(figure, "t")) < 400_000
+
+
 def test_at_risk_is_who_is_followed_until_then_or_longer():
     assert at_risk(group("High"), [0, 1, 2, 3, 5, 6, 11, 12]) == [4, 4, 4, 3, 3, 1, 1, 0]
 

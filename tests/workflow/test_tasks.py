@@ -99,6 +99,20 @@ def test_other_neighbours_are_asked_alone(project: Project):
     assert project.run().jobs == {"report": 1}
 
 
+def test_published_numbers_fit_nothing(project: Project):
+    grade = TASKS["grade"] | {"published": {"linear": {1.0: [0.8, 0.1]}, "knn": {1.0: [0.7, 0.1]}}}
+    project.configure(tasks=TASKS | {"grade": grade}, knn=KNN)
+    before = project.content()
+    ran = project.run()
+    assert (ran.rc, ran.jobs) == (0, {"evaluate": 1, "knn": 1, "report": 1}), ran.text
+    after = project.content()
+    assert changed(before, after, "grade") == {"tasks/grade/published.parquet"}
+    assert before["knn/grade.parquet"] == after["knn/grade.parquet"]
+    table = pl.read_parquet(project.results / "tasks" / "grade" / "published.parquet")
+    assert table["published_mean"].to_list() == [0.8]
+    assert "0.800 ± 0.100" in (project.results / "report.html").read_text()
+
+
 def test_nothing_changed(project: Project):
     ran = project.run()
     assert (ran.rc, ran.jobs) == (0, {})
