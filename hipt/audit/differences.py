@@ -52,6 +52,10 @@ FEEDS = {
     "agreement": ("attend",),
     "examples": ("fit", "attend"),
     "export": ("embed_patches", "embed_regions", "slides"),
+    "report": (
+        *("slides", "pretrain_patches", "pretrain_regions", "fit", "evaluate", "attend"),
+        "examples",
+    ),
 }
 """The steps that each step reads from; of the same slide or task, where both are of one."""
 

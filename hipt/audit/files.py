@@ -11,7 +11,7 @@ from hipt.layout import LEDGER, SHARD_SUFFIX, VARYING
 ORDER = (
     *("batches", "segment", "tile", "pretrain_patches", "embed_patches", "pretrain_regions"),
     *("embed_regions", "slides", "probe", "split", "fit", "evaluate", "knn", "attend"),
-    *("agreement", "examples", "export", "other"),
+    *("agreement", "examples", "export", "report", "other"),
 )
 """Steps in the order in which one feeds the next."""
 
@@ -74,7 +74,7 @@ def place_of(name: str) -> Place:
         return Place("knn", "task", rest[0].partition(".")[0])
     if head == "export":
         return Place("export", "format", rest[0].partition(".")[0])
-    return Place("other", "", "")
+    return Place("report" if head == "figures" else "other", "", "")
 
 
 def shard_of(name: str) -> str | None:
