@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hipt.report.curves import joined
-
 Floats = npt.NDArray[np.float64]
 
 STYLES = 6
@@ -121,6 +119,11 @@ def apart(places: Sequence[float], least: float) -> list[float]:
     spaced += least * np.arange(len(order))
     spaced -= (spaced - found[order]).mean()  # as far up as down
     return [float(spaced[i]) for i in np.argsort(order)]
+
+
+def joined(x: Floats, y: Floats) -> str:
+    """Points as an SVG polyline has them: `x,y x,y`, to a tenth."""
+    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
 
 
 def legend(texts: Iterable[str]) -> list[dict[str, Any]]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import polars as pl
+
+from hipt.layout import CHAIN, Results
 
 MEASURED = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "peak_mib"}
 """Snakemake's columns that are read, and what they are called here."""
@@ -44,3 +49,14 @@ def per_rule(jobs: pd.DataFrame) -> pd.DataFrame:
         cpu_seconds=("cpu_seconds", "sum"),
         peak_mib=("peak_mib", "max"),
     )
+
+
+def costs(table: pl.DataFrame, results: Results) -> Iterator[dict[str, Any]]:
+    """What each rule took, in the order of the steps; seconds of slides kept from earlier runs."""
+    jobs = per_rule(read_jobs(results.benchmarks))
+    for step in CHAIN:
+        measured = {str(k): v for k, v in jobs.loc[step].items()} if step in jobs.index else {}
+        slides = table[f"seconds_{step}"]
+        if measured or slides.count():
+            per_slide = {"slides": slides.count(), "median_s": slides.median()}
+            yield {"rule": step, **per_slide, "slide_s": slides.sum(), **measured}

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipt.report.charts import MOST_MONTHS, NO_PARTS, SIDE, Plot, apart, legend, square, stairs
+from hipt.report.charts import (
+    MOST_MONTHS,
+    NO_PARTS,
+    SIDE,
+    Plot,
+    apart,
+    joined,
+    legend,
+    square,
+    stairs,
+)
 from hipt.stats.kaplan_meier import kaplan_meier, step_value
 
 
@@ -67,3 +77,7 @@ def test_a_square_has_every_part_and_its_diagonal():
     assert NO_PARTS.keys() <= it.keys()
     assert it["guides"] == [f"0.0,{SIDE}.0 {SIDE}.0,0.0"]
     assert legend(["a", "b"]) == [{"style": 0, "text": "a"}, {"style": 1, "text": "b"}]
+
+
+def test_points_to_a_tenth():
+    assert joined(np.array([0, 1.26]), np.array([2, 0.04])) == "0.0,2.0 1.3,0.0"
