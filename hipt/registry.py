@@ -133,7 +133,7 @@ STEPS: dict[str, Step] = {
         Step(
             "attend",
             "heatmaps: where stage 2 and the tasks' models look, slide by slide",
-            version=1,
+            version=2,
             per="slide",
             reads=("tile", "embed_patches", "pretrain_regions", "fit"),
             shard_suffix=".parquet",
@@ -142,7 +142,7 @@ STEPS: dict[str, Step] = {
         Step(
             "examples",
             "regions of most and least attention, class by class",
-            version=2,
+            version=3,
             per="task",
             reads=("fit", "attend"),
         ),
@@ -156,8 +156,11 @@ STEPS: dict[str, Step] = {
         Step(
             "report",
             "the report page",
-            version=7,
-            reads=("slides", "probe", "evaluate", "knn", "attend", "agreement", "examples"),
+            version=8,
+            reads=(
+                *("pretrain_patches", "pretrain_regions", "slides", "probe", "evaluate", "knn"),
+                *("attend", "agreement", "examples"),
+            ),
         ),
         Step("check", "look before a long run: sheet, headers, weights, disk, hours"),
         Step("bench", "how fast this machine reads and embeds these slides, and what binds"),

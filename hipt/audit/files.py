@@ -76,7 +76,7 @@ def place_of(name: str) -> Place:
         return Place("knn", "task", rest[0].partition(".")[0])
     if head == "export":
         return Place("export", "format", rest[0].partition(".")[0])
-    return Place("other", "", "")
+    return Place("report" if head == "figures" else "other", "", "")
 
 
 def shard_of(name: str) -> str | None:

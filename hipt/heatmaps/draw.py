@@ -5,23 +5,24 @@ Legend: N patches of a slide, H heads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
+from matplotlib.figure import Figure
 
 from hipt.cohort.batch_run import Row
 from hipt.exchange.qupath import write_tiles
-from hipt.geometry.lattice import at_pixels, on_lattice, percentiles
+from hipt.geometry.lattice import at_pixels, lattice, on_lattice, percentiles
 from hipt.heatmaps.cells import CellMaps
 from hipt.heatmaps.pyramids import write_pyramid
+from hipt.heatmaps.table import SlideMaps
 from hipt.layout import Results
 from hipt.pictures.drawing import RGB, enlarged, shrunk
-from hipt.pictures.heat import figure, overlay, side_by_side
+from hipt.pictures.heat import Legend, figure, overlay
+from hipt.store.figures import pixels
 from hipt.store.images import read_rgb, write_png
 
 AVERAGE = "attention"
@@ -33,10 +34,16 @@ LEAST_PX = 800
 HEAD_PX = 700
 """Longest side of a head's picture among the others."""
 
-WHOLE = ("0 %", "100 %")
-RANK = "percentile within the slide"
+PANEL_PX = 500
+"""Longest side of a picture in a figure for papers: three of them fill a page's width."""
+
+ABREAST = 3
+"""Pictures side by side."""
+
+RANK = Legend("percentile within the slide", ("0 %", "100 %"))
+RANK_IN_REGION = Legend("percentile within the region", ("0 %", "100 %"))
 CONTRIBUTION = "contribution to the answer"
-"""What colours show, as legends say it."""
+"""What colours show; of signed maps with ends of their own."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -49,75 +56,70 @@ MEANING = {
 """What a map shows, by the last part of its name."""
 
 
-@dataclass(frozen=True)
-class SlideMaps:
-    """All maps of one slide."""
-
-    slide_id: str
-    manifest: pa.Table
-    """One row per patch, in its order."""
-    places: npt.NDArray[np.int64]
-    """[rows, columns] from `hipt.geometry.lattice.lattice`."""
-    attention: Floats
-    """(N, H) of stage 2."""
-    maps: Mapping[str, Floats]
-    """(N,) each; `<task>.<model>.<kind>`, and AVERAGE."""
-    ends: Mapping[str, tuple[str, str]]
-    """Of the signed maps, what values below and above 0 speak for."""
-
-
-def draw(found: SlideMaps, row: Row, results: Results) -> None:
+def draw(slide: SlideMaps, row: Row, results: Results) -> None:
     """Write a slide's pictures and tiles, each whole or not at all.
 
     Args:
-        found: the maps.
-        row: what the indices say of the slide: mpp, width_px, read_px, bounds.
+        slide: the maps.
+        row: what the indices say of the slide: mpp, width_px, bounds.
         results: where the overview lies, and the pictures go.
     """
-    folder = results.maps(found.slide_id)
-    overview = read_rgb(results.overview("segment", found.slide_id))
-    view = _View(found, row, enlarged(overview, LEAST_PX))
-    for name, values in found.maps.items():
-        signed = name in found.ends
-        heat = _from_0_to_1(values) if signed else percentiles(values)
-        picture = overlay(view.picture, view.placed(heat), diverging=signed)
+    folder = results.maps(slide.slide_id)
+    overview = read_rgb(results.overview("segment", slide.slide_id))
+    view = _View(slide, row, enlarged(overview, LEAST_PX))
+    for name in slide.maps:
+        picture = view.of(name)
         write_pyramid(folder / f"{name}.tif", picture, view.um_per_px)
-        shown = figure(
-            picture,
-            title=f"{found.slide_id}: {_title(name)}",
-            legend=CONTRIBUTION if signed else RANK,
-            ticks=found.ends.get(name, WHOLE),
-            um_per_px=view.um_per_px,
-            diverging=signed,
-        )
-        write_png(folder / f"{name}.png", shown)
-    write_png(folder / "heads.png", _heads(found, _View(found, row, shrunk(overview, HEAD_PX))))
-    measured: dict[str, npt.NDArray[Any]] = dict(found.maps)
-    measured |= {f"{name}, percentile": 100 * percentiles(found.maps[name]) for name in found.maps}
-    measured |= {f"head {k}": found.attention[:, k] for k in range(found.attention.shape[1])}
-    corners = np.stack([found.manifest["x"].to_numpy(), found.manifest["y"].to_numpy()], 1)
-    write_tiles(folder / "qupath.geojson", corners, row["read_px"], measured, row["bounds"])
+        shown = view.figure({"": picture}, _title(name), _legend(slide, name))
+        write_png(folder / f"{name}.png", pixels(shown))
+    small = _View(slide, row, shrunk(overview, HEAD_PX))
+    heads = {name: small.ranked(values) for name, values in slide.heads.items()}
+    shown = small.figure(heads, "attention of stage 2, head by head", RANK)
+    write_png(folder / "heads.png", pixels(shown))
+    measured: dict[str, npt.NDArray[Any]] = dict(slide.maps)
+    measured |= {f"{name}, percentile": 100 * percentiles(slide.maps[name]) for name in slide.maps}
+    measured |= slide.heads
+    tiles = folder / "qupath.geojson"
+    write_tiles(tiles, slide.corners, slide.side_px, measured, row["bounds"])
 
 
-def draw_closer(found: CellMaps, path: Path, title: str, side_um: float) -> None:
+def draw_closer(region: CellMaps, path: Path, title: str, side_um: float) -> None:
     """Write a region, `side_um` wide, and its maps down to cells, beside each other."""
-    shown = [("H&E", found.picture)] + [
-        (name, overlay(found.picture, _ranked(values)))
-        for name, values in (
-            ("patches, seen by stage 2", found.patches),
-            ("cells in their patch, seen by stage 1", found.cells),
-            ("both together", found.product),
-        )
-    ]
-    pictures = side_by_side([one for _, one in shown], [name for name, _ in shown], columns=2)
-    shown_with = figure(
-        pictures,
-        title=title,
-        legend="percentile within the region",
-        ticks=WHOLE,
-        um_per_px=side_um / found.picture.shape[1],
-    )
-    write_png(path, shown_with, title)
+    pictures = {
+        "H&E": region.picture,
+        "patches, seen by stage 2": overlay(region.picture, _ranked(region.patches)),
+        "cells in their patch, seen by stage 1": overlay(region.picture, _ranked(region.cells)),
+        "both together": overlay(region.picture, _ranked(region.product)),
+    }
+    um_per_px = side_um / region.picture.shape[1]
+    shown = figure(pictures, RANK_IN_REGION, title=title, um_per_px=um_per_px, columns=2)
+    write_png(path, pixels(shown), title)
+
+
+def side_by_side(slide: SlideMaps, row: Row, results: Results) -> Iterator[tuple[str, Figure]]:
+    """A slide's maps for a paper: beside each other those whose colours mean the same.
+
+    Args:
+        slide: the maps.
+        row: what the slide table says of the slide: mpp, width_px.
+        results: where the overview lies.
+
+    Yields:
+        `attention` or `<task>.contribution`, and the figure.
+
+    Raises:
+        HiptError: if the overview is absent or damaged.
+    """
+    overview = read_rgb(results.overview("segment", slide.slide_id))
+    view = _View(slide, row, shrunk(overview, PANEL_PX))
+    groups: dict[str, list[str]] = {}
+    for name in slide.maps:
+        task, _, kind = (*name.split(".", 2), "", "")[:3]
+        group = f"{task}.{kind}" if name in slide.ends else AVERAGE
+        groups.setdefault(group, []).append(name)
+    for group, names in groups.items():
+        pictures = {"H&E": view.picture} | {name: view.of(name) for name in names}
+        yield group, view.figure(pictures, group, _legend(slide, names[0]))
 
 
 def _ranked(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -126,23 +128,45 @@ def _ranked(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 class _View:
-    """The slide's overview, and where its patches lie on it."""
+    """A slide's overview, and where its patches lie on it."""
 
-    def __init__(self, found: SlideMaps, row: Row, picture: RGB) -> None:
+    def __init__(self, slide: SlideMaps, row: Row, picture: RGB) -> None:
         self.picture = picture
-        self._places = found.places
+        self._slide = slide
         self._px = row["width_px"] / picture.shape[1]  # level-0 pixels per pixel
         self.um_per_px = row["mpp"] * self._px
-        corner = (found.manifest["x"].to_numpy().min(), found.manifest["y"].to_numpy().min())
-        self._corner = (float(corner[0]), float(corner[1]))
-        self._side = float(row["read_px"])
+        self._places = lattice(slide.corners, slide.side_px)
 
-    def placed(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """[h, w] a map of (N,) values at the overview's pixels, NaN where no patch is."""
-        map_ = on_lattice(self._places, values)
+    def of(self, name: str) -> RGB:
+        """The picture under one of the slide's maps."""
+        values = self._slide.maps[name]
+        if name in self._slide.ends:
+            return self._under(_from_0_to_1(values), diverging=True)
+        return self.ranked(values)
+
+    def ranked(self, values: Floats) -> RGB:
+        """The picture under the percentiles of (N,) values."""
+        return self._under(percentiles(values), diverging=False)
+
+    def figure(self, pictures: Mapping[str, RGB], title: str, legend: Legend) -> Figure:
+        """Pictures of the view's size, with what a reader needs."""
+        title = f"{self._slide.slide_id}: {title}"
+        return figure(pictures, legend, title=title, um_per_px=self.um_per_px, columns=ABREAST)
+
+    def _under(self, values: npt.NDArray[np.float64], *, diverging: bool) -> RGB:
+        """The picture under (N,) values in 0..1."""
+        corners, side = self._slide.corners, self._slide.side_px
+        x, y = ((float(start) / self._px, side / self._px) for start in corners.min(0))
         height, width = self.picture.shape[:2]
-        x, y = ((c / self._px, self._side / self._px) for c in self._corner)
-        return at_pixels(map_, (height, width), x, y)
+        placed = at_pixels(on_lattice(self._places, values), (height, width), x, y)
+        return overlay(self.picture, placed, diverging=diverging)
+
+
+def _legend(slide: SlideMaps, name: str) -> Legend:
+    """What the colours of a slide's map mean."""
+    if name in slide.ends:
+        return Legend(CONTRIBUTION, slide.ends[name], diverging=True)
+    return RANK
 
 
 def _from_0_to_1(values: Floats) -> npt.NDArray[np.float64]:
@@ -158,18 +182,3 @@ def _title(name: str) -> str:
     task, model, kind, *answer = name.split(".")
     of = f" of class {answer[0]}" if answer else ""
     return f"{task}, {model}: {MEANING[kind]}{of}"
-
-
-def _heads(found: SlideMaps, view: _View) -> RGB:
-    """Every head of stage 2 beside the others."""
-    heads = range(found.attention.shape[1])
-    pictures = [
-        overlay(view.picture, view.placed(percentiles(found.attention[:, k]))) for k in heads
-    ]
-    return figure(
-        side_by_side(pictures, [f"head {k}" for k in heads], columns=3),
-        title=f"{found.slide_id}: attention of stage 2, head by head",
-        legend=RANK,
-        ticks=WHOLE,
-        um_per_px=view.um_per_px,
-    )

@@ -3,34 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from hipt.errors import HiptError
+from hipt.store.provenance import Provenance
 from hipt.store.schemas import attention_schema
 from hipt.store.shard import read_provenance
-from hipt.store.tables import list_size, matrix, read_table, refuse_other_schema
+from hipt.store.tables import (
+    list_size,
+    matrix,
+    read_table,
+    refuse_other_schema,
+    vectors,
+    write_table,
+)
+
+Floats = npt.NDArray[np.float32]
 
 COLUMNS = ("slide_id", "region", "patch", "x", "y", "read_px", "tissue")
 """What a slide's table says of each patch, before `heads` and the maps."""
 
 
-def read_maps(shard: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """(N,) every map in a slide's table, those of single heads too.
+BELOW, ABOVE = b"below", b"above"
+"""Metadata of a signed map's column: what values below and above 0 speak for."""
+
+
+@dataclass(frozen=True)
+class SlideMaps:
+    """All maps of one slide: N patches, H heads."""
+
+    slide_id: str
+    manifest: pa.Table
+    """One row per patch, with COLUMNS at least."""
+    attention: Floats
+    """(N, H) of stage 2."""
+    maps: Mapping[str, Floats]
+    """(N,) each; `<task>.<model>.<kind>`, and `attention`, the mean of heads."""
+    ends: Mapping[str, tuple[str, str]]
+    """Of the signed maps, what values below and above 0 speak for."""
+
+    @property
+    def corners(self) -> npt.NDArray[np.int64]:
+        """(N, 2) x, y of patches, level-0 pixels."""
+        return np.stack([self.manifest[axis].to_numpy() for axis in "xy"], 1)
+
+    @property
+    def side_px(self) -> int:
+        """Side of a patch, level-0 pixels."""
+        return int(self.manifest["read_px"][0].as_py())
+
+    @property
+    def heads(self) -> dict[str, Floats]:
+        """(N,) the map of each head of stage 2."""
+        return {f"head {k}": values for k, values in enumerate(self.attention.T)}
+
+
+def write_maps(shard: Path, slide: SlideMaps, provenance: Provenance) -> None:
+    """Write a slide's table, whole or not at all."""
+    columns: dict[str, Any] = {name: slide.manifest[name] for name in COLUMNS}
+    columns |= {"heads": vectors(slide.attention), **slide.maps}
+    schema = attention_schema(slide.attention.shape[1], list(slide.maps))
+    for name, ends in slide.ends.items():
+        meaning = dict(zip((BELOW, ABOVE), ends, strict=True))
+        field = schema.field(name).with_metadata(meaning)
+        schema = schema.set(schema.get_field_index(name), field)
+    write_table(shard, columns, schema, provenance)
+
+
+def read_maps(shard: Path) -> SlideMaps:
+    """The maps in a slide's table.
 
     Raises:
         HiptError: if the table is absent or damaged.
     """
     table = read_table(shard)
     names = table.column_names[len(COLUMNS) + 1 :]
-    count = list_size(table.schema, "heads")
-    refuse_other_schema(shard, table.schema, attention_schema(count, names))
-    heads = matrix(table["heads"])
+    schema = table.schema
+    refuse_other_schema(shard, schema, attention_schema(list_size(schema, "heads"), names))
+    meanings = {name: schema.field(name).metadata or {} for name in names}
+    signed = {name: meaning for name, meaning in meanings.items() if BELOW in meaning}
+    try:
+        ends = {name: (m[BELOW].decode(), m[ABOVE].decode()) for name, m in signed.items()}
+    except (LookupError, ValueError) as error:
+        raise HiptError(f"{shard}: is damaged ({error}); delete it, and it is made again") from None
     maps = {name: table[name].to_numpy() for name in names}
-    return maps | {f"head {k}": heads[:, k] for k in range(heads.shape[1])}
+    return SlideMaps(shard.stem, table, matrix(table["heads"]), maps, ends)
 
 
 def companions(shard: Path, facts: Mapping[str, Any]) -> Iterator[Path]:

@@ -13,16 +13,18 @@ import textwrap
 import unicodedata
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
+import cv2
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import findfont, findSystemFonts, fontManager, get_font
+from matplotlib.text import Text
 
 from hipt.pictures.drawing import RGB
 
@@ -120,15 +122,51 @@ def rgb_of(figure: Figure) -> RGB:
     canvas: Any = FigureCanvasAgg(figure)
     with style():
         canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return np.asarray(cv2.cvtColor(np.asarray(canvas.buffer_rgba()), cv2.COLOR_RGBA2RGB), np.uint8)
+
+
+def missing_letters(figure: Figure) -> dict[str, str]:
+    """The letters of a figure's texts that no font of FAMILIES on this machine has, by script.
+
+    In pixels and PDF they are boxes.
+
+    Returns:
+        By the script as Unicode names it (`CJK`, `HANGUL`, ..., or `SYMBOL`), its letters in order.
+    """
+    texts: Any = figure.findobj(Text)
+    letters = {letter for item in texts for letter in item.get_text() if not letter.isascii()}
+    missing: dict[str, str] = {}
+    for letter in sorted(letter for letter in letters if ord(letter) not in _known_letters()):
+        symbol = unicodedata.category(letter).startswith("S")
+        script = "SYMBOL" if symbol else unicodedata.name(letter, "unknown").split()[0]
+        missing[script] = missing.get(script, "") + letter
+    return missing
+
+
+@cache
+def _known_letters() -> frozenset[int]:
+    """The letters that the fonts of figures have."""
+    fonts = (get_font(findfont(name)) for name in _families())
+    return frozenset(letter for font in fonts for letter in font.get_charmap())
+
+
+@cache
+def _families() -> tuple[str, ...]:
+    """Those of FAMILIES that are installed, those too that matplotlib's own list is too old for."""
+    listed = {font.fname for font in fontManager.ttflist}
+    for path in findSystemFonts():
+        if path not in listed:
+            with suppress(OSError, RuntimeError):  # no font that it can read
+                fontManager.addfont(path)
+    installed = set(fontManager.get_font_names())
+    return tuple(name for name in FAMILIES if name in installed)
 
 
 @cache
 def _settings() -> dict[Any, Any]:
     """Matplotlib's settings for all figures."""
-    installed = set(fontManager.get_font_names())
     return {
-        "font.family": [name for name in FAMILIES if name in installed],
+        "font.family": list(_families()),
         "font.size": 8.0,
         "axes.titlesize": 9.0,
         "axes.spines.top": False,

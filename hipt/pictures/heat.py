@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 from skimage.color import lab2rgb, rgb2lab
 
-from hipt.pictures.collage import FRAME_PX, below, beside, bordered, framed, on_white
+from hipt.pictures.canvas import FRAME_PX, LEAST_PX, Canvas, fitting_px, line_px, text_px
 from hipt.pictures.drawing import RGB
-from hipt.pictures.lettering import INK, LEAST_PX, MICRO, fitting_px, text_line, text_px
+from hipt.pictures.figure import style
 
 Floats = npt.NDArray[np.floating[Any]]  # [h, w]
 
@@ -32,6 +34,9 @@ _SIGNED_COLOURS = (lab2rgb(_SIGNED[None])[0] * 255).round().astype(np.uint8)  # 
 
 _LEAST_LETTERS = 36
 """Least width of a figure, in sizes of its letters, so that legend and scale bar have room."""
+
+_LEAST_LABEL = 6
+"""Least width of a label, in sizes of its letters: room for `head 1`."""
 
 
 def coloured(values: Floats, *, diverging: bool = False) -> RGB:
@@ -76,73 +81,66 @@ def overlay(rgb: RGB, values: Floats, *, alpha: float = 0.5, diverging: bool = F
     return np.asarray(cv2.copyTo(rgb, (~known).astype(np.uint8), out), np.uint8)
 
 
+@dataclass(frozen=True)
+class Legend:
+    """What the colours of a map mean."""
+
+    text: str
+    """What they show, with its unit."""
+    ends: tuple[str, str]
+    """What 0 and 1 mean."""
+    diverging: bool = False
+    """As of `coloured`."""
+
+
 def figure(
-    rgb: RGB,
+    pictures: Mapping[str, RGB],
+    legend: Legend,
     *,
     title: str,
-    legend: str,
-    ticks: tuple[str, str],
     um_per_px: float,
-    diverging: bool = False,
-) -> RGB:
-    """A picture with a heading above it, and below it what its colours mean and a scale bar.
+    columns: int = 1,
+) -> Figure:
+    """Pictures in a grid under a heading, and below them a colour bar and a scale bar.
 
     Args:
-        rgb: the picture; it is inside as it is, in a thin frame.
+        pictures: row by row, by the labels above them, which may be empty. Each is inside as it
+            is, in a thin frame; smaller ones lie in the middle of a place for the largest.
+        legend: what the colours of all of them mean.
         title: the heading; in smaller letters and at last without its middle if it is long.
-        legend: what the colours show, with its unit.
-        ticks: what the ends of the colours, 0 and 1, mean.
-        um_per_px: micrometres per pixel of the picture.
-        diverging: as of `coloured`.
-
-    Returns:
-        uint8 [h, w, 3], larger than the picture.
-
-    Raises:
-        ValueError: if `um_per_px` is not a number above 0.
-    """
-    size = _letters_px(max(rgb.shape[:2]))
-    width = max(rgb.shape[1] + 2 * FRAME_PX, _LEAST_LETTERS * size)
-    heading_px = fitting_px(title, width, round(1.3 * size))
-    colours = _colour_bar(ticks, round(0.45 * width), size, diverging=diverging)
-    scale = _scale_bar(um_per_px, width // 4, size)
-    between = width - colours.shape[1] - scale.shape[1]
-    legend_line = text_line(legend, width, fitting_px(legend, width, size))
-    parts = [
-        text_line(title, width, heading_px),
-        framed(rgb),
-        below([legend_line, beside([colours, scale], between)], size // 5),
-    ]
-    margin = size // 2
-    around = {"top": margin, "bottom": margin, "left": margin, "right": margin}
-    return bordered(below(parts, margin), **around)
-
-
-def side_by_side(pictures: Sequence[RGB], labels: Sequence[str], columns: int) -> RGB:
-    """Pictures in a grid, row by row, each framed and with its label above, on white.
-
-    Args:
-        pictures: at least one; smaller ones are padded to the size of the largest.
-        labels: as many texts; without their middle if they are wider than a picture.
+        um_per_px: micrometres per pixel of each picture.
         columns: of the grid, at least 1.
 
-    Returns:
-        uint8 [h, w, 3].
-
     Raises:
-        ValueError: if there are no pictures, not as many labels, or no columns.
+        ValueError: if there are no pictures or no columns, or if `um_per_px` is not a number
+            above 0.
     """
     if not pictures or columns < 1:
         raise ValueError(f"no grid of {len(pictures)} pictures in {columns} columns")
-    height, width = (max(one.shape[axis] for one in pictures) + 2 * FRAME_PX for axis in (0, 1))
-    size = _letters_px(2 * max(height, width))
-    wide = max(width, 6 * size)  # room for `head 1`
-    cells = [
-        below([text_line(label, wide, size), on_white(framed(one), height, wide)])
-        for one, label in zip(pictures, labels, strict=True)
-    ]
-    rows = [beside(cells[i : i + columns], size) for i in range(0, len(cells), columns)]
-    return below(rows, size)
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    high, wide = (max(rgb.shape[axis] for rgb in pictures.values()) for axis in (0, 1))
+    size = _letters_px(max(rows * high, columns * wide))
+    label_px, least = (line_px(size), _LEAST_LABEL * size) if any(pictures) else (0, 0)
+    step_x = max(wide + 2 * FRAME_PX, least) + size
+    step_y = label_px + high + 2 * FRAME_PX + size
+    width = max(columns * step_x - size, _LEAST_LETTERS * size)
+    with style():
+        heading_px, margin = fitting_px(title, width, round(1.3 * size)), size // 2
+        top = margin + line_px(heading_px) + margin
+        below = top + rows * step_y - margin
+        canvas = Canvas(width + 2 * margin, below + _legend_px(size) + margin)
+        canvas.line(title, margin, margin, width, heading_px)
+        letters_px = min(fitting_px(label, step_x - size, size) for label in pictures)
+        for i, (label, rgb) in enumerate(pictures.items()):
+            left, upper = margin + i % columns * step_x, top + i // columns * step_y
+            if label:
+                canvas.line(label, left, upper, step_x - size, letters_px)
+            left += (step_x - size - rgb.shape[1]) // 2
+            canvas.picture(rgb, left, upper + label_px + FRAME_PX + (high - rgb.shape[0]) // 2)
+        _colour_bar(canvas, legend, below, width, size)
+        _scale_bar(canvas, um_per_px, below, width, size)
+    return canvas.figure
 
 
 def round_length(um_per_px: float, most_px: float) -> tuple[int, str]:
@@ -164,7 +162,7 @@ def round_length(um_per_px: float, most_px: float) -> tuple[int, str]:
     power = math.floor(math.log10(most_um))
     lengths = [step * 10.0**exponent for exponent in (power - 1, power) for step in (1, 2, 5)]
     um = max(length for length in lengths if length <= most_um)
-    text = f"{um / 1000:g} mm" if um >= 1000 else f"{um:g} {MICRO}m"
+    text = f"{um / 1000:g} mm" if um >= 1000 else f"{um:g} µm"
     return round(um / um_per_px), text
 
 
@@ -177,26 +175,34 @@ def _spread(cells: npt.NDArray[Any], shape: Sequence[int]) -> npt.NDArray[Any]:
     return cells
 
 
-def _colour_bar(ticks: tuple[str, str], width_px: int, size_px: int, *, diverging: bool) -> RGB:
-    """All colours from left to right, and what both ends mean."""
-    ramp = np.tile(np.linspace(0, 1, width_px - 2 * FRAME_PX), (size_px, 1))
-    half = width_px // 2
-    low, high = text_line(ticks[0], half, size_px), text_line(ticks[1], half, size_px, "right")
-    return below(
-        [framed(coloured(ramp, diverging=diverging)), beside([low, high], width_px - 2 * half)]
-    )
+def _legend_px(size_px: int) -> int:
+    """Height of the colour bar and its texts."""
+    return 2 * line_px(size_px) + size_px // 5 + size_px + 2 * FRAME_PX
 
 
-def _scale_bar(um_per_px: float, most_px: int, size_px: int) -> RGB:
-    """A bar and its length, in line with the colour bar."""
-    length_px, text = round_length(um_per_px, most_px)
-    width = max(length_px, text_px(text, size_px))
-    thick = max(2, size_px // 4)
-    bar = np.full((thick, length_px, 3), INK, np.uint8)
-    label = text_line(text, width, size_px, "centre")
-    return below([on_white(bar, size_px + 2 * FRAME_PX, width), label])
+def _colour_bar(canvas: Canvas, legend: Legend, top: int, width_px: int, size_px: int) -> None:
+    """What colours show, all of them from left to right, and what both ends mean."""
+    left, long = size_px // 2, round(0.45 * width_px)
+    canvas.line(legend.text, left, top, width_px, fitting_px(legend.text, width_px, size_px))
+    top += line_px(size_px) + size_px // 5 + FRAME_PX
+    ramp = np.tile(np.linspace(0, 1, long - 2 * FRAME_PX), (size_px, 1))
+    canvas.picture(coloured(ramp, diverging=legend.diverging), left + FRAME_PX, top)
+    top += size_px + FRAME_PX
+    canvas.line(legend.ends[0], left, top, long // 2, size_px)
+    canvas.line(legend.ends[1], left + long - long // 2, top, long // 2, size_px, "right")
+
+
+def _scale_bar(canvas: Canvas, um_per_px: float, top: int, width_px: int, size_px: int) -> None:
+    """A bar and its length, at the right, in line with the colour bar."""
+    length_px, text = round_length(um_per_px, width_px // 4)
+    room = max(length_px, text_px(text, size_px) + 1)
+    left, thick = size_px // 2 + width_px - room, max(2, size_px // 4)
+    top += line_px(size_px) + size_px // 5 + FRAME_PX
+    bar_top = top + (size_px - thick) // 2
+    canvas.bar(left + (room - length_px) // 2, bar_top, length_px, thick)
+    canvas.line(text, left, top + size_px + FRAME_PX, room, size_px, "center")
 
 
 def _letters_px(longest_px: int) -> int:
-    """A size of letters that can be read on a picture of this size, shown whole."""
+    """A size of letters that can be read on pictures of this size, shown whole."""
     return min(max(longest_px // 50, LEAST_PX + 3), 80)

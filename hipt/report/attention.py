@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,19 @@ import numpy as np
 import polars as pl
 
 from hipt.config.config import Config
-from hipt.heatmaps.table import listed
+from hipt.errors import HiptError
+from hipt.heatmaps.draw import side_by_side
+from hipt.heatmaps.table import listed, read_maps
 from hipt.layout import Results
 from hipt.report.overviews import overview
 from hipt.stats.bootstrap import case_weights
 from hipt.stats.intervals import interval
 from hipt.stats.neighbours import evenly
+from hipt.store.figures import KINDS, write_figure
 from hipt.store.schemas import AGREEMENT
 from hipt.store.tables import read_table
+
+log = logging.getLogger(__name__)
 
 MOST_SLIDES = 6
 """Slides whose maps are in the page, evenly over those that have some; all are on disk."""
@@ -49,7 +55,14 @@ def attention(slides: Sequence[Row], config: Config, results: Results) -> Row | 
     return {
         "mapped": len(mapped),
         "shifts": config.attend.shifts,
-        "slides": [{"slide_id": s["slide_id"], "maps": list(_maps(s, results))} for s in some],
+        "slides": [
+            {
+                "slide_id": row["slide_id"],
+                "maps": list(_maps(row, results)),
+                "figures": list(_figures(row, results)),
+            }
+            for row in some
+        ],
         "examples": examples,
         "agreement": _agreement(results),
     }
@@ -62,12 +75,31 @@ def _maps(row: Row, results: Results) -> Iterator[Row]:
             yield shown | {"name": path.stem}
 
 
+def _figures(row: Row, results: Results) -> Iterator[Row]:
+    """The maps of one slide side by side for papers: name and files; none if they are damaged."""
+    folder = results.figures / "attend" / row["slide_id"]
+    try:
+        slide = read_maps(results.shard("attend", row["slide_id"]))
+        for name, figure in side_by_side(slide, row, results):
+            write_figure(folder, name, figure)
+            yield {"name": name, "files": _files(folder, name, results)}
+    except (HiptError, LookupError, ValueError) as error:
+        log.warning("%s: its figures are left out: %s", row["slide_id"], error)
+
+
+def _files(folder: Path, name: str, results: Results) -> list[str]:
+    """Those files of a figure that are there, as the page links to them."""
+    paths = [folder / f"{name}{kind}" for kind in KINDS]
+    return [quote(path.relative_to(results.root).as_posix()) for path in paths if path.is_file()]
+
+
 def _examples(config: Config, results: Results) -> Iterator[Row]:
     """The contact sheets of tasks."""
-    for name in config.tasks:
-        path = results.task(name, "examples.jpg")
+    for task in config.tasks:
+        path = results.task(task, "examples.jpg")
         if path.exists() and (shown := _small(path, EXAMPLES_PX, results)):
-            yield shown | {"task": name}
+            files = _files(results.figures, f"examples-{task}", results)
+            yield shown | {"task": task, "files": files}
 
 
 def _small(path: Path, longest_px: int, results: Results) -> Row | None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import polars as pl
 
 from hipt.errors import HiptError
+from hipt.layout import Results
+from hipt.registry import EVERY_SLIDE
 from hipt.store.csv_rows import read_csv
 
 MEASURED = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "peak_mib"}
@@ -46,3 +51,14 @@ def per_rule(jobs: pd.DataFrame) -> pd.DataFrame:
         cpu_seconds=("cpu_seconds", "sum"),
         peak_mib=("peak_mib", "max"),
     )
+
+
+def costs(table: pl.DataFrame, results: Results) -> Iterator[dict[str, Any]]:
+    """What each rule took, in the order of the steps; seconds of slides kept from earlier runs."""
+    jobs = per_rule(read_jobs(results.benchmarks))
+    for step in EVERY_SLIDE:
+        measured = {str(k): v for k, v in jobs.loc[step].items()} if step in jobs.index else {}
+        slides = table[f"seconds_{step}"]
+        if measured or slides.count():
+            per_slide = {"slides": slides.count(), "median_s": slides.median()}
+            yield {"rule": step, **per_slide, "slide_s": slides.sum(), **measured}

@@ -1,17 +1,17 @@
-"""Curves as coordinates of a figure: axes with round numbers; steps smoothed and thinned."""
+"""Curves of a training: loss and the teacher's entropy, smoothed and thinned."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from hipt.report.cohort import round_step
-
-WIDTH, HEIGHT = 480, 120
-"""Of a panel, in units of the figure; y goes down."""
+from hipt.pictures.figure import COLOURS, DASHES, new_figure, style
+from hipt.report.figures import Drawn
+from hipt.report.page import count, number, share
 
 MOST_POINTS = 300
 """Most points of a line."""
@@ -19,50 +19,50 @@ MOST_POINTS = 300
 WINDOWS = 50
 """The running mean is over the steps divided by this."""
 
-MOST_TICKS = 4
-"""Most spaces between the numbers of an axis."""
+SIZE_MM = (120, 80)
 
 Floats = npt.NDArray[np.float64]
 
 
-class Axis(NamedTuple):
-    """An axis from round number to round number."""
+def curves(model: str, metrics: pa.Table, classes: int) -> Drawn:
+    """Loss, and the teacher's entropy as a share of the most that it can be.
 
-    bottom: int
-    """Its first number, in steps."""
-    top: int
-    """Its last number, in steps; above `bottom`."""
-    step: float
-    """1, 2 or 5 times a power of ten."""
-
-    @property
-    def decimals(self) -> int:
-        """How many the numbers need."""
-        return max(0, -math.floor(math.log10(self.step) + 1e-9))
-
-    @property
-    def numbers(self) -> list[tuple[float, float]]:
-        """Every number with its place, 0 at the bottom and 1 at the top."""
-        return [
-            ((i - self.bottom) / (self.top - self.bottom), i * self.step)
-            for i in range(self.bottom, self.top + 1)
-        ]
-
-    def place(self, values: Floats) -> Floats:
-        """Places of values, 0 at the bottom and 1 at the top."""
-        return np.asarray((values / self.step - self.bottom) / (self.top - self.bottom))
-
-
-def axis(low: float, high: float) -> Axis:
-    """The axis around two numbers, with few numbers on it; they may be equal."""
-    step = round_step(max(high - low, 1e-6 * abs(high), 1e-9) / MOST_TICKS)
-    bottom, top = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return Axis(bottom, max(top, bottom + 1), step)
-
-
-def window(steps: int) -> int:
-    """How many steps a point is the mean of."""
-    return max(1, steps // WINDOWS)
+    Args:
+        model: its name.
+        metrics: one row per step, at least one.
+        classes: K, outputs of the head.
+    """
+    steps = len(metrics)
+    wide = max(1, steps // WINDOWS)
+    loss = running_mean(metrics["loss"].to_numpy(), wide)
+    entropy = running_mean(metrics["teacher_entropy"].to_numpy() / math.log(classes), wide)
+    shown = thinned(steps)
+    with style():
+        figure = new_figure(*SIZE_MM)
+        panels = figure.subplots(2, sharex=True)
+        for k, (axes, line) in enumerate(zip(panels, (loss, entropy), strict=True)):
+            axes.plot(shown + 1, line[shown], color=COLOURS[k], linestyle=DASHES[k])
+            axes.grid(axis="y", linewidth=0.4)
+            axes.yaxis.set_major_locator(MaxNLocator(4))
+        panels[0].set_title("Loss, nats", loc="left")
+        panels[1].set_title("Teacher entropy, share of log K", loc="left")
+        panels[1].set(ylim=(0, 1), xlim=(0, steps))
+        panels[1].yaxis.set_major_formatter(PercentFormatter(1, 0, " %"))
+        panels[1].xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
+        panels[1].xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        mean = f" (running mean over {count(wide)} steps)" if wide > 1 else ""
+        panels[1].set_xlabel(f"Step{mean}")
+    return Drawn(
+        name=f"training-{model}",
+        title="Loss and teacher entropy",
+        description=(
+            f"Training of {model}: loss from {number(loss[0])} to {number(loss[-1])}, teacher "
+            f"entropy from {share(entropy[0])} to {share(entropy[-1])} of log K, over "
+            f"{count(steps)} steps."
+        ),
+        note="",
+        figure=figure,
+    )
 
 
 def running_mean(values: Floats, wide: int) -> Floats:
@@ -73,37 +73,6 @@ def running_mean(values: Floats, wide: int) -> Floats:
     return np.asarray((sums[high] - sums[low]) / (high - low))
 
 
-def panel(values: Floats, limits: tuple[float, float] | None = None) -> dict[str, Any]:
-    """A line with the numbers of its upright axis.
-
-    Args:
-        values: one per step.
-        limits: lowest and highest number of the axis; None: those of the smoothed line.
-
-    Returns:
-        points (`x,y x,y`), ticks (y, number and decimals), first and last (smoothed).
-    """
-    smooth = running_mean(values, window(len(values)))
-    upright = axis(*(limits or (float(smooth.min()), float(smooth.max()))))
-    y = HEIGHT * (1 - upright.place(smooth))
-    shown = np.unique(np.linspace(0, len(y) - 1, min(len(y), MOST_POINTS)).round().astype(int))
-    x = WIDTH * (shown + 1) / len(y)
-    return {
-        "points": joined(x, y[shown]),
-        "ticks": [
-            (HEIGHT * (1 - place), number, upright.decimals) for place, number in upright.numbers
-        ],
-        "first": float(smooth[0]),
-        "last": float(smooth[-1]),
-    }
-
-
-def joined(x: Floats, y: Floats) -> str:
-    """Points as an SVG polyline has them: `x,y x,y`, to a tenth."""
-    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-
-
-def step_ticks(steps: int) -> list[tuple[float, int]]:
-    """Places and numbers of the axis along the steps."""
-    step = max(1, round(round_step(steps / MOST_TICKS)))
-    return [(WIDTH * at / steps, at) for at in range(0, steps + 1, step)]
+def thinned(steps: int) -> npt.NDArray[np.int64]:
+    """At most MOST_POINTS of so many steps, evenly, the first and the last among them."""
+    return np.unique(np.linspace(0, steps - 1, min(steps, MOST_POINTS)).round().astype(np.int64))

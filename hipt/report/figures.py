@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from hipt.pictures.figure import svg_text
 from hipt.store.figures import write_figure
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,21 @@ def published(drawn: Drawn, folder: Path) -> dict[str, Any]:
         "svg": Markup(_inline(svg_text(drawn.figure, drawn.name), drawn.name)),
         "files": [f"{folder.name}/{drawn.name}.{suffix}" for suffix in ("pdf", "svg")],
     }
+
+
+def remove_others(folder: Path, page: Path) -> None:
+    """Remove what an earlier run drew: figures that the page does not link to. The log names them.
+
+    Args:
+        folder: results/figures; whatever in it is a PDF or SVG is the report's.
+        page: the page, beside the folder.
+    """
+    text = page.read_text("utf-8")
+    for path in sorted(folder.rglob("*")):
+        link = quote(path.relative_to(page.parent).as_posix())
+        if path.suffix in (".pdf", ".svg") and f'href="{link}"' not in text:
+            path.unlink()
+            log.info("%s: removed, since the report has it no more", path)
 
 
 def _inline(document: str, name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from hipt.config.trained import NAMES, Stage
 from hipt.errors import HiptError
 from hipt.layout import Results
 from hipt.pretraining.corpus_list import read_corpus_list
-from hipt.report.curves import panel, step_ticks, window
-from hipt.report.page import share
+from hipt.report.curves import curves
+from hipt.report.figures import published
 from hipt.store.provenance import KEY
 from hipt.store.schemas import METRICS
 from hipt.store.tables import read_table
@@ -37,14 +36,16 @@ def trainings(config: Config, results: Results) -> Iterator[dict[str, Any]]:
         if file is None or not path.is_file() or Path(file).resolve() != path.resolve():
             continue
         try:
-            yield {"name": name, **_training(stage, path, config)}
+            yield {"name": name, **_training(stage, path, config, results.figures)}
         except HiptError as error:
             log.warning("%s: left out of the page", error)
 
 
-def _training(stage: Stage, path: Path, config: Config) -> dict[str, Any]:
-    """One model."""
+def _training(stage: Stage, path: Path, config: Config, figures: Path) -> dict[str, Any]:
+    """One model; its figure is None without steps."""
     facts, members = _facts(path), read_corpus_list(_beside(path, "corpus.csv"))
+    metrics = read_table(_beside(path, "metrics.parquet"), METRICS)
+    figure = curves(path.stem, metrics, facts["classes"]) if len(metrics) else None
     trained = facts["recipe"]
     drawn = sum(m.patches if stage == "patches" else m.regions for m in members)
     return {
@@ -53,7 +54,7 @@ def _training(stage: Stage, path: Path, config: Config) -> dict[str, Any]:
         "slides": len(members),
         "drawn": drawn,
         "digest": facts["corpus"],
-        "figure": _figure(_beside(path, "metrics.parquet"), facts["classes"]),
+        "figure": published(figure, figures) if figure else None,
         "differences": list(_differences(stage, trained, _configured(stage, config))),
     }
 
@@ -84,29 +85,6 @@ def _facts(path: Path) -> dict[str, Any]:
     except (LookupError, OverflowError, RecursionError, TypeError, ValueError):
         raise HiptError(f"{path}: does not say how it was trained") from None
     return told
-
-
-def _figure(path: Path, classes: int) -> dict[str, Any] | None:
-    """Loss, and the teacher's entropy as a share of the most that it can be; None without steps."""
-    table = read_table(path, METRICS)
-    if not len(table):
-        return None
-    entropy = table["teacher_entropy"].to_numpy() / math.log(classes)
-    return {
-        "loss": _with_texts(panel(table["loss"].to_numpy())),
-        "entropy": _with_texts(panel(entropy, (0.0, 1.0)), percent=True),
-        "ticks": step_ticks(len(table)),
-        "window": window(len(table)),
-    }
-
-
-def _with_texts(line: dict[str, Any], percent: bool = False) -> dict[str, Any]:
-    """A line whose axis has texts instead of numbers."""
-    ticks = [
-        (y, share(number) if percent else f"{number:,.{decimals}f}")
-        for y, number, decimals in line["ticks"]
-    ]
-    return line | {"ticks": ticks}
 
 
 def _configured(stage: Stage, config: Config) -> dict[str, Any]:

@@ -84,7 +84,8 @@ def _lines(row: Row, path: Path, results: Results, cfg: AgreementSettings) -> It
     positive = (of_target > MOSTLY * labelled)[asked]
     if positive.all() or not positive.any():
         return
-    for name, values in read_maps(results.shard("attend", row["slide_id"])).items():
+    slide = read_maps(results.shard("attend", row["slide_id"]))
+    for name, values in {**slide.maps, **slide.heads}.items():
         score = values[asked].astype(np.float64)
         yield {
             "slide_id": row["slide_id"],

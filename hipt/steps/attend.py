@@ -6,7 +6,6 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +22,16 @@ from hipt.embedding.weights_identity import weights_identity
 from hipt.geometry.lattice import lattice, windows
 from hipt.heatmaps.cells import RegionAt, cell_maps
 from hipt.heatmaps.chosen import read_mapped
-from hipt.heatmaps.draw import AVERAGE, SlideMaps, draw, draw_closer
-from hipt.heatmaps.table import COLUMNS, companions, listed
+from hipt.heatmaps.draw import AVERAGE, draw, draw_closer
+from hipt.heatmaps.table import SlideMaps, companions, listed, write_maps
 from hipt.layout import Results
 from hipt.nn.attribution import contributions, window_attention
 from hipt.nn.encoders import PatchEncoder
 from hipt.nn.vit import ViT
 from hipt.registry import version_of
 from hipt.store.provenance import Provenance, fingerprint
-from hipt.store.schemas import MANIFEST, attention_schema
-from hipt.store.tables import PatchEmbeddings, read_table, write_table
-from hipt.store.tables import vectors as as_lists
+from hipt.store.schemas import MANIFEST
+from hipt.store.tables import PatchEmbeddings, read_table
 from hipt.tasks.views import TaskView, task_views
 
 log = logging.getLogger(__name__)
@@ -134,10 +132,7 @@ class _Viewer:
         made |= {"closer": closer}
         software = {"torch": torch.__version__, "device": "cpu", "precision": "fp32"}
         provenance = Provenance(STEP, version_of(STEP), mark, settings, inputs, made, software)
-        columns: dict[str, Any] = {name: found.manifest[name] for name in COLUMNS}
-        columns |= {"heads": as_lists(found.attention), **found.maps}
-        schema = attention_schema(made["heads"], made["maps"])
-        write_table(shard, columns, schema, provenance)
+        write_maps(shard, found, provenance)
         for path in set(before) - set(companions(shard, made)):
             path.unlink(missing_ok=True)  # a map that is asked for no more
         return made
@@ -162,7 +157,7 @@ class _Viewer:
                 ends[name] = view.ends(answer)
                 regions = self._regions(len(vectors))
                 maps[name] = contributions(self._model, vectors, regions, gradient).numpy()
-        return SlideMaps(slide_id, manifest, places, attention.numpy(), maps, ends)
+        return SlideMaps(slide_id, manifest, attention.numpy(), maps, ends)
 
     def _attended(self, view: TaskView, slide_id: str, average: Tensor) -> dict[str, Floats]:
         """Where a slide model looks: among regions, and together with stage 2; none without."""

@@ -23,6 +23,7 @@ from hipt.slides.slide import open_slide
 from hipt.slides.squares import square
 from hipt.stats.evaluation import Classified, Followed, pooled
 from hipt.stats.per_unit import each_once
+from hipt.store.figures import pixels, write_figure
 from hipt.store.images import write_jpeg
 from hipt.store.provenance import made_by
 from hipt.store.shard import file_mark
@@ -54,7 +55,7 @@ class Region(NamedTuple):
 
 
 def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
-    """Write the contact sheet of one task.
+    """Write the contact sheet of one task, as a picture and as the figure `examples-<task>`.
 
     For every class, the units that the folds which never saw them are surest of; for survival,
     those of highest and lowest risk. Of each the region of most attention, and that of least.
@@ -87,8 +88,11 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
         **unit_inputs(view.units, imported=False),
     }
     settings = settings_of(cfg) | {"model": view.model}
-    provenance = made_by((STEP, version_of(STEP)), settings, inputs, {"pillow": version("pillow")})
-    write_jpeg(out, contact_sheet(shown, PICTURE_PX), provenance.to_json())
+    drawn_by = {name: version(name) for name in ("matplotlib", "pillow")}
+    provenance = made_by((STEP, version_of(STEP)), settings, inputs, drawn_by)
+    sheet = contact_sheet(shown, PICTURE_PX)
+    write_figure(Results(slides.parent).figures, f"examples-{cfg.name}", sheet)
+    write_jpeg(out, pixels(sheet), provenance.to_json())
     log.info("%s: %s's attention", out, view.name)
 
 

@@ -10,16 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hipt.pictures.heat import coloured, figure, overlay, round_length, side_by_side
-from hipt.pictures.lettering import INK
-from tests.pictures.test_lettering import HOSTILE
+from hipt.pictures.figure import rgb_of
+from hipt.pictures.heat import Legend, coloured, figure, overlay, round_length
+from tests.pictures.test_canvas import HOSTILE
 
 RAMP = np.linspace(0, 1, 256)[None]
-TEXTS = {"title": "a title", "legend": "attention", "ticks": ("0 %", "100 %")}
+LEGEND = Legend("attention", ("0 %", "100 %"))
+INK = (34, 34, 34)
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(40, 200, (height, width, 3), np.uint8)
+
+
+def drawn(
+    rgb: np.ndarray, legend: Legend = LEGEND, title: str = "a title", um_per_px: float = 1.0
+) -> np.ndarray:
+    """The pixels of a figure of one picture."""
+    return rgb_of(figure({"": rgb}, legend, title=title, um_per_px=um_per_px))
 
 
 def luminance(rgb: np.ndarray) -> np.ndarray:
@@ -115,14 +123,14 @@ def test_a_scale_bar_is_round_and_as_long_as_it_says(um_per_px: float, most_px: 
 @pytest.mark.parametrize("um_per_px", [0, -1, math.nan, math.inf])
 def test_a_scale_without_length_is_refused(um_per_px: float):
     with pytest.raises(ValueError, match="more than 0 um per pixel"):
-        figure(noise(20, 20), **TEXTS, um_per_px=um_per_px)
+        drawn(noise(20, 20), um_per_px=um_per_px)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (16, 16), (300, 40), (90, 800), (700, 900), (40, 3000)])
 @pytest.mark.parametrize("um_per_px", [0.26, 3.7, 64.0])
 def test_a_figure_holds_the_picture_the_colours_and_a_bar_of_the_right_length(shape, um_per_px):
     rgb = noise(*shape)
-    out = figure(rgb, **TEXTS, um_per_px=um_per_px)
+    out = drawn(rgb, um_per_px=um_per_px)
     row, column = place_of(rgb, out)
     below = out[row + shape[0] + 2 :]
     bar = max(longest_run((line == INK).all(1)) for line in below)
@@ -139,19 +147,16 @@ def test_a_figure_holds_the_picture_the_colours_and_a_bar_of_the_right_length(sh
 
 
 def test_texts_of_a_figure_are_seen_where_they_belong():
-    def drawn(**texts) -> np.ndarray:
-        return figure(rgb, **(TEXTS | texts), um_per_px=1.0)
-
     rgb = noise(400, 600)
-    plain = drawn()
+    plain = drawn(rgb)
     top, left = place_of(rgb, plain)
     above, beneath = slice(0, top - 1), slice(top + 401, None)
     near, far = slice(0, left + 120), slice(left + 120, left + 300)
     for changed, rows, columns in (
-        (drawn(title="another"), above, slice(None)),
-        (drawn(legend="other"), beneath, slice(0, left + 300)),
-        (drawn(ticks=("low", "100 %")), beneath, near),
-        (drawn(ticks=("0 %", "hi")), beneath, far),
+        (drawn(rgb, title="another"), above, slice(None)),
+        (drawn(rgb, Legend("other", LEGEND.ends)), beneath, slice(0, left + 300)),
+        (drawn(rgb, Legend("attention", ("low", "100 %"))), beneath, near),
+        (drawn(rgb, Legend("attention", ("0 %", "hi"))), beneath, far),
     ):
         different = (changed != plain).any(2)
         assert different.any()
@@ -162,18 +167,18 @@ def test_texts_of_a_figure_are_seen_where_they_belong():
 @pytest.mark.parametrize("text", HOSTILE)
 def test_any_text_makes_a_figure_and_leaves_the_picture_alone(text: str):
     rgb = noise(64, 64)
-    out = figure(rgb, title=text, legend=text, ticks=(text, text), um_per_px=0.5)
-    place_of(rgb, out)
-    place_of(rgb, side_by_side([rgb], [text], 3))
+    place_of(rgb, drawn(rgb, Legend(text, (text, text)), text))
+    labelled = figure({text: rgb}, LEGEND, title="a", um_per_px=0.5, columns=3)
+    place_of(rgb, rgb_of(labelled))
 
 
 @settings(max_examples=25)
 @given(st.lists(st.tuples(*(st.integers(8, 40),) * 2), min_size=1, max_size=8), st.integers(1, 4))
 def test_a_grid_holds_every_picture_in_its_order(sizes, columns):
-    pictures = [noise(*size, seed) for seed, size in enumerate(sizes)]
-    out = side_by_side(pictures, [f"head {i}" for i in range(len(sizes))], columns)
+    pictures = {f"head {seed}": noise(*size, seed) for seed, size in enumerate(sizes)}
+    out = rgb_of(figure(pictures, LEGEND, title="", um_per_px=1.0, columns=columns))
     tallest = max(height for height, _ in sizes)
-    places = [place_of(picture, out) for picture in pictures]
+    places = [place_of(picture, out) for picture in pictures.values()]
     for i, (row, column) in enumerate(places):
         assert (out[: row - 1, column] == 255).any()
         if i % columns:
@@ -185,10 +190,16 @@ def test_a_grid_holds_every_picture_in_its_order(sizes, columns):
             )  # below the row before
 
 
+def test_a_label_stands_above_its_picture():
+    pictures = {name: noise(90, 90, seed) for seed, name in enumerate(("HH", "MM"))}
+    out = rgb_of(figure(pictures, LEGEND, title="", um_per_px=1.0, columns=2))
+    for picture in pictures.values():
+        row, column = place_of(picture, out)
+        assert (out[row - 20 : row - 2, column : column + 90] < 100).any()
+
+
 def test_a_grid_of_nothing_is_refused():
     with pytest.raises(ValueError, match="no grid of 0 pictures"):
-        side_by_side([], [], 3)
+        figure({}, LEGEND, title="", um_per_px=1.0)
     with pytest.raises(ValueError, match="in 0 columns"):
-        side_by_side([noise(9, 9)], ["a"], 0)
-    with pytest.raises(ValueError, match="shorter"):
-        side_by_side([noise(9, 9)] * 2, ["a"], 2)
+        figure({"a": noise(9, 9)}, LEGEND, title="", um_per_px=1.0, columns=0)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import polars as pl
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from hipt.report.cohort import SUMMED, distributions, histograms, totals
+from hipt.report.cohort import SUMMED, distributions, totals
 
 
 def table(**columns: list) -> pl.DataFrame:
@@ -46,23 +43,3 @@ def test_distribution_from_frequent_to_rare_with_the_rest_together():
 def test_what_nobody_knows_is_not_shown():
     kinds = [kind["title"] for kind in distributions(table(site=["", ""], vendor=[None, None]))]
     assert kinds == ["µm per pixel, to 0.01", "µm per pixel taken from"]
-
-
-def test_no_histogram_of_nothing():
-    assert list(histograms(table(status=["missing"]))) == []
-
-
-@given(st.lists(st.floats(1e-3, 1e5), min_size=1, max_size=40))
-def test_histogram_counts_every_slide_once(values: list[float]):
-    chart = next(histograms(table(tissue_mm2=values)))
-    assert sum(chart["bars"]) == len(values)
-    assert len(chart["edges"]) == len(chart["bars"]) + 1 <= 27
-    assert chart["edges"][0] == 0
-    assert chart["edges"][-1] > max(values)
-    assert chart["quartiles"][0] == pytest.approx(min(values))
-
-
-def test_regions_are_counted_in_whole_steps():
-    chart = list(histograms(table(regions=[1, 2, 2, 3])))[1]
-    assert chart["edges"] == [0, 1, 2, 3, 4]
-    assert chart["bars"] == [0, 1, 2, 1]

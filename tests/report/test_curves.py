@@ -1,28 +1,22 @@
-"""Curves of a training as coordinates."""
+"""Curves of a training as a figure."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipt.report.curves import (
-    HEIGHT,
-    MOST_POINTS,
-    WIDTH,
-    axis,
-    joined,
-    panel,
-    running_mean,
-    step_ticks,
-)
+from hipt.report.curves import MOST_POINTS, curves, running_mean, thinned
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=80)
 
 
-def points(line: dict) -> np.ndarray:
-    return np.array([[float(n) for n in p.split(",")] for p in line["points"].split()])
+def drawn(loss: np.ndarray, entropy: np.ndarray, classes: int = 8):
+    return curves("vit256", pa.table({"loss": loss, "teacher_entropy": entropy}), classes)
 
 
 @given(VALUES, st.integers(1, 20))
@@ -33,47 +27,47 @@ def test_running_mean_is_the_mean_around_each_value(values: list[float], wide: i
     np.testing.assert_allclose(running_mean(np.array(values), wide), expected, atol=1e-3)
 
 
-@given(VALUES)
-def test_a_line_lies_inside_its_axes(values: list[float]):
-    line = panel(np.array(values))
-    at = points(line)
-    assert (at >= -0.1).all()
-    assert (at <= (WIDTH + 0.1, HEIGHT + 0.1)).all()
-    assert 2 <= len(line["ticks"]) <= 7
-    assert len({f"{value:.{decimals}f}" for _, value, decimals in line["ticks"]}) > 1
+@pytest.mark.parametrize("loss", [[5.0], [3.0, 3.0], [1e-9, 2e-9, 1e-9], [-1e6, 1e6], [12, 6.5, 7]])
+def test_a_line_lies_inside_its_axes(loss: list[float]):
+    figure = drawn(np.array(loss), np.ones(len(loss))).figure
+    figure.canvas.draw()
+    for axes in figure.axes:
+        x, y = axes.lines[0].get_data()
+        (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+        assert left <= min(x) <= max(x) <= right
+        assert low <= min(y) <= max(y) <= high
 
 
-def test_a_point_lies_where_the_axis_says():
-    line = panel(np.array([0.0, 0.25, 1.0]), (0.0, 1.0))
-    assert points(line).tolist() == [[160, 120], [320, 90], [480, 0]]
-    assert [(y, value) for y, value, _ in line["ticks"]] == [(120, 0), (60, 0.5), (0, 1)]
-    assert (line["first"], line["last"]) == (0, 1)
+def test_a_point_lies_at_its_step_and_entropy_is_a_share_of_the_most():
+    found = drawn(np.array([3.0, 2.0, 1.0]), np.array([0.0, 0.25, 1.0]) * math.log(8))
+    loss, entropy = (axes.lines[0].get_xydata() for axes in found.figure.axes)
+    np.testing.assert_allclose(loss, [(1, 3), (2, 2), (3, 1)])
+    np.testing.assert_allclose(entropy, [(1, 0), (2, 0.25), (3, 1)])
+    assert found.description == (
+        "Training of vit256: loss from 3 to 1, teacher entropy from 0 % to 100 % of log K, over "
+        "3 steps."
+    )
 
 
-def test_many_steps_make_few_points():
-    at = points(panel(np.linspace(10, 5, 400_000)))
-    assert len(at) == MOST_POINTS
-    assert at[-1, 0] == WIDTH
+def test_many_steps_make_few_points_and_say_what_they_are_means_of():
+    found = drawn(np.linspace(10, 5, 400_000), np.ones(400_000))
+    points = found.figure.axes[0].lines[0].get_xydata()
+    assert len(points) == MOST_POINTS
+    assert (points[0, 0], points[-1, 0]) == (1, 400_000)
+    assert found.figure.axes[1].get_xlabel() == "Step (running mean over 8,000 steps)"
+
+
+@given(st.integers(1, 10**7))
+def test_the_first_and_the_last_step_are_kept(steps: int):
+    shown = thinned(steps)
+    assert (shown[0], shown[-1]) == (0, steps - 1)
+    assert len(shown) == min(steps, MOST_POINTS)
 
 
 @pytest.mark.parametrize(
     ("steps", "numbers"), [(1, [0, 1]), (6, [0, 2, 4, 6]), (2000, [0, 500, 1000, 1500, 2000])]
 )
-def test_steps_on_the_axis(steps: int, numbers: list[int]):
-    assert [at for _, at in step_ticks(steps)] == numbers
-
-
-@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
-def test_an_axis_has_few_round_numbers_around_its_ends(one: float, other: float):
-    low, high = sorted((one, other))
-    found = axis(low, high)
-    places, numbers = zip(*found.numbers, strict=True)
-    assert numbers[0] <= low + 1e-6 * found.step
-    assert numbers[-1] >= high - 1e-6 * found.step
-    assert 2 <= len(numbers) <= 7
-    np.testing.assert_allclose(found.place(np.array(numbers)), places, atol=1e-9)
-    assert (places[0], places[-1]) == (0, 1)
-
-
-def test_points_to_a_tenth():
-    assert joined(np.array([0, 1.26]), np.array([2, 0.04])) == "0.0,2.0 1.3,0.0"
+def test_steps_on_the_axis_are_round_and_few(steps: int, numbers: list[int]):
+    axes = drawn(np.linspace(3, 1, steps), np.ones(steps)).figure.axes[1]
+    ticks = [tick for tick in axes.get_xticks() if 0 <= tick <= steps]
+    assert ticks == numbers

@@ -20,3 +20,8 @@ def test_examples_show_a_region_per_unit_and_end(chain: Chain, made: Path):
         height, width = read_rgb(out).shape[:2]
         assert height > rows * 256
         assert width > 3 * 256
+        figure = chain.results.figures / f"examples-{task}"
+        text = figure.with_suffix(".svg").read_text()
+        assert text.count("<image") == rows * 6
+        assert text.count("most attention") == text.count("least attention") == rows // 2
+        assert figure.with_suffix(".pdf").read_bytes().startswith(b"%PDF")

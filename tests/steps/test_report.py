@@ -14,6 +14,7 @@ import pytest
 from hipt.config.config import Config
 from hipt.config.step_settings import ReportSettings
 from hipt.layout import Results
+from hipt.report import facts, slide_table
 from hipt.steps import report
 from hipt.store.images import write_jpeg
 from hipt.store.schemas import INDICES, SLIDES
@@ -137,7 +138,7 @@ def test_download_holds_every_column_and_disarms_formulas(opened: Opened, tmp_pa
     with (tmp_path / "got.csv").open(newline="", encoding="utf-8") as file:
         got = list(csv.DictReader(file))
     assert [r["slide_id"] for r in got] == ["s10", "s9", "s11", HOSTILE, "s2", "'=1+1"]
-    assert got[0].keys() == {name for name, *_ in report.COLUMNS}
+    assert got[0].keys() == {name for name, *_ in slide_table.COLUMNS}
     assert got[4]["mpp"] == got[5]["tissue_mm2"] == ""
 
 
@@ -192,11 +193,11 @@ def test_of_every_slide_only_what_is_needed_is_held_beside_the_table(
     def kept(slides: list[dict[str, Any]], *_: object) -> None:
         held.extend(slides)
 
-    monkeypatch.setattr(report, "attention", kept)
+    monkeypatch.setattr(facts, "attention", kept)
     page(tmp_path, [row(i) for i in range(5)])
     assert len(held) == 5
     assert {tuple(one) for one in held} == {
-        ("slide_id", "case_id", "content", "path", "mpp", "read_mpp")
+        ("slide_id", "case_id", "content", "path", "width_px", "mpp", "read_mpp")
     }
 
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from hipt.config.config import Config
 from hipt.config.step_settings import ReportSettings, task_settings
 from hipt.steps import examples, report
 from hipt.store.schemas import AGREEMENT
@@ -45,6 +46,33 @@ def test_maps_examples_and_agreement(chain: Chain, made: Path):
     assert 0.6 < low < 0.725 < high < 0.85
     for name in re.findall(r'href="([^"]*)"', text):
         assert (chain.results.root / unquote(name)).is_file()
+
+
+def test_figures_are_the_same_each_time_and_those_of_no_page_go(chain: Chain, made: Path):
+    path = page(chain, made)
+    folder = chain.results.figures
+    first = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    names = {file.relative_to(folder).as_posix() for file in first}
+    assert {"examples-grade.pdf", "slides-regions.svg", "attend/s1/attention.pdf"} <= names
+    assert "attend/s1/death.contribution.svg" in names
+    old = folder / "attend" / "gone" / "attention.svg"
+    old.parent.mkdir()
+    old.touch()
+    path.unlink()
+    page(chain, made)
+    again = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    assert again == first
+
+
+def test_damaged_maps_cost_no_page(chain: Chain, made: Path, caplog: pytest.LogCaptureFixture):
+    path = page(chain, made)
+    chain.results.overview("segment", "s1").write_bytes(b"")
+    config = Config.model_validate(chain.values)
+    report.run(chain.results.slides, path, ReportSettings(config=config))
+    text = path.read_text()
+    assert "s1: its figures are left out" in caplog.text
+    assert 'href="figures/attend/s1/' not in text
+    assert not (chain.results.figures / "attend" / "s1" / "attention.pdf").exists()
 
 
 def test_examples_are_shown_without_maps(chain: Chain, made: Path):

@@ -90,6 +90,7 @@ if requested.examples(PLAN):
             fits=predictions_of_task,
         output:
             picture=f"{RESULTS.root}/tasks/{{task}}/examples.jpg",
+            figures=multiext(f"{RESULTS.figures}/examples-{{task}}", ".pdf", ".svg"),
         log:
             f"{RESULTS.root}/logs/examples/{{task}}.log",
         conda:

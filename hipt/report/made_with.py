@@ -1,0 +1,70 @@
+"""What the results were made with: weights, devices, software."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from hipt import __version__
+from hipt.config.config import Config
+from hipt.embedding.recorded_input import recorded_text
+from hipt.errors import HiptError
+from hipt.layout import Results
+from hipt.store.shard import read_provenance
+
+SOFTWARE = (
+    *("torch", "timm", "openslide-python", "openslide-bin", "snakemake", "numpy", "scikit-image"),
+    *("opencv-python-headless", "matplotlib", "pyarrow", "polars", "pandas"),
+)
+"""Packages whose versions the page names."""
+
+
+def encoders(table: pl.DataFrame, results: Results, config: Config) -> Iterator[dict[str, Any]]:
+    """Which weights ran on what, per stage, as one slide's file of every batch records it."""
+    files = {
+        "embed_patches": config.embed.patches.weights,
+        "embed_regions": config.embed.regions.weights,
+    }
+    samples = table.filter(status="ok").unique("batch", keep="first", maintain_order=True)
+    for step, file in files.items():
+        paths = (results.shard(step, slide_id) for slide_id in samples["slide_id"])
+        made = Counter(entry for path in paths if (entry := _made_with(path)))
+        for (weights, software), batches in made.most_common():
+            kind, _, which = weights.rpartition(":")
+            named = {"random": f"random, seed {which}", "imported": f"imported: {which}"}
+            yield {
+                "step": step,
+                "name": named.get(kind, Path(file or "").name),
+                "random": kind == "random",
+                "sha256": "" if kind else weights,
+                "software": software,
+                "batches": batches,
+            }
+
+
+def _made_with(shard: Path) -> tuple[str, str] | None:
+    """A shard's weights, what they ran on and took; None if it is not there or damaged."""
+    try:
+        made = read_provenance(shard)
+    except HiptError:
+        return None
+    software = [f"{k} {v}" for k, v in made.software.items()]
+    taken = recorded_text(made.settings, made.facts.get("contract", {}))
+    return str(made.inputs.get("weights", "")), ", ".join([*software, *([taken] if taken else [])])
+
+
+def software() -> dict[str, str]:
+    """Versions of what the page was made with."""
+    versions = {"hipt": __version__, "Python": platform.python_version()}
+    for name in SOFTWARE:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # conda names some packages otherwise
+    return versions
