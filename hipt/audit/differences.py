@@ -118,10 +118,10 @@ def _equal(old: Entry | None, new: Entry | None) -> bool:
 def _explained(old: Entry | None, new: Entry | None, touched: Sequence[Entry]) -> Difference:
     """Why one file differs."""
     if old is None or new is None:
-        one = new or old
-        assert one is not None
+        entry = new or old
+        assert entry is not None
         kind: Kind = "missing" if new is None else "extra"
-        return Difference(one.name, one.step, _of(one), kind, (f"{kind} file",))
+        return Difference(entry.name, entry.step, _of(entry), kind, (f"{kind} file",))
     feeding = _feeding(new, touched)
     kind, why = _reason(old, new, feeding)
     return Difference(new.name, new.step, _of(new), kind, why)
@@ -158,9 +158,9 @@ def _causes(step: str, old: Made, new: Made, feeding: Sequence[str]) -> Iterator
     )
     yield from _changed("setting ", *settings)
     for key in sorted(old.inputs.keys() | new.inputs.keys()):
-        one, two = old.inputs.get(key, "nothing"), new.inputs.get(key, "nothing")
-        if one != two and not _from_step(step, key, feeding):
-            yield _input_named(step, key, one, two)
+        before, two = old.inputs.get(key, "nothing"), new.inputs.get(key, "nothing")
+        if before != two and not _from_step(step, key, feeding):
+            yield _input_named(step, key, before, two)
     yield from _changed("", old.software, new.software)
     if old.version != new.version:
         yield f"hipt: {old.version} -> {new.version}"

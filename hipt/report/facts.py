@@ -79,8 +79,8 @@ def _in_order(table: pl.DataFrame) -> list[dict[str, Any]]:
 
 def _probes(results: Results, config: Config) -> Iterator[dict[str, Any]]:
     """What the features know, by level and task; nothing if nobody asked."""
-    asked = config.probe.labels or config.probe.column
-    if not asked or not results.probe.exists():
+    labelled = config.probe.labels or config.probe.column
+    if not labelled or not results.probe.exists():
         return
     table = pl.from_arrow(read_table(results.probe, PROBE))
     assert isinstance(table, pl.DataFrame)

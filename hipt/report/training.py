@@ -78,24 +78,24 @@ def _facts(path: Path) -> dict[str, Any]:
     try:
         trained = json.loads(facts["recipe"])
         classes = int(trained["dino"]["out_dim"])
-        told = {"recipe": trained, "classes": classes, "corpus": str(facts["corpus"])}
-        told["iterations"] = int(facts["iterations"])
+        recorded = {"recipe": trained, "classes": classes, "corpus": str(facts["corpus"])}
+        recorded["iterations"] = int(facts["iterations"])
         if classes < 2:
             raise ValueError(classes)
     except (LookupError, OverflowError, RecursionError, TypeError, ValueError):
         raise HiptError(f"{path}: does not say how it was trained") from None
-    return told
+    return recorded
 
 
 def _configured(stage: Stage, config: Config) -> dict[str, Any]:
     """The recipe that the config asks for now."""
     if stage == "patches":
         shape = config.embed.patches.vit_shape
-        told = recipe("pretrain.patches", config.pretrain.patches, shape)
+        configured = recipe("pretrain.patches", config.pretrain.patches, shape)
     else:
         shape = config.embed.regions.vit_shape
-        told = recipe("pretrain.regions", config.pretrain.regions, shape)
-    plain: dict[str, Any] = json.loads(json.dumps(told))
+        configured = recipe("pretrain.regions", config.pretrain.regions, shape)
+    plain: dict[str, Any] = json.loads(json.dumps(configured))
     return plain
 
 

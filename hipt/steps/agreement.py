@@ -69,8 +69,8 @@ def run(slides: Path, out: Path, cfg: AgreementSettings) -> None:
     }
     made = made_by((STEP, version_of(STEP)), settings_of(cfg), inputs)
     write_rows(out, rows, AGREEMENT, made)
-    found = pl.DataFrame(rows)
-    for name, value in found.group_by("map", maintain_order=True).agg(pl.mean("auc")).iter_rows():
+    table = pl.DataFrame(rows)
+    for name, value in table.group_by("map", maintain_order=True).agg(pl.mean("auc")).iter_rows():
         log.info("%s: mean AUC %.3f", name, value)
 
 
@@ -80,13 +80,13 @@ def _lines(row: Row, path: Path, results: Results, cfg: AgreementSettings) -> It
     counts[:, UNLABELLED] = 0
     labelled = counts.sum(1)
     of_target = counts[:, list(cfg.target)].sum(1)
-    asked = labelled > 0
-    positive = (of_target > MOSTLY * labelled)[asked]
+    inside = labelled > 0
+    positive = (of_target > MOSTLY * labelled)[inside]
     if positive.all() or not positive.any():
         return
     slide = read_maps(results.shard("attend", row["slide_id"]))
     for name, values in {**slide.maps, **slide.heads}.items():
-        score = values[asked].astype(np.float64)
+        score = values[inside].astype(np.float64)
         yield {
             "slide_id": row["slide_id"],
             "case_id": row["case_id"],

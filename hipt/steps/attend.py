@@ -124,15 +124,15 @@ class _Viewer:
         kept = kept_facts(shard, mark, before)
         if kept is not None:
             return kept
-        found = self._maps(row, views)
-        draw(found, row, self._results)
-        closer = self._look_closer(row, found, self._results.maps(slide_id))
-        made: Row = {"fingerprint": mark, "regions": row["regions"], "maps": list(found.maps)}
-        made |= {"patches": len(found.attention), "heads": found.attention.shape[1]}
+        maps = self._maps(row, views)
+        draw(maps, row, self._results)
+        closer = self._look_closer(row, maps, self._results.maps(slide_id))
+        made: Row = {"fingerprint": mark, "regions": row["regions"], "maps": list(maps.maps)}
+        made |= {"patches": len(maps.attention), "heads": maps.attention.shape[1]}
         made |= {"closer": closer}
         software = {"torch": torch.__version__, "device": "cpu", "precision": "fp32"}
         provenance = Provenance(STEP, version_of(STEP), mark, settings, inputs, made, software)
-        write_maps(shard, found, provenance)
+        write_maps(shard, maps, provenance)
         for path in set(before) - set(companions(shard, made)):
             path.unlink(missing_ok=True)  # a map that is asked for no more
         return made
@@ -175,27 +175,27 @@ class _Viewer:
         """(R, T) the patches of each region."""
         return torch.arange(patches).view(-1, self._cfg.tile.grid**2)
 
-    def _look_closer(self, row: Row, found: SlideMaps, folder: Path) -> list[int]:
+    def _look_closer(self, row: Row, slide_maps: SlideMaps, folder: Path) -> list[int]:
         """Draw the cells of some regions; which."""
         if not self._cfg.cells:
             return []
-        order = np.argsort(-self._order_of_regions(found), kind="stable")
+        order = np.argsort(-self._order_of_regions(slide_maps), kind="stable")
         chosen = [int(region) for region in order[: self._cfg.cells]]
         grid, plan = self._cfg.tile.grid, read_plan(row, self._cfg.tile.patch_px)
         for region in chosen:
-            x, y = (found.manifest[axis][region * grid**2].as_py() for axis in "xy")
-            at = RegionAt(found.slide_id, self._paths[found.slide_id], plan, grid, x, y)
+            x, y = (slide_maps.manifest[axis][region * grid**2].as_py() for axis in "xy")
+            at = RegionAt(slide_maps.slide_id, self._paths[slide_maps.slide_id], plan, grid, x, y)
             maps = cell_maps(self._encoder, self._model, at, self._cfg.shifts, self._threads)
             path = folder / f"region_{region}.png"
             side_um = plan.read_mpp * plan.patch_px * grid
-            draw_closer(maps, path, f"{found.slide_id}, region {region}", side_um)
-            log.info("%s: region %d looked at closer", found.slide_id, region)
+            draw_closer(maps, path, f"{slide_maps.slide_id}, region {region}", side_um)
+            log.info("%s: region %d looked at closer", slide_maps.slide_id, region)
         return chosen
 
-    def _order_of_regions(self, found: SlideMaps) -> Floats:
+    def _order_of_regions(self, maps: SlideMaps) -> Floats:
         """(R,) the attention of the first slide model that has some, else tissue."""
-        of_regions = (values for name, values in found.maps.items() if name.endswith(".region"))
-        tissue = found.manifest["tissue"].to_numpy()
+        of_regions = (values for name, values in maps.maps.items() if name.endswith(".region"))
+        tissue = maps.manifest["tissue"].to_numpy()
         values = next(of_regions, tissue)
         return np.asarray(values.reshape(-1, self._cfg.tile.grid**2).mean(1))
 

@@ -108,8 +108,8 @@ def _mark(made: Predictions) -> str:
         return read_provenance(made.path).fingerprint
     except HiptError:
         values = made.predicted.risk if isinstance(made.predicted, Followed) else made.predicted.p
-        said = [truth(made.predicted).tolist(), values.tolist()]
-        return fingerprint(keys=made.keys, case=made.case.tolist(), said=said)
+        content = [truth(made.predicted).tolist(), values.tolist()]
+        return fingerprint(keys=made.keys, case=made.case.tolist(), content=content)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

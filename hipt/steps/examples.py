@@ -69,7 +69,7 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
         HiptError: if no model of the task has attention, or a table is missing.
     """
     views = task_views([cfg.viewed], slides)
-    view = next((one for one in views if one.model not in INATTENTIVE), None)
+    view = next((candidate for candidate in views if candidate.model not in INATTENTIVE), None)
     if view is None:
         models = ", ".join(cfg.viewed.models)
         raise HiptError(f"tasks.{cfg.name}: none of its models has attention ({models}); add hipt")
@@ -98,37 +98,37 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
 
 def _surest(made: Predictions, classes: Mapping[int, str], most: int) -> Iterator[Group]:
     """Per class, or end of risk, its name, and units with what is said of them."""
-    found = pooled(made.predicted, made.fold)
-    if isinstance(found, Classified):
-        first, _, classified = each_once(found, made.unit)
+    predicted = pooled(made.predicted, made.fold)
+    if isinstance(predicted, Classified):
+        first, _, classified = each_once(predicted, made.unit)
         for kind in range(classified.p.shape[1]):
             p = classified.p[:, kind]
             order = np.argsort(-p, kind="stable")[:most]
             name = classes.get(kind, f"class {kind}")
             yield name, [(str(made.unit[first[i]]), f"p {p[i]:.2f}") for i in order]
         return
-    assert isinstance(found, Followed)
-    first, _, followed = each_once(found, made.unit)
+    assert isinstance(predicted, Followed)
+    first, _, followed = each_once(predicted, made.unit)
     order = np.argsort(-followed.risk, kind="stable")
     for name, places in (("highest risk", order), ("lowest risk", order[::-1])):
         chosen = places[:most]
-        said = [(str(made.unit[first[i]]), f"risk rank {followed.risk[i]:.2f}") for i in chosen]
-        yield name, said
+        texts = [(str(made.unit[first[i]]), f"risk rank {followed.risk[i]:.2f}") for i in chosen]
+        yield name, texts
 
 
 def _rows(groups: Iterator[Group], view: TaskView, pictures: _Pictures) -> Iterator[SheetRow]:
     """Two rows per group: most attention, least attention."""
     slides = dict(zip(view.units.names, view.units.slides, strict=True))
     for name, units in groups:
-        attended = [(said, _by_attention(view, slides[unit])) for unit, said in units]
+        attended = [(text, _by_attention(view, slides[unit])) for unit, text in units]
         for heading, place in (("most attention", -1), ("least attention", 0)):
-            regions = [(said, ordered[place]) for said, ordered in attended]
+            regions = [(text, ordered[place]) for text, ordered in attended]
             yield SheetRow(
                 heading=f"{view.name}, {name}: {heading}",
                 pictures=[pictures.of(region) for _, region in regions],
                 captions=[
-                    f"{one.slide_id}\n{said}\nattention {one.share:.2g} times mean"
-                    for said, one in regions
+                    f"{shown.slide_id}\n{text}\nattention {shown.share:.2g} times mean"
+                    for text, shown in regions
                 ],
             )
 
@@ -137,13 +137,13 @@ def _by_attention(view: TaskView, slides: Sequence[str]) -> list[Region]:
     """The regions of a unit's slides, rising by attention."""
     shares = {slide_id: view.attention(slide_id) for slide_id in slides}
     regions = sum(len(share) for share in shares.values() if share is not None)
-    found = [
+    ordered = [
         Region(slide_id, number, value * regions)
         for slide_id, share in shares.items()
         if share is not None
         for number, value in enumerate(share.tolist())
     ]
-    return sorted(found, key=lambda region: region.share)
+    return sorted(ordered, key=lambda region: region.share)
 
 
 class _Pictures:

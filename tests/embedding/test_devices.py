@@ -42,7 +42,7 @@ class Holder:
         )
 
     def says(self) -> str:
-        timer = Timer(60, self.process.kill)
+        timer = Timer(300, self.process.kill)
         timer.start()
         try:
             return self.process.stdout.readline()
@@ -133,7 +133,7 @@ def test_two_jobs_that_want_all_do_not_wait_for_each_other(tmp_path: Path):
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
         for _ in range(3)
     ]
-    said = [process.communicate(timeout=60)[0] for process in processes]
+    said = [process.communicate(timeout=300)[0] for process in processes]
     assert said == [b"(0, 1, 2, 3)\n"] * 3
 
 

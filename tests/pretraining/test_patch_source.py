@@ -268,7 +268,7 @@ def test_leaving_early_leaves_no_thread_and_does_not_hang(
     except KeyError:
         pass
     assert threading.active_count() == before
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
     assert list(source) == []  # it has ended, and says so
 
 

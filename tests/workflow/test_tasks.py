@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from tests.once import made_once
+from tests.workflow.moments import processes, wait_for
 from tests.workflow.project import Project
 
 pytestmark = pytest.mark.workflow
@@ -185,7 +186,8 @@ def test_a_slide_without_label_fits_nothing_anew(project: Project):
 def test_a_killed_run_goes_on_to_the_same_results(evaluated: Project, project: Project):
     shutil.rmtree(project.results / "tasks")
     (project.results / "report.html").unlink()
-    assert project.run_and_kill(12.0)
+    with project.running():
+        wait_for(lambda: processes(project, "fit"), "a process that fits")
     assert project.run("--unlock").rc == 0
     ran = project.run()
     assert ran.rc == 0, ran.text

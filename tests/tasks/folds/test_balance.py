@@ -53,9 +53,9 @@ def cohort(seed: int) -> np.ndarray:
 
 def test_forty_sites_take_seconds_beat_greedy_and_come_out_alike():
     counts, fixed = cohort(0), np.full(40, FREE)
-    start = time.monotonic()
+    start = time.process_time()
     dealt = deal(counts, fixed, 5)
-    assert time.monotonic() - start < 60  # 2 s on an idle core
+    assert time.process_time() - start < 60  # 2 s on an idle core
     assert dealt.how == "optimal"
     greedy = deviation(counts, deal_greedily(counts, fixed, 5), 5)
     assert deviation(counts, dealt.fold, 5) < 0.6 * greedy
