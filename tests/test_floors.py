@@ -47,7 +47,7 @@ LONGEST_FILE_LINES = 400
 
 
 def room(module: str) -> str:
-    """`hipt.slides.slide` is in the room `io`."""
+    """`hipt.slides.slide` is in the room `slides`."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
 
