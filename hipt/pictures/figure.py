@@ -125,22 +125,22 @@ def rgb_of(figure: Figure) -> RGB:
     return np.asarray(cv2.cvtColor(np.asarray(canvas.buffer_rgba()), cv2.COLOR_RGBA2RGB), np.uint8)
 
 
-def missing_letters(figure: Figure) -> dict[str, str]:
-    """The letters of a figure's texts that no font of FAMILIES on this machine has, by script.
-
-    In pixels and PDF they are boxes.
+def missing_scripts(figure: Figure) -> list[str]:
+    """Scripts of a figure's texts with letters that no font here has: in pixels and PDF boxes.
 
     Returns:
-        By the script as Unicode names it (`CJK`, `HANGUL`, ..., or `SYMBOL`), its letters in order.
+        Their names as Unicode spells them (`CJK`, `HANGUL`, ..., or `SYMBOL`), each once.
     """
     texts: Any = figure.findobj(Text)
     letters = {letter for item in texts for letter in item.get_text() if not letter.isascii()}
-    missing: dict[str, str] = {}
-    for letter in sorted(letter for letter in letters if ord(letter) not in _known_letters()):
-        symbol = unicodedata.category(letter).startswith("S")
-        script = "SYMBOL" if symbol else unicodedata.name(letter, "unknown").split()[0]
-        missing[script] = missing.get(script, "") + letter
-    return missing
+    return sorted({_script(letter) for letter in letters if ord(letter) not in _known_letters()})
+
+
+def _script(letter: str) -> str:
+    """The script of a letter."""
+    if unicodedata.category(letter).startswith("S"):
+        return "SYMBOL"
+    return unicodedata.name(letter, "unknown").split()[0]
 
 
 @cache

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from hipt.pictures.drawing import RGB
-from hipt.pictures.figure import missing_letters, pdf_bytes, rgb_of, svg_text
+from hipt.pictures.figure import missing_scripts, pdf_bytes, rgb_of, svg_text
 from hipt.store.whole import whole
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def pixels(figure: Figure) -> RGB:
 
 def _note_missing(figure: Figure) -> None:
     """Log which scripts no font has, each once, and what to install for them."""
-    for script in missing_letters(figure):
+    for script in missing_scripts(figure):
         _note(script)
 
 

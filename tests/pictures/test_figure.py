@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
+from fontTools.ttLib import TTFont
+from matplotlib.font_manager import findfont
 
 from hipt.pictures.figure import COLOURS, DASHES, new_figure, pdf_bytes, rgb_of, style, svg_text
 
@@ -61,3 +67,19 @@ def test_a_figure_has_the_size_that_was_asked_for():
 
 def test_there_is_a_dash_for_every_colour():
     assert len(COLOURS) == len(DASHES) == len(set(COLOURS))
+
+
+def test_a_font_that_was_installed_after_matplotlib_listed_fonts_is_used(tmp_path: Path):
+    with TTFont(findfont("DejaVu Sans")) as font:
+        for record in font["name"].names:
+            if record.nameID in (1, 16):  # names of the family
+                record.string = "Unifont"
+        (tmp_path / "fonts").mkdir()
+        font.save(tmp_path / "fonts" / "new.ttf")
+    code = "from hipt.pictures.figure import style\nimport matplotlib\n"
+    code += "with style(): print(matplotlib.rcParams['font.family'])"
+    environment = os.environ | {"XDG_DATA_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "'DejaVu Sans'" in done.stdout
+    assert "'Unifont'" in done.stdout

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipt.pictures.figure import missing_letters, new_figure, style
+from hipt.pictures.figure import missing_scripts, new_figure, style
 from hipt.store import figures
 from hipt.store.figures import pixels, write_figure
 
@@ -46,7 +46,7 @@ def test_east_asian_letters_are_letters_or_there_is_a_note(
     caplog: pytest.LogCaptureFixture, text: str
 ):
     drawn = pixels(titled(text))
-    (script,) = missing_letters(titled(text)) or [""]
+    (script,) = missing_scripts(titled(text)) or [""]
     notes = [record.getMessage() for record in caplog.records]
     if script:
         assert len(notes) == 1
