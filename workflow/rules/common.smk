@@ -75,24 +75,14 @@ def revision(step):
     return revisions.revision(PLAN, step)
 
 
-def slides_of(wildcards):
-    """What else reruns segment: its version, and its slides' sheet rows and files."""
-    return revisions.of_segment(PLAN, wildcards.batch)
+def of_batch(function):
+    """What a function of hipt.planning says of the batch of a job."""
+    return lambda wildcards: function(PLAN, wildcards.batch)
 
 
-def mapped_of(wildcards):
-    """What else reruns attend: which of its slides get maps."""
-    return revisions.mapped(PLAN, wildcards.batch)
-
-
-def revision_of_grid(wildcards):
-    """What else reruns tile: its version, and its slides' files of imported features."""
-    return revisions.of_tile(PLAN, wildcards.batch)
-
-
-def task_rows(wildcards):
-    """What else reruns the split: its version, cases, sites and the sheet's labels of the task."""
-    return revisions.of_split(PLAN, wildcards.task)
+def of_task(function):
+    """What a function of hipt.planning says of the task of a job."""
+    return lambda wildcards: function(PLAN, wildcards.task)
 
 
 def grown(amount):
@@ -125,19 +115,9 @@ def slides_of_task(wildcards):
     return RESULTS.slides if CONFIG.tasks[wildcards.task].features is None else []
 
 
-def task_files(wildcards):
-    """What a task names from outside: labels, features."""
-    return requested.given_files(PLAN, wildcards.task)
-
-
 def folds_of_task(wildcards):
     """The folds, once they are known: what is the same as before reruns nothing."""
     return checkpoints.split.get(task=wildcards.task).output.folds
-
-
-def predictions_of_task(wildcards):
-    """All fits of a task, in the order of its models."""
-    return requested.fits(PLAN, wildcards.task)
 
 
 def scores():

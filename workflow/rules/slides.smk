@@ -14,7 +14,7 @@ rule segment:
         runtime=grown(120),
     params:
         cfg=settings_of("segment"),
-        slides=slides_of,
+        slides=of_batch(revisions.of_segment),
     shell:
         """
         python -m hipt segment --cfg {params.cfg:q} --out {output.index:q} 2>&1 | tee {log:q} >&2
@@ -38,7 +38,7 @@ rule tile:
         runtime=grown(60),
     params:
         cfg=settings_of("tile"),
-        revision=revision_of_grid,
+        revision=of_batch(revisions.of_tile),
     shell:
         """
         python -m hipt tile --segment {input.segment:q} --cfg {params.cfg:q} \

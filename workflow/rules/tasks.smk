@@ -5,7 +5,7 @@ if CONFIG.tasks:
     checkpoint split:
         input:
             slides=slides_of_task,
-            given=task_files,
+            given=of_task(requested.given_files),
         output:
             folds=f"{RESULTS.root}/tasks/{{task}}/folds.parquet",
             leaks=f"{RESULTS.root}/tasks/{{task}}/leaks.parquet",
@@ -20,7 +20,7 @@ if CONFIG.tasks:
         params:
             cfg=settings_of("split"),
             slides=str(RESULTS.slides),
-            rows=task_rows,
+            rows=of_task(revisions.of_split),
         shell:
             """
             python -m hipt split --slides {params.slides:q} --cfg {params.cfg:q} \
@@ -59,7 +59,7 @@ if CONFIG.tasks:
     rule evaluate:
         input:
             folds=folds_of_task,
-            tables=predictions_of_task,
+            tables=of_task(requested.fits),
         output:
             scores=f"{RESULTS.root}/tasks/{{task}}/scores.parquet",
             differences=f"{RESULTS.root}/tasks/{{task}}/differences.parquet",

@@ -46,7 +46,7 @@ rule attend:
         runtime=grown(120),
     params:
         cfg=settings_of("attend"),
-        slides=mapped_of,
+        slides=of_batch(revisions.mapped),
         listed=str(RESULTS.mapped),
         revision=revision("attend"),
     shell:
@@ -87,7 +87,7 @@ if requested.examples(PLAN):
 
     rule examples:
         input:
-            fits=predictions_of_task,
+            fits=of_task(requested.fits),
         output:
             picture=f"{RESULTS.root}/tasks/{{task}}/examples.jpg",
             figures=multiext(f"{RESULTS.figures}/examples-{{task}}", ".pdf", ".svg"),
