@@ -213,18 +213,24 @@ LAUNCH = (sys.executable, "-m", "hipt", "pretrain", "--processes", "2")
 """As the rules launch it (workflow/rules/pretrain.smk)."""
 
 
-def test_two_processes_train_one_model(ready: Chain):
-    for stage, name in (("patches", "vit256"), ("regions", "vit4096")):
-        done = subprocess.run(
-            [*LAUNCH, *command(ready, stage, name)],
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert read_weights(ready.results.model(name)).metadata["iterations"] == "6"
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [
+        ("patches", "vit256"),
+        pytest.param("regions", "vit4096", marks=pytest.mark.whole("pretraining")),
+    ],
+)
+def test_two_processes_train_one_model(ready: Chain, stage: str, name: str):
+    done = subprocess.run(
+        [*LAUNCH, *command(ready, stage, name)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_weights(ready.results.model(name)).metadata["iterations"] == "6"
 
 
 @pytest.mark.parametrize(

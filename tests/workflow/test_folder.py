@@ -10,6 +10,7 @@ from tests.workflow.project import Project
 pytestmark = pytest.mark.workflow
 
 
+@pytest.mark.whole("cohort")
 def test_slides_do_not_leave_in_silence(project: Project):
     slides = project.folder / "slides"
     project.configure(slides={"sheet": "slides", "batch_size": 2})

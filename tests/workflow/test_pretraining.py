@@ -13,7 +13,7 @@ from hipt.embedding.weights_files import read_weights
 from tests.workflow.project import DINO, EMBED, PRETRAIN, Project
 from tests.workflow.test_what_must_hold import AGGREGATES, per_batch, rewritten
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.whole("pretraining")]
 
 
 @pytest.fixture
@@ -29,7 +29,6 @@ def test_a_second_run_does_nothing(project: Project):
     assert project.run().jobs == {}
 
 
-@pytest.mark.whole("pretraining")
 def test_new_slides_and_other_settings_train_nothing_again(project: Project):
     before = {name: model(project, name).read_bytes() for name in ("vit256", "vit4096")}
     times = project.times("embed_patches")
@@ -46,7 +45,6 @@ def test_new_slides_and_other_settings_train_nothing_again(project: Project):
     assert rewritten(times, project.times("embed_patches")) == set()
 
 
-@pytest.mark.whole("pretraining")
 def test_retraining_on_request_and_what_follows(project: Project):
     old, times = model(project, "vit4096").read_bytes(), project.times("embed_patches")
     subprocess.run(
@@ -63,7 +61,6 @@ def test_retraining_on_request_and_what_follows(project: Project):
     assert rewritten(times, project.times("embed_patches")) == set()
 
 
-@pytest.mark.whole("pretraining")
 def test_killed_in_training_it_ends_like_an_undisturbed_run(
     cohort: Project, trained: Project, tmp_path: Path
 ):
@@ -79,7 +76,6 @@ def test_killed_in_training_it_ends_like_an_undisturbed_run(
     assert project.content() == trained.content()
 
 
-@pytest.mark.whole("pretraining")
 def test_two_processes_in_a_rule(cohort: Project, tmp_path: Path):
     """As on a server with two GPUs; here they share the CPU."""
     project = cohort.copy(tmp_path / "p")
@@ -100,7 +96,6 @@ def test_weights_that_are_trained_here_carry_their_recipe(trained: Project):
     assert metadata["slides"] == "4"
 
 
-@pytest.mark.whole("pretraining")
 def test_another_encoder_below_stage_2(cohort: Project, tmp_path: Path):
     project = cohort.copy(tmp_path / "timm")
     patches = {"encoder": "vit_tiny_patch16_224", "random": 1}

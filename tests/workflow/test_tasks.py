@@ -88,6 +88,7 @@ def test_neighbours_vote_in_classifications(evaluated: Project):
     assert not list(evaluated.results.glob("knn/outcome*"))
 
 
+@pytest.mark.whole("tasks")
 def test_other_neighbours_are_asked_alone(project: Project):
     project.configure(tasks=TASKS, knn=KNN | {"distances": ["cosine"]})
     before = project.content()
