@@ -59,7 +59,7 @@ def facts(table: pl.DataFrame, config: Config, results: Results) -> dict[str, An
         "table": slide_table(table),
         "pictures": [row | picture for row, picture in pictures if picture],
         "available": len(available),
-        "trainings": list(trainings(config, results)),
+        "trainings": [_with_files(training, results) for training in trainings(config, results)],
         "neighbours": list(neighbours(fine, results, config.tile)),
         "probes": list(_probes(results, config)),
         "tasks": list(tasks(config, results)),
@@ -70,6 +70,12 @@ def facts(table: pl.DataFrame, config: Config, results: Results) -> dict[str, An
         "costs": list(costs(table, results)),
         "config": yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True),
     }
+
+
+def _with_files(training: dict[str, Any], results: Results) -> dict[str, Any]:
+    """A training whose figure, if it has any, is written."""
+    drawn = training["figure"]
+    return training | {"figure": published(drawn, results.figures) if drawn else None}
 
 
 def _in_order(table: pl.DataFrame) -> list[dict[str, Any]]:

@@ -37,7 +37,11 @@ def encoders(table: pl.DataFrame, results: Results, config: Config) -> Iterator[
         made = Counter(entry for path in paths if (entry := _made_with(path)))
         for (weights, software), batches in made.most_common():
             kind, _, which = weights.rpartition(":")
-            named = {"random": f"random, seed {which}", "imported": f"imported: {which}"}
+            named = {
+                "random": f"random, seed {which}",
+                "imported": f"imported: {which}",
+                "code": f"of own code: {which}",
+            }
             yield {
                 "step": step,
                 "name": named.get(kind, Path(file or "").name),

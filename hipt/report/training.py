@@ -17,7 +17,6 @@ from hipt.errors import HiptError
 from hipt.layout import Results
 from hipt.pretraining.corpus_list import read_corpus_list
 from hipt.report.curves import curves
-from hipt.report.figures import published
 from hipt.store.provenance import KEY
 from hipt.store.schemas import METRICS
 from hipt.store.tables import read_table
@@ -29,23 +28,25 @@ NOT_THERE = "nothing"
 
 
 def trainings(config: Config, results: Results) -> Iterator[dict[str, Any]]:
-    """The models in the results folder that the config uses; one that is damaged is logged."""
+    """The models in the results folder that the config uses; one that is damaged is logged.
+
+    Their `figure` is drawn and not written yet.
+    """
     used = {"patches": config.embed.patches.weights, "regions": config.embed.regions.weights}
     for stage, name in NAMES.items():
         path, file = results.model(name), used[stage]
         if file is None or not path.is_file() or Path(file).resolve() != path.resolve():
             continue
         try:
-            yield {"name": name, **_training(stage, path, config, results.figures)}
+            yield {"name": name, **_training(stage, path, config)}
         except HiptError as error:
             log.warning("%s: left out of the page", error)
 
 
-def _training(stage: Stage, path: Path, config: Config, figures: Path) -> dict[str, Any]:
+def _training(stage: Stage, path: Path, config: Config) -> dict[str, Any]:
     """One model; its figure is None without steps."""
     facts, members = _facts(path), read_corpus_list(_beside(path, "corpus.csv"))
     metrics = read_table(_beside(path, "metrics.parquet"), METRICS)
-    figure = curves(path.stem, metrics, facts["classes"]) if len(metrics) else None
     trained = facts["recipe"]
     drawn = sum(m.patches if stage == "patches" else m.regions for m in members)
     return {
@@ -54,7 +55,7 @@ def _training(stage: Stage, path: Path, config: Config, figures: Path) -> dict[s
         "slides": len(members),
         "drawn": drawn,
         "digest": facts["corpus"],
-        "figure": published(figure, figures) if figure else None,
+        "figure": curves(path.stem, metrics, facts["classes"]) if len(metrics) else None,
         "differences": list(_differences(stage, trained, _configured(stage, config))),
     }
 

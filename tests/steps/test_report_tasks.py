@@ -108,8 +108,8 @@ def test_the_audit_in_words(tmp_path: Path):
 def test_figures_are_xml_with_title_and_description(tmp_path: Path):
     made = taskmaker.classes(tmp_path, "grade", ["a", HOSTILE], TWO, 120)
     other = taskmaker.survival(tmp_path, "death", TWO, 90)
-    text = section(page(made, other))
-    figures = FIGURE.findall(text)
+    whole = page(made, other)
+    figures = FIGURE.findall(section(whole))
     assert len(figures) == 4
     ids = set()
     for figure in figures:
@@ -122,7 +122,7 @@ def test_figures_are_xml_with_title_and_description(tmp_path: Path):
     assert len(ids) == len(re.findall(r'\bid="', "".join(figures)))
     assert f"ROC: {escape(HOSTILE)} told from a" in figures[0]
     named = list((tmp_path / "figures").iterdir())
-    assert {path.name for path in named} == set(re.findall(r'href="figures/([\w.-]+)"', text))
+    assert {path.name for path in named} == set(re.findall(r'href="figures/([\w.-]+)"', whole))
     assert {path.suffix for path in named} == {".pdf", ".svg"}
 
 

@@ -10,11 +10,11 @@ import torch
 
 from hipt.config.config import PatchEncoderConfig, ViTShape
 from hipt.embedding.weights_files import (
-    file_normalisation,
     load_patch_encoder,
     read_weights,
     write_weights,
 )
+from hipt.embedding.weights_metadata import file_normalisation
 from hipt.errors import HiptError
 from hipt.nn.vit import initialise, vit256, vit4096
 from hipt.steps import weights

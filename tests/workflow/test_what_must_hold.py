@@ -60,7 +60,8 @@ def test_row_added(project: Project):
     assert ran.jobs == per_batch(1)
     after = project.content()
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"batches.csv", "slides.parquet"}
+    figures = {name for name in before if name.startswith("figures/slides-")}  # one slide more
+    assert changed == {"batches.csv", "slides.parquet"} | figures
     assert statuses(project)["extra"] == "ok"
 
 
