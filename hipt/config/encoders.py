@@ -102,7 +102,8 @@ class PatchEncoderConfig(Section):
     shape: Literal["paper"] | ViTShape = "paper"
     """`paper` (12 blocks, 384 wide, 6 heads) or own numbers; for `encoder: hipt` alone."""
     weights: str | None = None
-    """A weights file (safetensors, or torch's), or `pretrain`: made from the slides."""
+    """A weights file (safetensors, or torch's), or `pretrain`: made from the slides. null: the file
+    that a package brings, for `efficientnet-lite0` alone."""
     which: str | None = None
     """Which network of a weights file that holds several, as `hipt weights show` names them, e.g.
     `student`; null: a teacher or an average (EMA) before the rest."""
