@@ -38,8 +38,8 @@ def weights_identity(
         cache: where sha256 are remembered.
 
     Returns:
-        Its weights' sha256, `random:SEED`, `imported:NAME`, or `code:DIGEST` where the user's own
-        code brings the weights.
+        Its weights' sha256, `random:SEED`, `imported:NAME`, `mean` for regions without stage 2, or
+        `code:DIGEST` where the user's own code brings the weights.
 
     Raises:
         HiptError: if the section names no weights, both a file and a seed, no usable file, or the
@@ -55,6 +55,8 @@ def weights_identity(
         )
     if cfg.random is not None:
         return f"random:{cfg.random}"
+    if isinstance(cfg, RegionEncoderConfig) and cfg.pool is not None:
+        return cfg.pool
     file = weights_file(patches) if patches else cfg.weights and Path(cfg.weights)
     if not file:
         if patches and patches.encoder.startswith(OWN):

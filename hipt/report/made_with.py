@@ -15,6 +15,7 @@ from hipt import __version__
 from hipt.config.config import Config
 from hipt.embedding.packaged import weights_file
 from hipt.embedding.recorded_input import recorded_text
+from hipt.embedding.region_means import IDENTITY as MEAN
 from hipt.errors import HiptError
 from hipt.layout import Results
 from hipt.store.shard import read_provenance
@@ -39,6 +40,8 @@ def encoders(table: pl.DataFrame, results: Results, config: Config) -> Iterator[
         for (weights, software), batches in made.most_common():
             kind, _, which = weights.rpartition(":")
             named = {"random": f"random, seed {which}", "imported": f"imported: {which}"}
+            if weights == MEAN:
+                named, kind = {MEAN: "none: the mean of a region's patch vectors"}, MEAN
             yield {
                 "step": step,
                 "name": named.get(kind, Path(file or "").name),

@@ -186,7 +186,9 @@ def load_weights(config: Config) -> PatchEncoder | None:
     else:
         encoder = load_patch_encoder(patches)
         width, models = encoder.dim, {"patches": encoder}
-    if width is not None:
+    if regions.pool == "mean":
+        say("weights", "embed.regions: none, the mean of a region's patch vectors by their tissue")
+    elif width is not None:
         models["regions"] = load_region_encoder(regions, width)
     for stage, model in models.items():
         parameters = sum(p.numel() for p in model.parameters())

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+
 import polars as pl
 import pytest
+import yaml
+from safetensors import safe_open
 
 from hipt.config.config import PatchEncoderConfig
 from hipt.config.presets import presets
 from hipt.embedding.packaged import weights_file
+from hipt.steps import verify
 from hipt.store.shard import read_provenance
 from hipt.store.tables import PatchEmbeddings
-from tests.workflow.project import TINY, Project
+from tests.workflow.project import EMBED, PRETRAIN, TINY, Project
 
 NAME = "efficientnet-lite0"
 
@@ -24,20 +28,51 @@ def extra() -> None:
 
 
 @pytest.mark.usefixtures("extra")
-def test_a_slide_goes_through_with_real_weights(cohort: Project, tmp_path):
+def test_real_weights_and_no_stage_2_from_a_slide_to_maps_exports_and_the_page(
+    cohort: Project, tmp_path: Path
+):
     project = cohort.copy(tmp_path / "p")
     project.write_sheet([{"slide_id": "a", "path": "slides/a.tif"}])
-    project.configure(embed={"patches": {"encoder": NAME}, "regions": TINY["embed"]["regions"]})
+    embed = {"patches": {"encoder": NAME}, "regions": {"pool": "mean"}}
+    (project.folder / "config.yaml").write_text(
+        yaml.safe_dump(
+            {name: TINY[name] for name in ("slides", "tile")}
+            | {"embed": embed, "attend": {"slides": "all"}}
+            | {"export": {"formats": ["trident", "clam", "stamp", "hipt"]}}
+        )
+    )
     ran = project.run()
     assert ran.rc == 0, ran.text
-    shard = project.results / "embed_patches" / "a.arrow"
+    results = project.results
+    shard = results / "embed_patches" / "a.arrow"
     assert presets()[NAME].sha256 == {read_provenance(shard).inputs["weights"]}
-    grids = PatchEmbeddings(shard)
-    vectors = np.stack([grids.grid(i) for i in range(len(grids))]).astype(np.float32)
-    assert vectors.shape[-1] == 1280
-    assert vectors.std(axis=(0, 1)).mean() > 0.05
-    page = (project.results / "report.html").read_text()
+    patches = PatchEmbeddings(shard)
+    regions = pl.read_parquet(results / "embed_regions" / "a.parquet")["embedding"].to_numpy()
+    assert regions.shape == (len(patches), 1280)
+    assert regions.std(0).mean() > 0.01  # they differ
+    page = (results / "report.html").read_text()
     assert "efficientnet-lite0-57934424.pth" in page
+    assert "none: the mean of a region&#39;s patch vectors" in page
+    assert "there is no stage 2 (<code>embed.regions.pool: mean</code>)" in page
+    maps = {path.name for path in (results / "attend" / "a").iterdir()}
+    named = [f"component{k}.{kind}" for k in (1, 2, 3) for kind in ("png", "tif")]
+    assert maps == {*named, "qupath.geojson"}
+    assert (results / "figures" / "attend" / "a" / "components.pdf").is_file()
+    assert all((results / "export" / f"{x}.parquet").is_file() for x in ("trident", "hipt"))
     assert project.run("--dry-run").jobs == {}
-    table = pl.read_parquet(project.results / "slides.parquet")
-    assert table["status"].to_list() == ["ok"]
+    verify.main(["--results", str(results)])
+
+
+@pytest.mark.whole("pretraining")
+@pytest.mark.usefixtures("extra")
+def test_stage_2_is_trained_on_vectors_1280_wide(cohort: Project, tmp_path: Path):
+    project = cohort.copy(tmp_path / "p")
+    project.configure(
+        embed={"patches": {"encoder": NAME}, "regions": EMBED["regions"]}, pretrain=PRETRAIN
+    )
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert ran.jobs["pretrain_regions"] == 1
+    with safe_open(project.results / "models" / "vit4096.safetensors", "np") as file:
+        shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    assert [16, 1280] in shapes  # from a patch's vector to a token
