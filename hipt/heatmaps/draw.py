@@ -146,11 +146,18 @@ class _View:
         values = self._slide.maps[name]
         if name in self._slide.ends:
             return self._under(_from_0_to_1(values), diverging=True)
-        return self.ranked(values)
+        return self._tissue_ranked(values) if name in COMPONENTS else self.ranked(values)
 
     def ranked(self, values: Floats) -> RGB:
         """The picture under the percentiles of (N,) values."""
         return self._under(percentiles(values), diverging=False)
+
+    def _tissue_ranked(self, values: Floats) -> RGB:
+        """The picture under the percentiles of (N,) values of patches with tissue; others as is."""
+        shown = self._slide.manifest["tissue"].to_numpy() > 0
+        ranks = np.full(len(values), np.nan)
+        ranks[shown] = percentiles(values[shown])
+        return self._under(ranks, diverging=False)
 
     def figure(self, pictures: Mapping[str, RGB], title: str, legend: Legend) -> Figure:
         """Pictures of the view's size, with what a reader needs."""

@@ -22,6 +22,7 @@ from hipt.config.tasks import FitConfig
 ROOT = Path(__file__).parents[2]
 COMPLETE = ROOT / "config" / "config.yaml"
 DEMO = ROOT / "config" / "demo.yaml"
+FIRST_LOOK = ROOT / "config" / "first_look.yaml"
 ABOUT_SHEETS = (ROOT / "config" / "README.md").read_text()
 KEY_LINE = re.compile(r"\s*\w+:")
 COMMENTED = re.compile(r"\s*\w+:.* # \S")
@@ -49,7 +50,7 @@ def test_config_yaml_is_the_defaults_and_names_every_key():
     assert read_config(COMPLETE) == Config()
 
 
-@pytest.mark.parametrize("path", [COMPLETE, DEMO], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [COMPLETE, DEMO, FIRST_LOOK], ids=lambda path: path.name)
 def test_schema_takes_what_the_classes_take(path: Path):
     schema = json.loads((ROOT / "workflow" / "schemas" / "config.schema.json").read_text())
     Draft202012Validator.check_schema(schema)

@@ -15,9 +15,10 @@ from hipt.embedding.packaged import weights_file
 from hipt.steps import verify
 from hipt.store.shard import read_provenance
 from hipt.store.tables import PatchEmbeddings
-from tests.workflow.project import EMBED, PRETRAIN, TINY, Project
+from tests.workflow.project import EMBED, PRETRAIN, ROOT, Project
 
 NAME = "efficientnet-lite0"
+SLIDE = ROOT / "tests" / "data" / "slides" / "CMU-1-Small-Region.svs"
 
 
 @pytest.fixture
@@ -28,19 +29,14 @@ def extra() -> None:
 
 
 @pytest.mark.usefixtures("extra")
-def test_real_weights_and_no_stage_2_from_a_slide_to_maps_exports_and_the_page(
-    cohort: Project, tmp_path: Path
-):
-    project = cohort.copy(tmp_path / "p")
-    project.write_sheet([{"slide_id": "a", "path": "slides/a.tif"}])
-    embed = {"patches": {"encoder": NAME}, "regions": {"pool": "mean"}}
-    (project.folder / "config.yaml").write_text(
-        yaml.safe_dump(
-            {name: TINY[name] for name in ("slides", "tile")}
-            | {"embed": embed, "attend": {"slides": "all"}}
-            | {"export": {"formats": ["trident", "clam", "stamp", "hipt"]}}
-        )
-    )
+def test_a_first_look_at_a_real_slide(tmp_path: Path):
+    """By config/first_look.yaml: maps, exports and the page, with real weights and no stage 2."""
+    project = Project(tmp_path)
+    (tmp_path / "slides").mkdir()
+    (tmp_path / "slides" / "a.svs").symlink_to(SLIDE)
+    config = yaml.safe_load((ROOT / "config" / "first_look.yaml").read_text())
+    config |= {"results": "results", "export": {"formats": ["trident", "clam", "stamp", "hipt"]}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     ran = project.run()
     assert ran.rc == 0, ran.text
     results = project.results
