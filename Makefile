@@ -1,4 +1,5 @@
 # make demo    environment, demo cohort, the whole workflow on all cores
+# make demo-real  real slides by real weights that came with the environment: minutes
 # make test    environment, tests
 # make test-all  the same, and what takes long: whole runs that are killed, trained, exchanged, ...
 # make lint    what CI checks besides the tests
@@ -8,12 +9,22 @@ CORES ?= all
 WORKERS ?= auto
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: demo test test-all lint docs audit clean
+.PHONY: demo demo-real test test-all lint docs audit clean
 
 demo: .venv/.ready
 	$(RUN) python -m hipt.demo --out demo
 	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml
 	@echo "The report: $(CURDIR)/demo/results/report.html"
+
+# The slide that the tests have, and SLIDES: those beside the checkout, or your own. One of them
+# states no resolution, which default_mpp is for.
+SLIDES ?= $(wildcard ../shared/slides/whole/*.tif)
+demo-real: .venv/.ready
+	mkdir -p demo-real/slides
+	ln -sf $(abspath tests/data/slides/CMU-1-Small-Region.svs $(SLIDES)) demo-real/slides/
+	$(RUN) snakemake --cores $(CORES) --configfile config/first_look.yaml \
+	  --config results=demo-real/results slides='{sheet: demo-real/slides, default_mpp: 0.5}'
+	@echo "The report: $(CURDIR)/demo-real/results/report.html"
 
 # A worker per core, each with one thread, since they share the cores; one that has no test left
 # takes some of another's. Tests start hipt some hundred times: what is compiled is kept.
@@ -55,4 +66,4 @@ audit: .venv/.ready
 	touch $@
 
 clean:
-	rm -rf .venv demo .snakemake
+	rm -rf .venv demo demo-real .snakemake

@@ -79,6 +79,7 @@ def _encoder(preset: Preset) -> str:
     mpp = ", ".join(f"{mpp:g}" for mpp in preset.mpp) or "not stated"
     vector = f"{preset.width}" + (f", {preset.pooling}" if preset.pooling else "")
     way = ", ask for it" if preset.gated else ""
+    way += f", or `{preset.install}`" if preset.install else ""
     place = f"[{' or '.join(preset.files)}]({preset.page}){way}"
     cells = [f"`{preset.name}`", vector, side + cut, mpp, preset.licence, preset.commercial, place]
     return f"| {' | '.join(cells)} |"

@@ -79,6 +79,7 @@ ALIASES = {
     "Apache 2.0 License": "Apache-2.0",
     "Apache License, Version 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
+    "Apache Software License 2.0": "Apache-2.0",
     "BSD": "BSD-3-Clause",
     "BSD License": "BSD-3-Clause",
     "ISC License": "ISC",
@@ -102,7 +103,10 @@ packages passes on their licences too.
 """
 
 Wanted = dict[str, str]
-"""What a package is for, by name: `run`, `slurm`, or `dev`."""
+"""What a package is for, by name: `run`, or one of the extras."""
+
+GROUPS = ("run", "imagenet", "slurm", "dev")
+"""In this order, so that a package has the first that needs it."""
 
 
 def wanted() -> Wanted:
@@ -110,7 +114,7 @@ def wanted() -> Wanted:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     groups = {"run": project["dependencies"], **project["optional-dependencies"]}
     found: Wanted = {}
-    for group in ("run", "slurm", "dev"):
+    for group in GROUPS:
         waiting = [Requirement(text) for text in groups[group]]
         while waiting:
             need = waiting.pop()
@@ -139,7 +143,7 @@ def licence(name: str) -> str:
     found = distribution(name)
     metadata = found.metadata
     stated = metadata.get("License-Expression") or metadata.get("License") or ""
-    if stated and len(stated) < 300 and "\n" not in stated:
+    if stated not in ("", "UNKNOWN") and len(stated) < 300 and "\n" not in stated:
         return ALIASES.get(stated, stated)
     kinds = [
         text.rpartition("::")[2].strip()
@@ -203,9 +207,8 @@ def listed() -> dict[str, str]:
     path = ROOT / PAGE
     if not path.exists():
         return {}
-    rows = re.findall(
-        r"^\| ([a-z0-9-]+) \| ([^|]+) \| (?:run|slurm|dev) \|$", path.read_text(), re.M
-    )
+    groups = "|".join(GROUPS)
+    rows = re.findall(rf"^\| ([a-z0-9-]+) \| ([^|]+) \| (?:{groups}) \|$", path.read_text(), re.M)
     return {name: licence.strip() for name, licence in rows}
 
 

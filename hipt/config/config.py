@@ -268,6 +268,23 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _without_stage_2(self) -> Self:
+        if self.embed.regions.pool is None:
+            return self
+        why = "there is no stage 2 (embed.regions.pool: mean)"
+        if self.attend.cells:
+            raise ValueError(f"attend.cells: {why} whose cells could be shown; set it to 0")
+        if self.attend.shifts > 1:
+            raise ValueError(f"attend.shifts: {why} to look at shifted grids; set it to 1")
+        for name, task in self.tasks.items():
+            if "hipt_finetuned" in task.models:
+                raise ValueError(
+                    f"tasks.{name}.models: {why} that hipt_finetuned could go on with; leave it "
+                    "out (hipt_scratch trains one of its own)"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _neighbours(self) -> Self:
         for name in self.knn.tasks or ():
             if name not in self.tasks:

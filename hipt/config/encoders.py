@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from hipt.config.presets import (
     Argument,
@@ -102,7 +108,8 @@ class PatchEncoderConfig(Section):
     shape: Literal["paper"] | ViTShape = "paper"
     """`paper` (12 blocks, 384 wide, 6 heads) or own numbers; for `encoder: hipt` alone."""
     weights: str | None = None
-    """A weights file (safetensors, or torch's), or `pretrain`: made from the slides."""
+    """A weights file (safetensors, or torch's), or `pretrain`: made from the slides. null: the file
+    that a package brings, for `efficientnet-lite0` alone."""
     which: str | None = None
     """Which network of a weights file that holds several, as `hipt weights show` names them, e.g.
     `student`; null: a teacher or an average (EMA) before the rest."""
@@ -213,6 +220,9 @@ class PatchEncoderConfig(Section):
 class RegionEncoderConfig(Section):
     """Stage 2: a region's grid of patch vectors becomes a vector."""
 
+    pool: Literal["mean"] | None = None
+    """`mean`: no stage 2; a region's vector is the mean of its patch vectors, each counted by the
+    tissue that it shows, for patch encoders that no ViT4096 was trained on. null: stage 2."""
     shape: Literal["released", "paper"] | ViTShape = "released"
     """`released` (6 blocks, 6 heads), `paper` (4 blocks, 3 heads), or own numbers."""
     weights: str | None = None
@@ -225,8 +235,18 @@ class RegionEncoderConfig(Section):
 
     @model_validator(mode="after")
     def _one_network(self) -> Self:
+        if self.pool == "mean" and (self.weights is not None or self.random is not None):
+            raise ValueError(
+                "pool: mean takes no stage 2; leave out weights and random, or leave out pool"
+            )
         _which_of_file(self.weights, self.which)
         return self
+
+    @model_serializer(mode="wrap")
+    def _pool_where_it_is_set(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Settings of stage 2 keep the text, and so the fingerprints, of before `pool`."""
+        values: dict[str, Any] = values_of(self)
+        return {name: x for name, x in values.items() if name != "pool" or x is not None}
 
     @property
     def vit_shape(self) -> ViTShape:

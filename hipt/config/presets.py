@@ -61,6 +61,10 @@ class Preset(Section):
     """Where it is had."""
     files: dict[str, Sha256 | None]
     """Published weights files by name, with their sha256 where it is known."""
+    package: str = ""
+    """Python package that brings the file; empty: none does."""
+    extra: str = ""
+    """Of hipt, which installs the package."""
     trident: str = ""
     """Its name in TRIDENT; empty: not there, or with other numbers."""
     slide2vec: str = ""
@@ -76,6 +80,11 @@ class Preset(Section):
     def sha256(self) -> frozenset[str]:
         """Digests of its published files, as far as they are known."""
         return frozenset(digest for digest in self.files.values() if digest is not None)
+
+    @property
+    def install(self) -> str:
+        """The command that brings its file; empty where no package does."""
+        return f"pip install 'hipt[{self.extra}]'" if self.package else ""
 
     @property
     def decisive(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from hipt.config.config import OWN, PatchEncoderConfig, RegionEncoderConfig
 from hipt.embedding.downloaded import OF_TORCH, refuse_no_weights
 from hipt.embedding.encoder_input import encoder_input
 from hipt.embedding.own_encoder import own_input, own_network
+from hipt.embedding.packaged import weights_file
 from hipt.embedding.weights_metadata import is_safetensors, reason_of, unpacked
 from hipt.errors import HiptError, some_of
 from hipt.nn.encoders import (
@@ -200,13 +201,13 @@ def load_patch_encoder(cfg: PatchEncoderConfig) -> PatchEncoder:
     Raises:
         HiptError: if the weights are absent or do not fit, or the network gives no vector.
     """
-    encoder = _built(cfg)
-    if cfg.weights is None:
+    encoder, file = _built(cfg), weights_file(cfg)
+    if file is None:
         if cfg.random is not None or not cfg.encoder.startswith(OWN):
             initialise(encoder.model, cfg.random or 0)
         return encoder.eval()
-    source, choose_by = f"embed.patches.weights: {cfg.weights}", "embed.patches.which"
-    weights = read_weights(Path(cfg.weights), cfg.which, encoder.model, choose_by)
+    source, choose_by = f"embed.patches.weights: {file}", "embed.patches.which"
+    weights = read_weights(file, cfg.which, encoder.model, choose_by)
     if cfg.encoder == "hipt":
         unused = load_strictly(encoder.model, weights.state, source)
     elif cfg.encoder.startswith(OWN):

@@ -10,9 +10,10 @@ import json
 from pathlib import Path
 
 from hipt.config.config import LOCAL, OWN, PatchEncoderConfig, RegionEncoderConfig
-from hipt.config.presets import published
+from hipt.config.presets import presets, published
 from hipt.embedding.downloaded import refuse_no_weights
 from hipt.embedding.own_encoder import own_digest
+from hipt.embedding.packaged import weights_file
 from hipt.errors import HiptError
 from hipt.exchange.feature_files import FeatureFiles
 from hipt.store.whole import whole
@@ -37,8 +38,8 @@ def weights_identity(
         cache: where sha256 are remembered.
 
     Returns:
-        Its weights' sha256, `random:SEED`, `imported:NAME`, or `code:DIGEST` where the user's own
-        code brings the weights.
+        Its weights' sha256, `random:SEED`, `imported:NAME`, `mean` for regions without stage 2, or
+        `code:DIGEST` where the user's own code brings the weights.
 
     Raises:
         HiptError: if the section names no weights, both a file and a seed, no usable file, or the
@@ -54,16 +55,24 @@ def weights_identity(
         )
     if cfg.random is not None:
         return f"random:{cfg.random}"
-    if cfg.weights is None:
+    if isinstance(cfg, RegionEncoderConfig) and cfg.pool is not None:
+        return cfg.pool
+    file = weights_file(patches) if patches else cfg.weights and Path(cfg.weights)
+    if not file:
         if patches and patches.encoder.startswith(OWN):
             return f"code:{own_digest(patches.encoder)[:12]}"
         raise HiptError(f"{section}: neither weights nor random is given; {_ways(section, cfg)}")
     try:
-        sha256 = weights_sha256(Path(cfg.weights), cache)
+        sha256 = weights_sha256(file, cache)
     except HiptError as error:
         raise HiptError(f"{section}.weights: {error}") from None
-    if patches:
+    if patches and patches.weights is not None:
         _refuse_another_encoder(patches, sha256)
+    elif patches and patches.preset and sha256 not in patches.preset.sha256:
+        raise HiptError(
+            f"{section}: {file}: is damaged, or not what {patches.preset.package} once brought "
+            f"(its sha256 begins with {sha256[:12]}); install that again, or set weights: to a file"
+        )
     return sha256
 
 
@@ -71,12 +80,20 @@ def _ways(section: str, cfg: PatchEncoderConfig | RegionEncoderConfig) -> str:
     """The ways to weights, for who has named none."""
     seed = "random: a seed for trials"
     if isinstance(cfg, PatchEncoderConfig) and cfg.encoder != "hipt":
-        files = "a file"
+        files, install = "a file", ""
         if cfg.preset:
+            install = cfg.preset.install
             access = " (ask for it there)" if cfg.preset.gated else ""
             files = f"{' or '.join(cfg.preset.files)} of {cfg.preset.page}{access}"
-        return f"set weights: to {files}, or {seed}"
-    other = "; other encoders by name: `hipt encoders`" if section == "embed.patches" else ""
+        first = f"run {install}, which brings them, or " if install else ""
+        return f"{first}set weights: to {files}, or {seed}"
+    other = ""
+    if section == "embed.patches":
+        free = next(preset for preset in presets().values() if preset.package)
+        other = (
+            f"; other encoders by name: `hipt encoders`; {free.name}, no pathology model, needs no "
+            f"file after {free.install}"
+        )
     return (
         f"set weights: to a file (the released {_RELEASED[section]} of "
         f"https://github.com/mahmoodlab/HIPT), to pretrain, which trains it from the slides, or "

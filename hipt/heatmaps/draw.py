@@ -17,6 +17,7 @@ from hipt.cohort.batch_run import Row
 from hipt.exchange.qupath import write_tiles
 from hipt.geometry.lattice import at_pixels, lattice, on_lattice, percentiles
 from hipt.heatmaps.cells import CellMaps
+from hipt.heatmaps.components import COMPONENTS
 from hipt.heatmaps.pyramids import write_pyramid
 from hipt.heatmaps.table import SlideMaps
 from hipt.layout import Results
@@ -52,6 +53,7 @@ MEANING = {
     "region": "attention of the slide model to regions",
     "product": "attention to regions times attention inside them",
     "contribution": "what the answer comes from",
+    **{name: f"principal component {k} of patch vectors" for k, name in enumerate(COMPONENTS, 1)},
 }
 """What a map shows, by the last part of its name."""
 
@@ -73,9 +75,9 @@ def draw(slide: SlideMaps, row: Row, results: Results) -> None:
         shown = view.figure({"": picture}, _title(name), _legend(slide, name))
         write_png(folder / f"{name}.png", pixels(shown))
     small = _View(slide, row, shrunk(overview, HEAD_PX))
-    heads = {name: small.ranked(values) for name, values in slide.heads.items()}
-    shown = small.figure(heads, "attention of stage 2, head by head", RANK)
-    write_png(folder / "heads.png", pixels(shown))
+    if heads := {name: small.ranked(values) for name, values in slide.heads.items()}:
+        shown = small.figure(heads, "attention of stage 2, head by head", RANK)
+        write_png(folder / "heads.png", pixels(shown))
     measured: dict[str, npt.NDArray[Any]] = dict(slide.maps)
     measured |= {f"{name}, percentile": 100 * percentiles(slide.maps[name]) for name in slide.maps}
     measured |= slide.heads
@@ -105,7 +107,7 @@ def side_by_side(slide: SlideMaps, row: Row, results: Results) -> Iterator[tuple
         results: where the overview lies.
 
     Yields:
-        `attention` or `<task>.contribution`, and the figure.
+        `attention`, `components` or `<task>.contribution`, and the figure.
 
     Raises:
         HiptError: if the overview is absent or damaged.
@@ -116,6 +118,8 @@ def side_by_side(slide: SlideMaps, row: Row, results: Results) -> Iterator[tuple
     for name in slide.maps:
         task, _, kind = (*name.split(".", 2), "", "")[:3]
         group = f"{task}.{kind}" if name in slide.ends else AVERAGE
+        if name in COMPONENTS:
+            group = "components"
         groups.setdefault(group, []).append(name)
     for group, names in groups.items():
         pictures = {"H&E": view.picture} | {name: view.of(name) for name in names}
@@ -142,11 +146,18 @@ class _View:
         values = self._slide.maps[name]
         if name in self._slide.ends:
             return self._under(_from_0_to_1(values), diverging=True)
-        return self.ranked(values)
+        return self._tissue_ranked(values) if name in COMPONENTS else self.ranked(values)
 
     def ranked(self, values: Floats) -> RGB:
         """The picture under the percentiles of (N,) values."""
         return self._under(percentiles(values), diverging=False)
+
+    def _tissue_ranked(self, values: Floats) -> RGB:
+        """The picture under the percentiles of (N,) values of patches with tissue; others as is."""
+        shown = self._slide.manifest["tissue"].to_numpy() > 0
+        ranks = np.full(len(values), np.nan)
+        ranks[shown] = percentiles(values[shown])
+        return self._under(ranks, diverging=False)
 
     def figure(self, pictures: Mapping[str, RGB], title: str, legend: Legend) -> Figure:
         """Pictures of the view's size, with what a reader needs."""
@@ -177,7 +188,7 @@ def _from_0_to_1(values: Floats) -> npt.NDArray[np.float64]:
 
 def _title(name: str) -> str:
     """What a map shows."""
-    if name == AVERAGE:
+    if name in MEANING:
         return MEANING[name]
     task, model, kind, *answer = name.split(".")
     of = f" of class {answer[0]}" if answer else ""

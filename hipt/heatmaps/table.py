@@ -42,9 +42,10 @@ class SlideMaps:
     manifest: pa.Table
     """One row per patch, with COLUMNS at least."""
     attention: Floats
-    """(N, H) of stage 2."""
+    """(N, H) of stage 2; without it H is 0."""
     maps: Mapping[str, Floats]
-    """(N,) each; `<task>.<model>.<kind>`, and `attention`, the mean of heads."""
+    """(N,) each; `<task>.<model>.<kind>`, and `attention`, the mean of heads, or without stage 2
+    `component<k>`."""
     ends: Mapping[str, tuple[str, str]]
     """Of the signed maps, what values below and above 0 speak for."""
 
@@ -67,8 +68,9 @@ class SlideMaps:
 def write_maps(shard: Path, slide: SlideMaps, provenance: Provenance) -> None:
     """Write a slide's table, whole or not at all."""
     columns: dict[str, Any] = {name: slide.manifest[name] for name in COLUMNS}
-    columns |= {"heads": vectors(slide.attention), **slide.maps}
-    schema = attention_schema(slide.attention.shape[1], list(slide.maps))
+    heads = slide.attention.shape[1]
+    columns |= ({"heads": vectors(slide.attention)} if heads else {}) | dict(slide.maps)
+    schema = attention_schema(heads, list(slide.maps))
     for name, ends in slide.ends.items():
         meaning = dict(zip((BELOW, ABOVE), ends, strict=True))
         field = schema.field(name).with_metadata(meaning)
@@ -83,9 +85,10 @@ def read_maps(shard: Path) -> SlideMaps:
         HiptError: if the table is absent or damaged.
     """
     table = read_table(shard)
-    names = table.column_names[len(COLUMNS) + 1 :]
-    schema = table.schema
-    refuse_other_schema(shard, schema, attention_schema(list_size(schema, "heads"), names))
+    schema, headed = table.schema, "heads" in table.column_names
+    names = table.column_names[len(COLUMNS) + headed :]
+    heads = list_size(schema, "heads") if headed else 0
+    refuse_other_schema(shard, schema, attention_schema(heads, names))
     meanings = {name: schema.field(name).metadata or {} for name in names}
     signed = {name: meaning for name, meaning in meanings.items() if BELOW in meaning}
     try:
@@ -93,7 +96,8 @@ def read_maps(shard: Path) -> SlideMaps:
     except (LookupError, ValueError) as error:
         raise HiptError(f"{shard}: is damaged ({error}); delete it, and it is made again") from None
     maps = {name: table[name].to_numpy() for name in names}
-    return SlideMaps(shard.stem, table, matrix(table["heads"]), maps, ends)
+    attention = matrix(table["heads"]) if headed else np.empty((len(table), 0), np.float32)
+    return SlideMaps(shard.stem, table, attention, maps, ends)
 
 
 def companions(shard: Path, facts: Mapping[str, Any]) -> Iterator[Path]:
@@ -101,11 +105,13 @@ def companions(shard: Path, facts: Mapping[str, Any]) -> Iterator[Path]:
 
     Args:
         shard: the table.
-        facts: `maps`, and `closer`: the regions that were looked at closer.
+        facts: `maps`, `heads`: how many stage 2 has, and `closer`: the regions that were looked at
+            closer.
     """
     folder = shard.with_suffix("")
     yield from (folder / f"{name}.png" for name in facts["maps"])
-    yield folder / "heads.png"
+    if facts["heads"]:
+        yield folder / "heads.png"
     yield from (folder / f"region_{region}.png" for region in facts["closer"])
     yield from (folder / f"{name}.tif" for name in facts["maps"])
     yield folder / "qupath.geojson"

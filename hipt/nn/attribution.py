@@ -74,6 +74,21 @@ def contributions(model: ViT, vectors: Tensor, regions: Tensor, gradient: Tensor
     return shares
 
 
+def mean_contributions(vectors: Tensor, shares: Tensor, gradient: Tensor) -> Tensor:
+    """How far each patch moves an answer where a region's vector is a mean; as `contributions`.
+
+    Args:
+        vectors: (N, C), region after region.
+        shares: (R, T) what each patch counts in its region's mean.
+        gradient: (R, C) gradient of the answer by each region's vector.
+
+    Returns:
+        (N,).
+    """
+    beyond = (vectors - vectors.mean(0)).view(*shares.shape, -1)  # (R, T, C)
+    return (shares * (beyond * gradient[:, None]).sum(-1)).flatten()
+
+
 def answer_gradients(
     model: BagModel, bags: Bags, answers: Sequence[Callable[[Tensor], Tensor]]
 ) -> list[Tensor]:

@@ -55,6 +55,7 @@ def attention(slides: Sequence[Row], config: Config, results: Results) -> Row | 
     return {
         "mapped": len(mapped),
         "shifts": config.attend.shifts,
+        "stage_2": config.embed.regions.pool is None,
         "slides": [
             {
                 "slide_id": row["slide_id"],

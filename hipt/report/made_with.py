@@ -13,7 +13,9 @@ import polars as pl
 
 from hipt import __version__
 from hipt.config.config import Config
+from hipt.embedding.packaged import weights_file
 from hipt.embedding.recorded_input import recorded_text
+from hipt.embedding.region_means import IDENTITY as MEAN
 from hipt.errors import HiptError
 from hipt.layout import Results
 from hipt.store.shard import read_provenance
@@ -28,7 +30,7 @@ SOFTWARE = (
 def encoders(table: pl.DataFrame, results: Results, config: Config) -> Iterator[dict[str, Any]]:
     """Which weights ran on what, per stage, as one slide's file of every batch records it."""
     files = {
-        "embed_patches": config.embed.patches.weights,
+        "embed_patches": weights_file(config.embed.patches),
         "embed_regions": config.embed.regions.weights,
     }
     samples = table.filter(status="ok").unique("batch", keep="first", maintain_order=True)
@@ -42,6 +44,8 @@ def encoders(table: pl.DataFrame, results: Results, config: Config) -> Iterator[
                 "imported": f"imported: {which}",
                 "code": f"of own code: {which}",
             }
+            if weights == MEAN:
+                named, kind = {MEAN: "none: the mean of a region's patch vectors"}, MEAN
             yield {
                 "step": step,
                 "name": named.get(kind, Path(file or "").name),

@@ -17,15 +17,17 @@ from hipt.cohort.headers import read_plan
 from hipt.cohort.sheet import read_sheet
 from hipt.config.command_line import read_settings, step_parser
 from hipt.config.step_settings import AttendSettings
+from hipt.embedding.region_means import tissue_shares
 from hipt.embedding.weights_files import load_patch_encoder, load_region_encoder
 from hipt.embedding.weights_identity import weights_identity
 from hipt.geometry.lattice import lattice, windows
 from hipt.heatmaps.cells import RegionAt, cell_maps
 from hipt.heatmaps.chosen import read_mapped
+from hipt.heatmaps.components import principal_components
 from hipt.heatmaps.draw import AVERAGE, draw, draw_closer
 from hipt.heatmaps.table import SlideMaps, companions, listed, write_maps
 from hipt.layout import Results
-from hipt.nn.attribution import contributions, window_attention
+from hipt.nn.attribution import contributions, mean_contributions, window_attention
 from hipt.nn.encoders import PatchEncoder
 from hipt.nn.vit import ViT
 from hipt.registry import version_of
@@ -85,7 +87,8 @@ class _Viewer:
 
     def __init__(self, cfg: AttendSettings, results: Results, threads: int) -> None:
         self._cfg, self._results, self._threads = cfg, results, threads
-        self._settings = cfg.regions.model_dump(exclude={"weights", "random"})
+        self._mean = cfg.regions.pool == "mean"
+        self._settings: Row = cfg.regions.model_dump(exclude={"weights", "random"})
         self._settings |= {"grid": cfg.tile.grid, "shifts": cfg.shifts, "cells": cfg.cells}
         self._weights = weights_identity("embed.regions", cfg.regions, results.digests)
         self._in_dim = 0
@@ -107,7 +110,7 @@ class _Viewer:
             HiptError: if their weights or the fits of the tasks cannot be loaded.
         """
         self._in_dim = self._in_dim or in_dim
-        _ = self._model, self._views
+        _ = self._views if self._mean else (self._model, self._views)
         if self._cfg.cells:
             _ = self._encoder, self._paths
 
@@ -141,35 +144,46 @@ class _Viewer:
         """All maps of a slide."""
         slide_id, grid = row["slide_id"], self._cfg.tile.grid
         manifest = read_table(self._results.shard("tile", slide_id), MANIFEST)
-        vectors = self._vectors(slide_id)
-        corners = np.stack([manifest["x"].to_numpy(), manifest["y"].to_numpy()], 1)
-        places = lattice(corners, row["read_px"])
-        moved = range(0, grid, grid // self._cfg.shifts)
-        squares = torch.from_numpy(np.concatenate([windows(places, grid, s) for s in moved]))
-        attention = window_attention(self._model, vectors, squares)  # (N, H)
-        average = attention.mean(1)
-        maps: dict[str, Floats] = {AVERAGE: average.numpy()}
+        embeddings = PatchEmbeddings(self._results.shard("embed_patches", slide_id))
+        vectors, shares = _vectors(embeddings), _shares(embeddings)
+        maps: dict[str, Floats]
+        if self._mean:
+            attention = vectors.new_zeros(len(vectors), 0)
+            maps = principal_components(vectors, shares.flatten())
+        else:
+            corners = np.stack([manifest["x"].to_numpy(), manifest["y"].to_numpy()], 1)
+            places = lattice(corners, row["read_px"])
+            moved = range(0, grid, grid // self._cfg.shifts)
+            squares = torch.from_numpy(np.concatenate([windows(places, grid, s) for s in moved]))
+            attention = window_attention(self._model, vectors, squares)  # (N, H)
+            maps = {AVERAGE: attention.mean(1).numpy()}
         ends: dict[str, tuple[str, str]] = {}
         for view in views:
-            maps |= self._attended(view, slide_id, average)
+            maps |= self._attended(view, slide_id, attention)
             for answer, gradient in view.gradients(slide_id).items():
                 name = f"{view.name}.contribution{answer}"
                 ends[name] = view.ends(answer)
-                regions = self._regions(len(vectors))
-                maps[name] = contributions(self._model, vectors, regions, gradient).numpy()
+                maps[name] = self._contributions(vectors, shares, gradient).numpy()
         return SlideMaps(slide_id, manifest, attention.numpy(), maps, ends)
 
-    def _attended(self, view: TaskView, slide_id: str, average: Tensor) -> dict[str, Floats]:
+    def _contributions(self, vectors: Tensor, shares: Tensor, gradient: Tensor) -> Tensor:
+        """(N,) how far each patch moves an answer, through stage 2 or the mean."""
+        if self._mean:
+            return mean_contributions(vectors, shares, gradient)
+        return contributions(self._model, vectors, self._regions(len(vectors)), gradient)
+
+    def _attended(self, view: TaskView, slide_id: str, attention: Tensor) -> dict[str, Floats]:
         """Where a slide model looks: among regions, and together with stage 2; none without."""
         shares = view.attention(slide_id)
         if shares is None:
             return {}
-        inside = average[self._regions(len(average))]  # (R, T)
+        patches = self._regions(len(attention))  # (R, T)
+        maps = {f"{view.name}.region": shares.repeat_interleave(patches.shape[1]).numpy()}
+        if self._mean:
+            return maps
+        inside = attention.mean(1)[patches]  # (R, T)
         product = shares[:, None] * inside / inside.sum(1, keepdim=True)
-        return {
-            f"{view.name}.region": shares.repeat_interleave(inside.shape[1]).numpy(),
-            f"{view.name}.product": product.flatten().numpy(),
-        }
+        return maps | {f"{view.name}.product": product.flatten().numpy()}
 
     def _regions(self, patches: int) -> Tensor:
         """(R, T) the patches of each region."""
@@ -209,11 +223,18 @@ class _Viewer:
         rows = read_sheet(Path(self._cfg.sheet), self._cfg.root, missing=self._cfg.missing)
         return {row.slide_id: row.path for row in rows}
 
-    def _vectors(self, slide_id: str) -> Tensor:
-        """(N, C) all patches of a slide."""
-        embeddings = PatchEmbeddings(self._results.shard("embed_patches", slide_id))
-        grids = [embeddings.grid(i) for i in range(len(embeddings))]
-        return torch.from_numpy(np.concatenate(grids).astype(np.float32))
+
+def _vectors(embeddings: PatchEmbeddings) -> Tensor:
+    """(N, C) all patches of a slide."""
+    grids = [embeddings.grid(i) for i in range(len(embeddings))]
+    return torch.from_numpy(np.concatenate(grids).astype(np.float32))
+
+
+def _shares(embeddings: PatchEmbeddings) -> Tensor:
+    """(R, T) what each patch counts in the mean of its region."""
+    return torch.from_numpy(
+        np.stack([tissue_shares(embeddings, i) for i in range(len(embeddings))])
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -30,6 +30,7 @@ from hipt.embedding.contract import Patches, contract, notes, refuse_unstated_si
 from hipt.embedding.devices import compute_device, device_name
 from hipt.embedding.embedder import PatchEmbedder
 from hipt.embedding.encoder_input import encoder_input
+from hipt.embedding.packaged import weights_file
 from hipt.embedding.rates import model_rate
 from hipt.embedding.recorded_input import card_text
 from hipt.embedding.trial import input_text, tried
@@ -185,7 +186,9 @@ def load_weights(config: Config) -> PatchEncoder | None:
     else:
         encoder = load_patch_encoder(patches)
         width, models = encoder.dim, {"patches": encoder}
-    if width is not None:
+    if regions.pool == "mean":
+        say("weights", "embed.regions: none, the mean of a region's patch vectors by their tissue")
+    elif width is not None:
         models["regions"] = load_region_encoder(regions, width)
     for stage, model in models.items():
         parameters = sum(p.numel() for p in model.parameters())
@@ -218,8 +221,8 @@ def _say_input(cfg: PatchEncoderConfig, encoder: PatchEncoder, patches: Patches)
 def _named(section: str, cfg: PatchEncoderConfig | RegionEncoderConfig) -> str:
     """Which weights a section names."""
     mark = weights_identity(section, cfg)
-    if cfg.weights:
-        return f"{cfg.weights} (sha256 {mark[:12]})"
+    if file := weights_file(cfg) if isinstance(cfg, PatchEncoderConfig) else cfg.weights:
+        return f"{file} (sha256 {mark[:12]})"
     return f"{mark}: {FOR_TRIALS}" if mark.startswith("random:") else mark
 
 

@@ -16,6 +16,7 @@ from hipt.config.command_line import read_settings, step_parser
 from hipt.config.step_settings import EmbedRegionsSettings
 from hipt.embedding.devices import choose_precision
 from hipt.embedding.precisions import accepted
+from hipt.embedding.region_means import region_mean
 from hipt.embedding.weights_files import load_region_encoder
 from hipt.embedding.weights_identity import weights_identity
 from hipt.errors import SlideError
@@ -64,15 +65,25 @@ class _Embedder:
 
     def __init__(self, cfg: EmbedRegionsSettings, results: Results, threads: int) -> None:
         self._cfg, self._results, self._threads = cfg, results, threads
-        self._common = cfg.regions.model_dump(exclude={"weights", "random"})
-        self._common |= {"grid": cfg.tile.grid}
+        self._mean = cfg.regions.pool == "mean"
+        plain = {"pool": "mean"}
+        self._common: Row = (
+            plain if self._mean else cfg.regions.model_dump(exclude={"weights", "random"})
+        )
+        self._common = self._common | {"grid": cfg.tile.grid}
         self._weights = weights_identity("embed.regions", cfg.regions, results.digests)
-        self._precision = choose_precision(cfg.precision, DEVICE)
+        self._precisions = ("fp32",) if self._mean else accepted(cfg.precision)
+        self._precision = "fp32" if self._mean else choose_precision(cfg.precision, DEVICE)
         self._in_dim = 0
 
     @cached_property
     def _model(self) -> ViT:
         return load_region_encoder(self._cfg.regions, self._in_dim)
+
+    @property
+    def _dim(self) -> int:
+        """Width of a region's vector."""
+        return self._in_dim if self._mean else self._cfg.regions.vit_shape.dim
 
     def load(self, in_dim: int) -> None:
         """Load the model, for patch vectors of the first slide's width.
@@ -81,7 +92,8 @@ class _Embedder:
             HiptError: if its weights cannot be loaded, or are for vectors of another width.
         """
         self._in_dim = self._in_dim or in_dim
-        _ = self._model
+        if not self._mean:
+            _ = self._model
 
     def _inputs(self, row: Row) -> dict[str, str]:
         """Digests of what a slide's vectors are made from."""
@@ -98,7 +110,7 @@ class _Embedder:
 
     def kept(self, row: Row) -> Row | None:
         """A slide's facts, if its shard is a right one."""
-        marks = [self._mark(row, precision) for precision in accepted(self._cfg.precision)]
+        marks = [self._mark(row, precision) for precision in self._precisions]
         provenance = kept_provenance(self._results.shard(STEP, row["slide_id"]), marks)
         return None if provenance is None else dict(provenance.facts)
 
@@ -107,7 +119,7 @@ class _Embedder:
         inputs, mark = self._inputs(row), self._mark(row, self._precision)
         settings = self._settings(self._precision)
         made: Row = {"fingerprint": mark, "regions": row["regions"]}
-        made |= {"dim": self._cfg.regions.vit_shape.dim, "region_precision": self._precision}
+        made |= {"dim": self._dim, "region_precision": self._precision}
         software = {"torch": torch.__version__, "device": "cpu", "precision": self._precision}
         provenance = Provenance(STEP, version_of(STEP), mark, settings, inputs, made, software)
         grids = PatchEmbeddings(self._results.shard("embed_patches", row["slide_id"]))
@@ -142,11 +154,13 @@ class _Embedder:
             "tissue": np.array([np.mean(grids.region(i)["tissue"]) for i in range(len(grids))]),
             "embedding": vectors(embedding),
         }
-        schema = region_embeddings_schema(self._cfg.regions.vit_shape.dim)
+        schema = region_embeddings_schema(self._dim)
         write_table(shard, columns, schema, provenance)
 
     def _embed(self, grids: PatchEmbeddings, regions: range) -> npt.NDArray[np.float32]:
-        """(N, 192) vectors of some regions."""
+        """(N, D) vectors of some regions."""
+        if self._mean:
+            return np.stack([region_mean(grids, region) for region in regions])
         side = self._cfg.tile.grid
         stack = np.stack([grids.grid(i) for i in regions])  # (N, T, C)
         x = torch.from_numpy(stack).float().transpose(1, 2)  # (N, C, T)

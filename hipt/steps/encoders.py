@@ -57,10 +57,11 @@ def shown(preset: Preset) -> str:
             f"{name:{width}}{text}", 100, subsequent_indent=indent, break_on_hyphens=False,
             break_long_words=False,
         )  # fmt: skip
-    file = next(iter(preset.files))
-    folder = f"/models/{preset.name}"
     lines += ["", "In the config file:", "embed:", "  patches:", f"    encoder: {preset.name}"]
-    return "\n".join([*lines, f"    weights: {folder}/{file.partition(' ')[0]}"])
+    if not preset.package:
+        file = next(iter(preset.files)).partition(" ")[0]
+        lines.append(f"    weights: /models/{preset.name}/{file}")
+    return "\n".join(lines)
 
 
 def verified(name: str, file: Path, picture: Path | None, vector: Path | None) -> Iterator[str]:
@@ -104,7 +105,7 @@ def verified(name: str, file: Path, picture: Path | None, vector: Path | None) -
 def _row(preset: Preset) -> tuple[str, ...]:
     """An encoder's row of the table."""
     mpp = "/".join(f"{x:g}" for x in preset.mpp) or "-"
-    way = "ask for it" if preset.gated else "open"
+    way = "ask for it" if preset.gated else preset.install or "open"
     return preset.name, f"{preset.width}", mpp, preset.licence, preset.commercial, way
 
 
@@ -118,6 +119,8 @@ def _facts(preset: Preset) -> Iterator[tuple[str, str]]:
     yield "licence", f"{preset.licence}; commercial use: {preset.commercial}"
     access = ", where it has to be asked for" if preset.gated else ""
     yield "download", f"{' or '.join(preset.files)} from {preset.page}{access}"
+    if preset.install:
+        yield "or", f"{preset.install}, which brings it: no weights: are named then"
     for file, digest in preset.files.items():
         yield "sha256", f"{file}: {digest or 'not known'}"
     others = {"TRIDENT": preset.trident, "slide2vec": preset.slide2vec}

@@ -185,9 +185,10 @@ def attention_schema(heads: int, maps: Sequence[str]) -> pa.Schema:
     """results/attend/<slide>.parquet: one row per patch, as in the manifest.
 
     Args:
-        heads: of stage 2; `heads` has the attention of each.
+        heads: of stage 2; `heads` has the attention of each. 0: there is no stage 2, and no column.
         maps: further columns, each a map.
     """
+    vector = pa.list_(pa.field("item", pa.float32(), nullable=False), heads)
     return schema_of(
         slide_id=TEXT,
         region=pa.int32(),
@@ -196,6 +197,6 @@ def attention_schema(heads: int, maps: Sequence[str]) -> pa.Schema:
         y=INT,
         read_px=INT,
         tissue=pa.float32(),
-        heads=pa.list_(pa.field("item", pa.float32(), nullable=False), heads),
+        **({"heads": vector} if heads else {}),
         **dict.fromkeys(maps, pa.float32()),
     )

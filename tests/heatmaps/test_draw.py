@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import tifffile
 
 from hipt.errors import HiptError
-from hipt.heatmaps.draw import draw, side_by_side
+from hipt.heatmaps.draw import LEAST_PX, draw, side_by_side
 from hipt.heatmaps.table import BELOW, SlideMaps, read_maps, write_maps
 from hipt.layout import Results
+from hipt.pictures.drawing import enlarged
 from hipt.pictures.figure import svg_text
 from hipt.store.images import read_rgb, write_jpeg
 from hipt.store.provenance import Provenance
@@ -106,3 +108,28 @@ def test_pictures_of_a_slide_of_any_name_are_the_same_each_time(results: Results
     draw(slide(slide_id), row, results)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
     assert min(read_rgb(folder / "heads.png").shape[:2]) > 100
+
+
+def test_without_stage_2_components_are_drawn_and_glass_keeps_its_colours(results: Results):
+    made, row = slide(), overview(results, "a")
+    tissue = pa.array([1.0, 0, 1, 1, 1, 1], pa.float32())
+    manifest = made.manifest.set_column(6, "tissue", tissue)
+    maps = {"component1": made.maps["attention"], "t.abmil.region": made.maps["t.abmil.region"]}
+    made = SlideMaps("a", manifest, np.empty((6, 0), np.float32), maps, {})
+    write_maps(results.shard("attend", "a"), made, MADE)
+    found = read_maps(results.shard("attend", "a"))
+    assert (found.attention.shape, list(found.maps)) == ((6, 0), list(maps))
+    draw(found, row, results)
+    names = {path.name for path in results.maps("a").iterdir()}
+    assert names == {f"{name}.{kind}" for name in maps for kind in ("png", "tif")} | {
+        "qupath.geojson"
+    }
+    assert [name for name, _ in side_by_side(found, row, results)] == ["components", "attention"]
+    pixels = tifffile.imread(results.maps("a") / "component1.tif")
+    shown = enlarged(read_rgb(results.overview("segment", "a")), LEAST_PX)
+    height, width = shown.shape[:2]
+    inside = (slice(20, height // 2 - 20), slice(width // 3 + 20, 2 * width // 3 - 20))
+    difference = np.abs(pixels.astype(int) - shown)  # the pyramid is JPEG
+    assert difference[inside].mean() < 12
+    beside = (inside[0], slice(20, width // 3 - 20))
+    assert difference[beside].mean() > 30

@@ -8,7 +8,12 @@ import torch
 
 from hipt.config.config import ViTShape
 from hipt.geometry.lattice import lattice, windows
-from hipt.nn.attribution import answer_gradients, contributions, window_attention
+from hipt.nn.attribution import (
+    answer_gradients,
+    contributions,
+    mean_contributions,
+    window_attention,
+)
 from hipt.nn.mil import build, pad
 from hipt.nn.vit import initialise, vit256, vit4096
 
@@ -145,3 +150,21 @@ def test_answers_gradients_are_gradients_of_the_answer(name):
         moved[region, column] += step
         slope = (answer(moved) - answer(at)) / step
         assert float(found[region, column]) == pytest.approx(slope, rel=1e-3, abs=1e-5)
+
+
+def test_contributions_through_a_mean_are_those_of_a_network_that_takes_it():
+    """`contributions` of a module that computes the mean; and they sum to the answer's change."""
+    generator = torch.manual_seed(4)
+    vectors, gradient = torch.randn(32, 5, generator=generator), torch.randn(2, 5)
+    shares = torch.rand(2, 16)
+    shares /= shares.sum(1, keepdim=True)
+    regions = torch.arange(32).view(2, 16)
+    got = mean_contributions(vectors, shares, gradient)
+    for region in range(2):
+        weights = shares[region].view(1, 1, 4, 4)
+
+        def mean(grids: torch.Tensor, weights: torch.Tensor = weights) -> torch.Tensor:
+            return (grids * weights).sum((2, 3))
+
+        expected = contributions(mean, vectors, regions, gradient)[regions[region]]
+        torch.testing.assert_close(got[regions[region]], expected)

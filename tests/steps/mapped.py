@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from hipt.config.config import Config
 from hipt.config.step_settings import task_settings
@@ -51,8 +52,13 @@ def make(folder: Path) -> None:
     chain.sheet("\n".join(lines) + "\n")
     chain.upto("embed_regions")
     chain.table()
-    config = Config.model_validate(chain.values | {"tasks": TASKS})
-    for name, task in TASKS.items():
+    fit_tasks(chain, TASKS)
+
+
+def fit_tasks(chain: Chain, tasks: dict[str, Any]) -> None:
+    """The folds of tasks, and all their models."""
+    config = Config.model_validate(chain.values | {"tasks": tasks})
+    for name, task in tasks.items():
         told = task_settings("split", config, name).model_dump_json()
         folds = chain.results.task(name, "folds.parquet")
         common = ["--slides", str(chain.results.slides), "--cfg", told]

