@@ -109,7 +109,7 @@ class PatchEncoderConfig(Section):
     random: Annotated[int, Field(ge=0)] | None = None
     """Seed for random weights instead of a file: for trials, not for results."""
     features: Annotated[str, Field(min_length=1)] | None = None
-    """Folder of vectors that TRIDENT or CLAM has made: taken instead of computing any."""
+    """Folder of vectors that TRIDENT, CLAM or slide2vec made: taken instead of computing any."""
     max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.05
     """More unreadable tissue patches than this share: the slide ends as `damaged`."""
 

@@ -10,12 +10,8 @@ import pytest
 
 from hipt.errors import HiptError, SlideError
 from hipt.exchange.feature_files import FeatureFiles
-from hipt.exchange.foreign_features import (
-    features_identity,
-    features_width,
-    read_features,
-    read_patches,
-)
+from hipt.exchange.foreign_features import features_identity, features_width, read_patches
+from hipt.exchange.foreign_vectors import read_features
 
 COORDS = np.array([[0, 0], [128, 0], [0, 128]])
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz.mutations import Seed
+from tests.slide2vecmaker import write_slide2vec
 
 SHAPE, DIM = (3, 4), 4
 
@@ -66,6 +67,22 @@ def clam_coords() -> Sequence[Seed]:
 def clam_vectors(folder: Path) -> None:
     (folder / "h5_files").mkdir()
     (folder / "h5_files" / "a.h5").write_bytes(h5(features=FEATURES, coords=COORDS))
+
+
+def slide2vec(ending: str) -> Callable[[], Sequence[Seed]]:
+    """Its files of that ending."""
+
+    def made() -> Sequence[Seed]:
+        with tempfile.TemporaryDirectory() as folder:
+            slide2vec_files(Path(folder))
+            (path,) = Path(folder).rglob(f"a{ending}")
+            return [Seed(path.read_bytes())]
+
+    return made
+
+
+def slide2vec_files(folder: Path) -> None:
+    write_slide2vec(folder, "a", FEATURES, COORDS, 128)
 
 
 def odd_h5() -> Sequence[bytes]:

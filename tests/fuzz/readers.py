@@ -210,12 +210,8 @@ def trained_model(path: Path) -> object:
 def features(path: Path) -> object:
     from hipt.config.config import TileConfig
     from hipt.exchange.feature_files import FeatureFiles
-    from hipt.exchange.foreign_features import (
-        features_identity,
-        features_width,
-        read_features,
-        read_patches,
-    )
+    from hipt.exchange.foreign_features import features_identity, features_width, read_patches
+    from hipt.exchange.foreign_vectors import read_features
     from hipt.geometry.imported_grid import imported_grid
 
     files = FeatureFiles.named(str(path.parent))
@@ -233,6 +229,18 @@ def clam_features(path: Path) -> object:
     from hipt.exchange.foreign_features import read_patches
 
     return read_patches(FeatureFiles.named(str(path.parents[1])), "a")
+
+
+def slide2vec(path: Path) -> object:
+    from hipt.exchange.feature_files import FeatureFiles
+    from hipt.exchange.foreign_features import features_identity, features_width, read_patches
+    from hipt.exchange.foreign_vectors import read_features
+
+    files = FeatureFiles.named(str(path.parents[1]))
+    features_identity(files, "a")
+    features_width(files)
+    assert isinstance(files.encoder, str)
+    return read_patches(files, "a"), read_features(files, "a")
 
 
 def task_features(path: Path) -> object:

@@ -9,12 +9,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from hipt.config.config import Config
 from hipt.config.step_settings import settings
 from hipt.errors import HiptError
 from hipt.steps import check, export, report
 from hipt.store.tables import PatchEmbeddings, matrix, read_table
+from tests.slide2vecmaker import write_slide2vec
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 
@@ -52,6 +54,20 @@ def importing(made: Chain, folder: Path, name: str = "trident") -> Chain:
     return chain
 
 
+def by_slide2vec(chain: Chain) -> Chain:
+    """What is imported, in slide2vec's files."""
+    for slide_id in SLIDES:
+        with h5py.File(given_file(chain, slide_id)) as file:
+            features, coords = file["features"][:], file["coords"][:]
+            side = int(file["coords"].attrs["patch_size_level0"])
+        order = np.lexsort(coords.T[::-1])  # as hs2p sorts them
+        kind = "npz" if slide_id == "b" else "pt"
+        written = (features[order], coords[order], side)
+        write_slide2vec(chain.folder / "s2v", slide_id, *written, kind=kind)
+    chain.values["embed"]["patches"] = {"features": str(chain.folder / "s2v")}
+    return chain
+
+
 def embedded(chain: Chain, slide_id: str) -> tuple[Vectors, list[dict[str, Any]]]:
     """The vectors of the patches that are there by their place, and all rows."""
     shard = PatchEmbeddings(chain.results.shard("embed_patches", slide_id))
@@ -71,9 +87,12 @@ def given_file(chain: Chain, slide_id: str) -> Path:
     return Path(chain.values["embed"]["patches"]["features"]) / f"{slide_id}.h5"
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", [*SOURCES, "slide2vec"])
 def test_what_was_exported_comes_back(made: Chain, tmp_path: Path, name: str):
-    chain = importing(made, tmp_path, name)
+    if name == "slide2vec":
+        chain = by_slide2vec(importing(made, tmp_path))
+    else:
+        chain = importing(made, tmp_path, name)
     tiles = chain.upto("tile")
     patches, regions = chain.call("embed_patches"), chain.call("embed_regions")
     for slide_id in SLIDES:
@@ -106,6 +125,30 @@ def test_a_changed_file_is_made_again_alone(made: Chain, tmp_path: Path):
     }
     now = {s: chain.results.shard("embed_patches", s).stat().st_mtime_ns for s in SLIDES}
     assert {s: now[s] != times[s] for s in SLIDES} == {"0012": False, "b": True}
+
+
+def test_a_changed_file_of_slide2vec_is_made_again_alone(made: Chain, tmp_path: Path):
+    chain = by_slide2vec(importing(made, tmp_path))
+    before = chain.upto("embed_regions")
+    path = tmp_path / "s2v" / "tile_embeddings" / "0012.pt"
+    torch.save(torch.load(path, weights_only=True) + 1, path)
+    after = chain.upto("embed_regions")
+    changed = {s for s in SLIDES if before[s]["fingerprint"] != after[s]["fingerprint"]}
+    assert changed == {"0012"}
+
+
+def test_check_reads_what_slide2vec_states(
+    made: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    chain = by_slide2vec(importing(made, tmp_path))
+    write_slide2vec(tmp_path / "s2v", "b", np.zeros((0, 16), np.float32), np.zeros((0, 2)), 128)
+    write_slide2vec(tmp_path / "s2v", "other", np.ones((1, 16), np.float32), np.zeros((1, 2)), 128)
+    check.main(["--cfg", Config.model_validate(chain.values).model_dump_json(), "--threads", "1"])
+    said = capsys.readouterr().out
+    assert "embed.patches: imported:uni2, no model" in said
+    assert "1 of 2 slides have a file that fits" in said
+    assert "1 no_tissue\n            b: its imported features hold no patch" in said
+    assert "files of no slide of the sheet: 1 (other)" in said
 
 
 def test_what_does_not_fit_is_said_in_the_slide_table(made: Chain, tmp_path: Path):
