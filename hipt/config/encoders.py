@@ -195,6 +195,13 @@ class PatchEncoderConfig(Section):
         return presets().get(self.encoder)
 
     @property
+    def as_published(self) -> bool:
+        """Whether a published encoder is taken with weights, and all that its card says."""
+        given = (self.random, self.mean, self.input_px, self.resize_px, self.interpolation)
+        changed = bool(self.encoder_args) or any(v is not None for v in (*given, self.pooling))
+        return self.preset is not None and not changed
+
+    @property
     def architecture(self) -> str:
         """The network's name: the published encoder's, else as it is written."""
         return self.preset.architecture if self.preset else self.encoder
