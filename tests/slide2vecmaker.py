@@ -23,17 +23,21 @@ def write_slide2vec(  # noqa: PLR0913 (one call writes one slide)
     *,
     kind: Literal["pt", "npz"] = "pt",
     annotation: str = "",
+    size_px: tuple[int, int] = (2048, 1536),
+    mpp: float = 0.25,
 ) -> Path:
     """Write a slide's files; the folder of its features comes back.
 
     Args:
         folder: slide2vec's output folder.
         slide_id: its sample_id.
-        features: (N, D); of none, as slide2vec does it, there is the JSON file alone.
+        features: (N, D); of none, as slide2vec does it, there are the two JSON files alone.
         coords: (N, 2) x, y in level-0 pixels.
         side_px: side of a tile, level-0 pixels.
         kind: `output_format`.
         annotation: a class of annotations, which has folders of its own.
+        size_px: width and height of the slide, level-0 pixels.
+        mpp: its level-0 resolution, um/px.
     """
     vectors, places = (folder / name / annotation for name in ("tile_embeddings", "tiles"))
     for made in (vectors, places):
@@ -52,6 +56,10 @@ def write_slide2vec(  # noqa: PLR0913 (one call writes one slide)
         "requested_spacing_um": 0.5,
     }
     (vectors / f"{slide_id}.meta.json").write_text(json.dumps(stated, indent=2, sort_keys=True))
+    slide = {"dimensions": size_px, "base_spacing_um": mpp, "level_downsamples": [[1.0, 1.0]]}
+    tiling = {"tile_size_lv0": side_px, "n_tiles": count, "requested_spacing_um": 0.5}
+    placed = {"provenance": {"sample_id": slide_id}, "slide": slide, "tiling": tiling}
+    (places / f"{slide_id}.coordinates.meta.json").write_text(json.dumps(placed, indent=2))
     if not count:
         return vectors
     if kind == "pt":

@@ -78,6 +78,10 @@ class FeatureFiles:
         """CLAM's coordinates, whose attributes tell the side of a patch."""
         return self.folder.parent / "patches" / f"{slide_id}.h5"
 
+    def tiling(self, slide_id: str) -> Path:
+        """What slide2vec says of its coordinates, and of the slide."""
+        return self.coordinates(slide_id).with_name(f"{slide_id}.coordinates{_STATED}")
+
     def coordinates(self, slide_id: str) -> Path:
         """slide2vec's coordinates, in the folder `tiles` beside its features."""
         above = self.folder.absolute()
@@ -90,7 +94,7 @@ class FeatureFiles:
         if not self.by_slide2vec:
             return [first, self.clam_patches(slide_id)]
         vectors = [first.with_name(f"{slide_id}.{kind}") for kind in ("pt", "npz")]
-        return [first, *vectors, self.coordinates(slide_id)]
+        return [first, *vectors, self.coordinates(slide_id), self.tiling(slide_id)]
 
     def slide_ids(self) -> list[str]:
         """The slides that have a file, in order."""

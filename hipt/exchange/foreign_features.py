@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from hipt.errors import SlideError
 from hipt.exchange.feature_files import FeatureFiles
-from hipt.exchange.foreign_values import ForeignHeader, ForeignPatches
-from hipt.exchange.hdf5_features import hdf5_header, hdf5_patches
-from hipt.exchange.slide2vec_features import slide2vec_header, slide2vec_patches
+from hipt.exchange.foreign_values import ForeignHeader, ForeignPatches, ForeignSlide
+from hipt.exchange.hdf5_features import hdf5_header, hdf5_patches, hdf5_slide
+from hipt.exchange.slide2vec_features import (
+    slide2vec_header,
+    slide2vec_patches,
+    slide2vec_slide,
+)
 from hipt.slides.identity import identity
 
 
@@ -39,6 +43,15 @@ def read_header(files: FeatureFiles, slide_id: str) -> ForeignHeader:
         SlideError: `missing` or `unreadable`, as reading the values would.
     """
     return (slide2vec_header if files.by_slide2vec else hdf5_header)(files, slide_id)
+
+
+def read_slide(files: FeatureFiles, slide_id: str) -> ForeignSlide | None:
+    """What a slide's files say of its size and resolution; None where they do not.
+
+    Raises:
+        SlideError: `missing` or `unreadable`.
+    """
+    return (slide2vec_slide if files.by_slide2vec else hdf5_slide)(files, slide_id)
 
 
 def features_width(files: FeatureFiles) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,16 @@ class ForeignHeader:
     """Side of a patch, level-0 pixels."""
 
 
+@dataclass(frozen=True)
+class ForeignSlide:
+    """What files of features say of the slide that they are of."""
+
+    width_px: int
+    height_px: int
+    mpp: float | None
+    """Level-0 resolution, um/px; None where they do not say it."""
+
+
 def checked_coords(path: Path, corners: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """(N, 2) corners of a file's patches, level-0 pixels.
 
@@ -71,6 +82,24 @@ def checked_side(path: Path, side: float, stated: object) -> int:
     if not 0 < side <= FARTHEST_PX:
         raise unusable(path, f"says of a patch's side {stated}, which is no number of pixels")
     return max(1, round(side))
+
+
+def checked_slide(path: Path, size: object, mpp: object) -> ForeignSlide | None:
+    """A slide's size and resolution, as a file states them; None where it states no size.
+
+    Args:
+        path: the file.
+        size: width and height, level-0 pixels.
+        mpp: um/px; None where it is not stated.
+    """
+    try:
+        width, height = (round(float(side)) for side in size)  # type: ignore[attr-defined]
+        scale = None if mpp is None else float(mpp)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if not (0 < width <= FARTHEST_PX and 0 < height <= FARTHEST_PX):
+        raise unusable(path, f"says of the slide's size {width} x {height} px, which none has")
+    return ForeignSlide(width, height, scale if scale and math.isfinite(scale) else None)
 
 
 def refuse_packed(path: Path, what: str, nbytes: int, stored: int) -> None:

@@ -17,14 +17,17 @@ from hipt.exchange.feature_files import FeatureFiles
 from hipt.exchange.foreign_values import (
     ForeignHeader,
     ForeignPatches,
+    ForeignSlide,
     absent,
     checked_coords,
     checked_count,
     checked_side,
+    checked_slide,
     checked_width,
     refuse_packed,
     unusable,
 )
+from hipt.exchange.trident_scale import UM_PER_PX_AT_1X
 
 _VARYING = re.compile(r": time = .*?error message = (.*?), buf = .*(?=\))", re.DOTALL)
 """What HDF5 says of a failed read around its reason: the time of day, numbers of the process."""
@@ -46,6 +49,25 @@ def hdf5_header(files: FeatureFiles, slide_id: str) -> ForeignHeader:
         count, attributes = checked_count(path, _shape(coords)), dict(coords.attrs)
         dim = checked_width(path, _shape(features), count)
     return ForeignHeader(count, dim, _side_of(files, slide_id, attributes))
+
+
+def hdf5_slide(files: FeatureFiles, slide_id: str) -> ForeignSlide | None:
+    """What TRIDENT says of the slide, and CLAM of its size alone; None where neither does."""
+    path, beside = files.features(slide_id), files.clam_patches(slide_id)
+    with _opened(path) as file:
+        stated = dict(_dataset(path, file, "coords").attrs)
+    if stated.keys() >= {"level0_width", "level0_height"}:
+        magnification = _mean(stated.get("level0_magnification", math.nan))
+        mpp = UM_PER_PX_AT_1X / magnification if magnification > 0 else None
+        return checked_slide(path, (stated["level0_width"], stated["level0_height"]), mpp)
+    if not beside.exists():
+        return None
+    with _opened(beside) as file:
+        stated = dict(_dataset(beside, file, "coords").attrs)
+    sides = np.atleast_1d(stated.get("downsampled_level_dim", ()))
+    if sides.shape != (2,) or sides.dtype.kind not in "iuf":
+        return None
+    return checked_slide(beside, sides * _mean(stated.get("downsample", math.nan)), None)
 
 
 def hdf5_vectors(files: FeatureFiles, slide_id: str) -> npt.NDArray[Any]:

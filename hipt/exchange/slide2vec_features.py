@@ -19,9 +19,11 @@ from hipt.exchange.feature_files import FeatureFiles
 from hipt.exchange.foreign_values import (
     ForeignHeader,
     ForeignPatches,
+    ForeignSlide,
     absent,
     checked_coords,
     checked_side,
+    checked_slide,
     refuse_packed,
     unusable,
 )
@@ -51,6 +53,16 @@ def slide2vec_header(files: FeatureFiles, slide_id: str) -> ForeignHeader:
     if set(shapes.values()) != {(count,)}:
         raise unusable(places, f"has coordinates of shapes {shapes} for {count} vectors")
     return ForeignHeader(count, dim, side)
+
+
+def slide2vec_slide(files: FeatureFiles, slide_id: str) -> ForeignSlide | None:
+    """What hs2p, which placed the tiles, says of the slide; None where it does not."""
+    path = files.tiling(slide_id)
+    if not path.exists():
+        return None
+    slide = _json(path).get("slide")
+    slide = slide if isinstance(slide, dict) else {}
+    return checked_slide(path, slide.get("dimensions"), slide.get("base_spacing_um"))
 
 
 def vectors_file(files: FeatureFiles, slide_id: str) -> Path:
@@ -114,14 +126,22 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _stated(files: FeatureFiles, slide_id: str) -> dict[str, Any]:
     """What slide2vec says of a slide's vectors."""
     path = files.features(slide_id)
+    stated = _json(path)
+    if stated.get("artifact_type") != "tile_embeddings":
+        raise unusable(path, "does not say that it is of slide2vec's tile_embeddings")
+    return stated
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The object of a JSON file."""
     if not path.exists():
         raise absent(path)
     try:
         stated = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise unusable(path, f"is no JSON that can be read ({error})") from None
-    if not isinstance(stated, dict) or stated.get("artifact_type") != "tile_embeddings":
-        raise unusable(path, "does not say that it is of slide2vec's tile_embeddings")
+    if not isinstance(stated, dict):
+        raise unusable(path, f"holds a {type(stated).__name__}, not an object")
     return stated
 
 

@@ -20,7 +20,9 @@ from hipt.exchange.foreign_features import (
     features_width,
     read_header,
     read_patches,
+    read_slide,
 )
+from hipt.exchange.foreign_values import ForeignSlide
 from hipt.exchange.foreign_vectors import read_features
 from tests.slide2vecmaker import write_slide2vec
 
@@ -78,7 +80,24 @@ def test_identity_and_digest_follow_all_files(tmp_path: Path):
         digests.append(files.digests(["a", "b"]))
     assert len(marks) == 4
     assert all(before != after for before, after in itertools.pairwise(digests))
-    assert digests[0]["b"] == [None] * 4
+    assert digests[0]["b"] == [None] * 5
+
+
+def test_the_slide_s_size_and_resolution(tmp_path: Path):
+    write_slide2vec(tmp_path, "a", FEATURES, COORDS, 128, size_px=(2000, 1000), mpp=0.26)
+    files = FeatureFiles.named(str(tmp_path))
+    assert read_slide(files, "a") == ForeignSlide(2000, 1000, 0.26)
+    path = tmp_path / "tiles" / "a.coordinates.meta.json"
+    for slide in (None, {}, {"dimensions": [1]}, {"dimensions": ["x", 1]}, {"dimensions": 5}):
+        path.write_text(json.dumps({"slide": slide}))
+        assert read_slide(files, "a") is None
+    path.write_text(json.dumps({"slide": {"dimensions": [9, 9], "base_spacing_um": None}}))
+    assert read_slide(files, "a") == ForeignSlide(9, 9, None)
+    path.write_text("[]")
+    with pytest.raises(SlideError, match="holds a list, not an object"):
+        read_slide(files, "a")
+    path.unlink()
+    assert read_slide(files, "a") is None
 
 
 def test_regions_of_slide2vec_are_no_patches(tmp_path: Path):

@@ -241,6 +241,14 @@ _FEATURES = (
         prepare=arrays.slide2vec_files,
     ),
     Target(
+        "tiling, slide2vec",
+        "tiles/a.coordinates.meta.json",
+        readers.slide2vec,
+        arrays.slide2vec(".coordinates.meta.json"),
+        text=True,
+        prepare=arrays.slide2vec_files,
+    ),
+    Target(
         "what slide2vec states",
         "tile_embeddings/a.meta.json",
         readers.slide2vec,
