@@ -149,7 +149,7 @@ STEPS: dict[str, Step] = {
         Step(
             "export",
             "embeddings in the files of other tools",
-            version=2,
+            version=3,
             per="format",
             reads=("embed_patches", "embed_regions", "slides"),
         ),

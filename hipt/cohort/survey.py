@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from hipt.geometry.tissue import find_tissue
 from hipt.progress import Progress
 from hipt.slides.pixel_kind import nothing_found, picture_note
 from hipt.slides.region_reader import SlideJob
-from hipt.slides.slide import open_slide
+from hipt.slides.slide import SlideInfo, open_slide
 
 HEADERS_AT_ONCE = 8
 """Files opened side by side: on network disks, waiting is all that opening is."""
@@ -38,11 +38,31 @@ class Header:
     plan: ReadPlan | None = None
 
 
-def headers(rows: Sequence[SlideRow], config: Config) -> Iterator[Header]:
-    """Every slide's header, in order."""
+def slide_info(row: SlideRow) -> SlideInfo:
+    """What a slide's own header says.
+
+    Raises:
+        SlideError: `missing` or `unreadable`.
+    """
+    with open_slide(row.path) as slide:
+        return slide.info
+
+
+def headers(
+    rows: Sequence[SlideRow],
+    config: Config,
+    info_of: Callable[[SlideRow], SlideInfo] = slide_info,
+) -> Iterator[Header]:
+    """Every slide's header, in order.
+
+    Args:
+        rows: the sheet.
+        config: the whole config.
+        info_of: where the headers come from; raises SlideError.
+    """
     progress = Progress(len(rows), "headers")
     with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
-        for header in pool.map(lambda row: _header(row, config), rows):
+        for header in pool.map(lambda row: _header(row, config, info_of), rows):
             progress.add(1, header.row.slide_id)
             yield header
 
@@ -85,13 +105,12 @@ def job_of(header: Header, grid: Grid, config: Config, regions: int) -> SlideJob
     )
 
 
-def _header(row: SlideRow, config: Config) -> Header:
+def _header(row: SlideRow, config: Config, info_of: Callable[[SlideRow], SlideInfo]) -> Header:
     """What one slide would end as, as far as its header tells."""
     if row.exclude:
         return Header(row, "excluded")
     try:
-        with open_slide(row.path) as slide:
-            info = slide.info
+        info = info_of(row)
         mpp = slide_mpp(info, row, config.slides.default_mpp)
         tolerance, patch_px = config.slides.mpp_tolerance, config.tile.patch_px
         plan = slide_plan(mpp, info.downsamples, config.mpp, tolerance, patch_px)

@@ -116,7 +116,7 @@ class PatchEncoderConfig(Section):
     random: Annotated[int, Field(ge=0)] | None = None
     """Seed for random weights instead of a file: for trials, not for results."""
     features: Annotated[str, Field(min_length=1)] | None = None
-    """Folder of vectors that TRIDENT or CLAM has made: taken instead of computing any."""
+    """Folder of vectors that TRIDENT, CLAM or slide2vec made: taken instead of computing any."""
     max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.05
     """More unreadable tissue patches than this share: the slide ends as `damaged`."""
 
@@ -200,6 +200,13 @@ class PatchEncoderConfig(Section):
     def preset(self) -> Preset | None:
         """The published encoder of this name; None if it is none."""
         return presets().get(self.encoder)
+
+    @property
+    def as_published(self) -> bool:
+        """Whether a published encoder is taken with weights, and all that its card says."""
+        given = (self.random, self.mean, self.input_px, self.resize_px, self.interpolation)
+        changed = bool(self.encoder_args) or any(v is not None for v in (*given, self.pooling))
+        return self.preset is not None and not changed
 
     @property
     def architecture(self) -> str:

@@ -106,6 +106,12 @@ def published(sha256: str) -> tuple[str, ...]:
     return tuple(name for name, preset in presets().items() if sha256 in preset.sha256)
 
 
+def known_as(name: str) -> Preset | None:
+    """The preset that has this name here, in TRIDENT or in slide2vec; None if there is none."""
+    rows = presets().values()
+    return next((row for row in rows if name in (row.name, row.trident, row.slide2vec)), None)
+
+
 def nearest(name: str, others: Iterable[str]) -> list[str]:
     """At most three known encoders whose names are like one that is not known.
 
@@ -117,9 +123,9 @@ def nearest(name: str, others: Iterable[str]) -> list[str]:
         Names of presets first where TRIDENT or slide2vec call one so.
     """
     plain = name.strip().lower()
-    same = [own for own, row in presets().items() if plain in (row.trident, row.slide2vec)]
+    same = known_as(plain) if plain else None
     near = difflib.get_close_matches(plain, [*presets(), *others], n=3)
-    return list(dict.fromkeys([*same, *near]))[:3]
+    return list(dict.fromkeys([*([same.name] if same else []), *near]))[:3]
 
 
 def _preset(name: str, row: Mapping[str, Any], table: Mapping[str, Any]) -> Preset:

@@ -69,6 +69,7 @@ class SegmentSettings(Sheet):
     pictures_show: Extent
     on_slide_error: Literal["record", "stop"]
     segment: SegmentConfig
+    features: str | None = None
 
 
 class TileSettings(Section):
@@ -224,6 +225,7 @@ _OF_RUN: dict[str, Callable[[Config], Section]] = {
         pictures_show=c.slides.pictures_show,
         on_slide_error=c.slides.on_slide_error,
         segment=c.segment,
+        features=c.embed.patches.features,
     ),
     "tile": lambda c: TileSettings(
         on_slide_error=c.slides.on_slide_error,

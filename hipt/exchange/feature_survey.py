@@ -12,12 +12,8 @@ from hipt.cohort.survey import HEADERS_AT_ONCE, Header
 from hipt.config.config import Config
 from hipt.errors import SlideError
 from hipt.exchange.feature_files import FeatureFiles
-from hipt.exchange.foreign_features import (
-    ForeignHeader,
-    read_header,
-    refuse_another_size,
-    refuse_no_patch,
-)
+from hipt.exchange.foreign_features import read_header, refuse_another_size, refuse_no_patch
+from hipt.exchange.foreign_values import ForeignHeader
 from hipt.progress import Progress
 
 
@@ -58,8 +54,7 @@ def survey_features(
             if header is not None:
                 patches += header.patches
                 widths[header.dim] += 1
-    there = {path.stem for path in files.folder.glob("*.h5")}
-    return FeatureSurvey(ends, patches, widths, sorted(there - set(known)))
+    return FeatureSurvey(ends, patches, widths, sorted({*files.slide_ids()} - {*known}))
 
 
 def _looked_at(

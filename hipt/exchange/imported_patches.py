@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from hipt.exchange.feature_files import FeatureFiles
-from hipt.exchange.foreign_features import read_features, read_patches
+from hipt.exchange.foreign_features import read_patches
+from hipt.exchange.foreign_vectors import read_features
 from hipt.geometry.imported_grid import rows_at
 from hipt.store.provenance import Provenance
 from hipt.store.schemas import MANIFEST, patch_embeddings_schema

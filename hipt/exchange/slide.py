@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.config.config import PatchEncoderConfig
+from hipt.config.presets import known_as
 from hipt.exchange.feature_files import FeatureFiles
 from hipt.store.tables import PatchEmbeddings, matrix, read_table
 
@@ -107,8 +108,19 @@ def region_vectors(slide: ExportedSlide) -> npt.NDArray[np.float32]:
     return np.array(matrix(read_table(slide.regions)["embedding"]), np.float32)
 
 
-def encoder_name(cfg: PatchEncoderConfig) -> str:
-    """The patch encoder's name, fit for a file name."""
+def encoder_name(cfg: PatchEncoderConfig, tool: str, dim: int) -> str:
+    """The patch encoder's name, fit for a file name: the tool's own for vectors that it makes too.
+
+    Args:
+        cfg: the patch encoder, or whose features were imported.
+        tool: whose files are written, by the format's name.
+        dim: width of the vectors; of another width than the published encoder's they are others.
+    """
     if cfg.features is not None:
-        return FeatureFiles.named(cfg.features).encoder
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", cfg.encoder)
+        name = FeatureFiles.named(cfg.features).encoder
+        preset = known_as(name)
+    else:
+        name, preset = cfg.encoder, cfg.preset if cfg.as_published else None
+    if preset and preset.width == dim:
+        name = (preset.trident if tool == "trident" else "") or preset.name
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)

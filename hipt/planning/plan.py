@@ -59,6 +59,13 @@ class Plan:
         return None if folder is None else FeatureFiles.named(folder)
 
     @cached_property
+    def without_file(self) -> frozenset[str]:
+        """Slides whose files are not there, where imported features may stand for them."""
+        if self.features is None:
+            return frozenset()
+        return frozenset(row.slide_id for row in self.rows if not row.path.exists())
+
+    @cached_property
     def members(self) -> dict[str, dict[str, str]]:
         """Per batch, the digests of its slides."""
         return self.ledger.members()

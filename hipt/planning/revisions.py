@@ -23,8 +23,12 @@ def revision(plan: Plan, step: str) -> Revision:
 
 
 def of_segment(plan: Plan, batch: str) -> Revision:
-    """Of segment: the sheet rows and files of a batch's slides."""
-    return _of_rows("segment", plan.members[batch])
+    """Of segment: a batch's rows and files, and the features of slides without a file."""
+    made = _of_rows("segment", plan.members[batch])
+    alone = [slide_id for slide_id in plan.members[batch] if slide_id in plan.without_file]
+    if plan.features is None or not alone:
+        return made
+    return made | {"features": fingerprint(files=plan.features.digests(alone))}
 
 
 def of_tile(plan: Plan, batch: str) -> Revision:

@@ -28,7 +28,7 @@ _BAND_PX, _SMALLEST_PX = 1024, 128
 _THUMBNAIL_TOLERANCE = 1.1
 _MOST_TILE_PX = 1 << 28
 _MOST_TILE_BYTES = 1 << 31
-_MOST_THUMBNAIL_PX = 1 << 28  # at 8 um/px a square of 13 cm
+MOST_THUMBNAIL_PX = 1 << 28  # at 8 um/px a square of 13 cm
 
 
 class UnreadableTileError(Exception):
@@ -222,7 +222,7 @@ class Slide(Closing):
             -(-int(np.ceil(side / downsample)) // factor)
             for side in (self.info.width_px, self.info.height_px)
         )
-        if width * height > _MOST_THUMBNAIL_PX:
+        if width * height > MOST_THUMBNAIL_PX:
             raise SlideError(
                 "unreadable",
                 f"{self.path}: its header says {self.info.width_px:,} x {self.info.height_px:,} "

@@ -40,6 +40,7 @@ from hipt.errors import SlideError, some_of
 from hipt.exchange.clam_ids import misread_ids, warning_of
 from hipt.exchange.feature_files import FeatureFiles
 from hipt.exchange.feature_survey import survey_features
+from hipt.exchange.features_alone import slide_or_features
 from hipt.exchange.foreign_features import features_width
 from hipt.geometry.grid import Grid
 from hipt.layout import Results
@@ -50,6 +51,7 @@ from hipt.pretraining.corpus_choice import chosen
 from hipt.progress import rate_text, say, size_text, time_text
 from hipt.slides.direct import Opener
 from hipt.slides.region_reader import RegionReader
+from hipt.slides.slide import SlideInfo
 from hipt.tasks.beforehand import outlooks, raise_first
 
 LISTED = 10
@@ -111,7 +113,8 @@ def run(config: Config, threads: int) -> None:
     look_at_labels(config, rows, marks)
     if "clam" in config.export.formats and (warning := warning_of(misread_ids(rows))):
         say("export", f"clam: {warning}")
-    seen = list(headers(rows, config))
+    features = config.embed.patches.features
+    seen = list(headers(rows, config, lambda row: _info(row, features)))
     _say_headers(seen)
     for remark in copies(marks):
         say("content", remark)
@@ -231,6 +234,12 @@ def _done(rows: Sequence[SlideRow], results: Results) -> set[str]:
     last = "embed_regions"
     there = {path.name for path in (results.root / last).glob("*")}
     return {row.slide_id for row in rows if results.shard(last, row.slide_id).name in there}
+
+
+def _info(row: SlideRow, features: str | None) -> SlideInfo:
+    """What a slide's header says, or its imported features where it is not there."""
+    with slide_or_features(row, features) as slide:
+        return slide.info
 
 
 def _say_headers(seen: Sequence[Header]) -> None:

@@ -88,7 +88,7 @@ class _Exporter:
         self, name: str, tree: ExportTree, results: Results, cfg: ExportSettings, dim: int | None
     ) -> None:
         self._name, self._tree, self._results, self._dim = name, tree, results, dim
-        encoder, least = encoder_name(cfg.patches), cfg.min_patch_tissue
+        encoder, least = encoder_name(cfg.patches, name, dim or 0), cfg.min_patch_tissue
         self._scale = Scale(cfg.mpp, cfg.tile.patch_px, encoder, dim or 0, least)
         self.written = 0
 

@@ -17,6 +17,7 @@ from hipt.config.command_line import read_settings, step_parser
 from hipt.config.step_settings import SegmentSettings
 from hipt.errors import HiptError, SlideError
 from hipt.exchange.annotations import OutsideMask, read_outside_mask, write_contours
+from hipt.exchange.features_alone import FeaturesAlone, slide_identity, slide_or_features
 from hipt.geometry.frame import Frame
 from hipt.geometry.tissue import Tissue, contours, find_tissue, tissue_mm2
 from hipt.layout import Results
@@ -25,7 +26,7 @@ from hipt.registry import version_of
 from hipt.slides.companions import with_companions
 from hipt.slides.identity import identity
 from hipt.slides.pixel_kind import nothing_found, picture_note
-from hipt.slides.slide import Slide, SlideInfo, open_slide
+from hipt.slides.slide import Slide, SlideInfo
 from hipt.store.images import write_jpeg, write_mask
 from hipt.store.provenance import KEY, Provenance, fingerprint
 
@@ -51,22 +52,27 @@ def run(out: Path, cfg: SegmentSettings) -> None:
             with batch.slide(row.slide_id) as facts:
                 if row.exclude:
                     raise SlideError("excluded", "the sheet excludes it")
-                with open_slide(row.path) as slide:
+                with slide_or_features(row, cfg.features) as slide:
                     facts |= _header(slide.info)
-                    own = identity(row.path)
-                    facts["content"] = with_companions(row.path, own)
+                    own, there = slide_identity(slide), isinstance(slide, Slide)
+                    facts["content"] = with_companions(row.path, own) if there else ""
                     facts |= _segment(slide, row, own, facts["content"], results, cfg)
                 if not facts["tissue_mm2"]:
                     raise SlideError("no_tissue", facts["reason"] or nothing_found(facts["note"]))
 
 
 def _segment(
-    slide: Slide, row: SlideRow, own: str, content: str, results: Results, cfg: SegmentSettings
+    slide: Slide | FeaturesAlone,
+    row: SlideRow,
+    own: str,
+    content: str,
+    results: Results,
+    cfg: SegmentSettings,
 ) -> Row:
     """A slide's facts: its files are kept if they are the right ones, else made.
 
     Args:
-        slide: the open slide.
+        slide: the open slide, or what stands for it.
         row: its row of the sheet.
         own: digest of its file.
         content: digest of its content, files beside it included.
@@ -88,18 +94,22 @@ def _segment(
         return kept | row_facts | {"note": _note(header_note(slide.info, mpp), kept)}
     reduction = max(1.0, cfg.segment.mask_mpp / mpp.value)
     thumbnail, scale, most_opaque = slide.thumbnail(reduction)
-    seen = picture_note(thumbnail, slide.info.pixels, most_opaque, row.mask is not None)
+    seen, there = "", isinstance(slide, Slide)
+    if there:
+        seen = picture_note(thumbnail, slide.info.pixels, most_opaque, row.mask is not None)
     outside = _outside_mask(thumbnail, scale, slide.info, row, cfg)
-    if outside is None:
-        tissue = find_tissue(thumbnail, mpp.value * scale, cfg.segment)
-    else:
+    if outside is not None:
         tissue = Tissue(outside.mask, 0.0)
+    elif isinstance(slide, FeaturesAlone):
+        tissue = Tissue(slide.mask((len(thumbnail), thumbnail.shape[1]), scale), 0.0)
+    else:
+        tissue = find_tissue(thumbnail, mpp.value * scale, cfg.segment)
     mask = tissue.mask
     facts: Row = {
         "reason": outside.reason if outside else "",
         "note": joined(seen, outside.note if outside else ""),
         "fingerprint": mark,
-        "mask_source": "file" if row.mask else "found",
+        "mask_source": "file" if row.mask else "found" if there else "features",
         "mask_mpp": mpp.value * scale,
         "tissue_mm2": tissue_mm2(mask, mpp.value * scale),
         "tissue_fraction": float(mask.mean()),

@@ -13,9 +13,11 @@ from hipt.exchange.feature_files import FeatureFiles
 from hipt.exchange.foreign_features import (
     features_identity,
     features_width,
-    read_features,
     read_patches,
+    read_slide,
 )
+from hipt.exchange.foreign_values import ForeignSlide
+from hipt.exchange.foreign_vectors import read_features
 
 COORDS = np.array([[0, 0], [128, 0], [0, 128]])
 
@@ -50,6 +52,22 @@ def test_an_empty_first_axis_is_taken_off(tmp_path: Path):
     files = FeatureFiles.named(str(tmp_path))
     assert read_features(files, "a").shape == (3, 5)
     assert read_patches(files, "a").coords.shape == (3, 2)
+
+
+def test_what_trident_and_clam_say_of_the_slide(tmp_path: Path):
+    files, size = FeatureFiles(tmp_path / "f"), {"level0_width": 2000, "level0_height": 1000}
+    stated = {"patch_size_level0": 128, **size}
+    write(tmp_path / "f" / "a.h5", stated, features=features(), coords=COORDS)
+    assert read_slide(files, "a") == ForeignSlide(2000, 1000, None)
+    stated["level0_magnification"] = 40
+    write(tmp_path / "f" / "a.h5", stated, features=features(), coords=COORDS)
+    assert read_slide(files, "a") == ForeignSlide(2000, 1000, 0.25)
+    write(tmp_path / "h5_files" / "a.h5", features=features(), coords=COORDS)
+    files = FeatureFiles(tmp_path / "h5_files")
+    assert read_slide(files, "a") is None
+    at = {"patch_size": 64, "downsample": [2.0, 2.0], "downsampled_level_dim": (1000, 500)}
+    write(tmp_path / "patches" / "a.h5", at, coords=COORDS)
+    assert read_slide(files, "a") == ForeignSlide(2000, 1000, None)
 
 
 @pytest.mark.parametrize("named", ["clam", "clam/h5_files"])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz.mutations import Seed
+from tests.slide2vecmaker import write_slide2vec
 
 SHAPE, DIM = (3, 4), 4
 
@@ -48,24 +49,44 @@ def h5(
 COORDS = np.array([[0, 0], [128, 0], [0, 128]])
 FEATURES = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
 SIDE = {"patch_size_level0": 128}
+SLIDE = {**SIDE, "level0_width": 2048, "level0_height": 1536, "level0_magnification": 40}
 
 
 def trident() -> Sequence[Seed]:
     def chunked(file: Any) -> None:
         file.create_dataset("features", data=FEATURES, chunks=(1, 4), compression="gzip")
 
-    made = [h5(SIDE, features=FEATURES, coords=COORDS), h5(SIDE, chunked, coords=COORDS)]
+    made = [h5(SLIDE, features=FEATURES, coords=COORDS), h5(SIDE, chunked, coords=COORDS)]
     return [Seed(data, ((0, min(3000, len(data))),)) for data in made]
 
 
 def clam_coords() -> Sequence[Seed]:
-    data = h5({"patch_size": 64, "downsample": [2.0, 2.0]}, coords=COORDS)
+    data = h5(
+        {"patch_size": 64, "downsample": [2.0, 2.0], "downsampled_level_dim": (600, 500)},
+        coords=COORDS,
+    )
     return [Seed(data, ((0, len(data)),))]
 
 
 def clam_vectors(folder: Path) -> None:
     (folder / "h5_files").mkdir()
     (folder / "h5_files" / "a.h5").write_bytes(h5(features=FEATURES, coords=COORDS))
+
+
+def slide2vec(ending: str) -> Callable[[], Sequence[Seed]]:
+    """Its files of that ending."""
+
+    def made() -> Sequence[Seed]:
+        with tempfile.TemporaryDirectory() as folder:
+            slide2vec_files(Path(folder))
+            (path,) = Path(folder).rglob(f"a{ending}")
+            return [Seed(path.read_bytes())]
+
+    return made
+
+
+def slide2vec_files(folder: Path) -> None:
+    write_slide2vec(folder, "a", FEATURES, COORDS, 128)
 
 
 def odd_h5() -> Sequence[bytes]:

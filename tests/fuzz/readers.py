@@ -215,14 +215,16 @@ def features(path: Path) -> object:
     from hipt.exchange.foreign_features import (
         features_identity,
         features_width,
-        read_features,
         read_patches,
+        read_slide,
     )
+    from hipt.exchange.foreign_vectors import read_features
     from hipt.geometry.imported_grid import imported_grid
 
     files = FeatureFiles.named(str(path.parent))
     features_identity(files, "a")
     features_width(files)
+    read_slide(files, "a")
     patches = read_patches(files, "a")
     if len(patches.coords):
         cfg = TileConfig(region_px=256, patch_px=64)
@@ -232,9 +234,28 @@ def features(path: Path) -> object:
 
 def clam_features(path: Path) -> object:
     from hipt.exchange.feature_files import FeatureFiles
-    from hipt.exchange.foreign_features import read_patches
+    from hipt.exchange.foreign_features import read_patches, read_slide
 
-    return read_patches(FeatureFiles.named(str(path.parents[1])), "a")
+    files = FeatureFiles.named(str(path.parents[1]))
+    return read_slide(files, "a"), read_patches(files, "a")
+
+
+def slide2vec(path: Path) -> object:
+    from hipt.exchange.feature_files import FeatureFiles
+    from hipt.exchange.foreign_features import (
+        features_identity,
+        features_width,
+        read_patches,
+        read_slide,
+    )
+    from hipt.exchange.foreign_vectors import read_features
+
+    files = FeatureFiles.named(str(path.parents[1]))
+    features_identity(files, "a")
+    features_width(files)
+    assert isinstance(files.encoder, str)
+    read_slide(files, "a")
+    return read_patches(files, "a"), read_features(files, "a")
 
 
 def task_features(path: Path) -> object:

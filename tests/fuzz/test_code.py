@@ -18,11 +18,13 @@ from hipt.embedding.weights_files import read_weights
 from hipt.errors import HiptError
 from hipt.exchange.annotations import read_outside_mask
 from hipt.exchange.feature_files import FeatureFiles
-from hipt.exchange.foreign_features import read_features, read_patches
+from hipt.exchange.foreign_features import read_patches
+from hipt.exchange.foreign_vectors import read_features
 from hipt.pretraining.state import read_state
 from hipt.tasks.features import FileFeatures
 from hipt.tasks.labels.label_tables import read_label_table
 from tests.fuzz.arrays import COORDS, FEATURES, SIDE, h5
+from tests.slide2vecmaker import write_slide2vec
 
 RAN = "ran"
 
@@ -91,6 +93,16 @@ def test_tables_and_features_are_not_unpickled(here: Path, kind: str):
     for name in ("a.parquet", "a.csv", "a.zip"):
         with pytest.raises(HiptError, match=name):
             read_label_table(here / name, ["grade"], "tasks.x")
+    assert not (here / RAN).exists()
+
+
+@pytest.mark.parametrize("kind", PICKLES)
+@pytest.mark.parametrize("file", ["tile_embeddings/a.pt", "tiles/a.coordinates.npz"])
+def test_features_of_slide2vec_are_not_unpickled(here: Path, kind: str, file: str):
+    files = FeatureFiles(write_slide2vec(here, "a", FEATURES, COORDS, 128))
+    (here / file).write_bytes(PICKLES[kind])
+    with pytest.raises(HiptError, match=Path(file).name):
+        read_features(files, "a")
     assert not (here / RAN).exists()
 
 

@@ -23,7 +23,8 @@ from hipt.embedding.weights_files import load_patch_encoder, read_weights
 from hipt.errors import LONGEST_SENTENCE, HiptError, SlideError
 from hipt.exchange.annotations import read_outside_mask
 from hipt.exchange.feature_files import FeatureFiles
-from hipt.exchange.foreign_features import read_features, read_patches
+from hipt.exchange.foreign_features import read_patches
+from hipt.exchange.foreign_vectors import read_features
 from hipt.exchange.tree import ExportTree
 from hipt.heatmaps.table import listed
 from hipt.slides.slide import SlideInfo, open_slide

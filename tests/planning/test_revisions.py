@@ -79,13 +79,18 @@ def test_other_weights_rerun_their_stage(run: Run, before: Compared):
     assert changed(before, other) == {"embed_regions"}
 
 
-def test_imported_features_are_files_of_tile(run: Run):
+@pytest.mark.parametrize("there", [True, False])
+def test_imported_features_are_files_of_tile_and_stand_for_slides(run: Run, there: bool):
+    """Where a slide is not there, segment reads what they say of it."""
+    if there:
+        (run.folder / "c.svs").write_text("slide")
     folder = run.folder / "features_uni"
     folder.mkdir()
     embed = {"patches": {"features": str(folder)}, "regions": {"random": 2}}
     without = all_of(run.plan(**SECTIONS, embed=embed))
     (folder / "c.h5").write_text("vectors")
-    assert changed(without, run.plan(**SECTIONS, embed=embed)) == {"tile b0001"}
+    steps = {"tile b0001"} if there else {"segment b0001", "tile b0001"}
+    assert changed(without, run.plan(**SECTIONS, embed=embed)) == steps
 
 
 OWN = {"input_px": 224, "mean": [0.5] * 3, "std": [0.5] * 3}

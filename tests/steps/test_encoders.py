@@ -59,12 +59,12 @@ def test_the_lines_that_a_card_gives_are_a_config(
 
 def test_a_card_names_what_is_disputed_and_where_it_was_read(capsys: pytest.CaptureFixture[str]):
     text = " ".join(printed(capsys, "show", "midnight").split())
-    assert "TRIDENT's is the CLS token alone, 1536 wide: pooling: cls." in text
+    assert "TRIDENT's midnight12k is the CLS token alone, 1536 wide: pooling: cls." in text
     assert "gives 3,072 numbers: the CLS token, then the mean of the patch tokens" in text
     assert (
         "read in TRIDENT at a91fa84 (2026-06), trident/patch_encoder_models/load.py; slide" in text
     )
-    assert "elsewhere TRIDENT: midnight12k, slide2vec: midnight" in text
+    assert "elsewhere slide2vec: midnight note" in text
 
 
 def test_unknown_names_are_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]):

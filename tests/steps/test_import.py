@@ -9,16 +9,20 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from hipt.config.config import Config
 from hipt.config.step_settings import settings
 from hipt.errors import HiptError
 from hipt.steps import check, export, report
+from hipt.store.images import read_rgb
 from hipt.store.tables import PatchEmbeddings, matrix, read_table
+from tests.slide2vecmaker import write_slide2vec
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 
 SLIDES = ("0012", "b")
+SIZES = {"0012": ((1024, 768), 0.5), "b": ((1536, 1152), 0.25)}
 SOURCES = {"trident": "20x_64px_0px_overlap/features_hipt", "clam": ""}
 Vectors = dict[tuple[int, int], tuple[float, ...]]
 
@@ -42,6 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
 def importing(made: Chain, folder: Path, name: str = "trident") -> Chain:
     """The same slides in another folder, to be run on a copy of what was exported."""
+    folder.mkdir(exist_ok=True)
     chain = Chain(folder)
     for slide in SLIDES:
         (folder / f"{slide}.svs").symlink_to(made.folder / f"{slide}.svs")
@@ -49,6 +54,22 @@ def importing(made: Chain, folder: Path, name: str = "trident") -> Chain:
     shutil.copytree(made.results.export(name), folder / "given")
     source = str(folder / "given" / SOURCES[name])
     chain.values["embed"]["patches"] = {"features": source}
+    return chain
+
+
+def by_slide2vec(chain: Chain) -> Chain:
+    """What is imported, in slide2vec's files."""
+    for slide_id in SLIDES:
+        with h5py.File(given_file(chain, slide_id)) as file:
+            features, coords = file["features"][:], file["coords"][:]
+            side = int(file["coords"].attrs["patch_size_level0"])
+        order = np.lexsort(coords.T[::-1])  # as hs2p sorts them
+        kind = "npz" if slide_id == "b" else "pt"
+        written = (features[order], coords[order], side)
+        size_px, mpp = SIZES[slide_id]
+        place = {"kind": kind, "size_px": size_px, "mpp": mpp}
+        write_slide2vec(chain.folder / "s2v", slide_id, *written, **place)
+    chain.values["embed"]["patches"] = {"features": str(chain.folder / "s2v")}
     return chain
 
 
@@ -71,9 +92,12 @@ def given_file(chain: Chain, slide_id: str) -> Path:
     return Path(chain.values["embed"]["patches"]["features"]) / f"{slide_id}.h5"
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", [*SOURCES, "slide2vec"])
 def test_what_was_exported_comes_back(made: Chain, tmp_path: Path, name: str):
-    chain = importing(made, tmp_path, name)
+    if name == "slide2vec":
+        chain = by_slide2vec(importing(made, tmp_path))
+    else:
+        chain = importing(made, tmp_path, name)
     tiles = chain.upto("tile")
     patches, regions = chain.call("embed_patches"), chain.call("embed_regions")
     for slide_id in SLIDES:
@@ -106,6 +130,30 @@ def test_a_changed_file_is_made_again_alone(made: Chain, tmp_path: Path):
     }
     now = {s: chain.results.shard("embed_patches", s).stat().st_mtime_ns for s in SLIDES}
     assert {s: now[s] != times[s] for s in SLIDES} == {"0012": False, "b": True}
+
+
+def test_a_changed_file_of_slide2vec_is_made_again_alone(made: Chain, tmp_path: Path):
+    chain = by_slide2vec(importing(made, tmp_path))
+    before = chain.upto("embed_regions")
+    path = tmp_path / "s2v" / "tile_embeddings" / "0012.pt"
+    torch.save(torch.load(path, weights_only=True) + 1, path)
+    after = chain.upto("embed_regions")
+    changed = {s for s in SLIDES if before[s]["fingerprint"] != after[s]["fingerprint"]}
+    assert changed == {"0012"}
+
+
+def test_check_reads_what_slide2vec_states(
+    made: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    chain = by_slide2vec(importing(made, tmp_path))
+    write_slide2vec(tmp_path / "s2v", "b", np.zeros((0, 16), np.float32), np.zeros((0, 2)), 128)
+    write_slide2vec(tmp_path / "s2v", "other", np.ones((1, 16), np.float32), np.zeros((1, 2)), 128)
+    check.main(["--cfg", Config.model_validate(chain.values).model_dump_json(), "--threads", "1"])
+    said = capsys.readouterr().out
+    assert "embed.patches: imported:uni2, no model" in said
+    assert "1 of 2 slides have a file that fits" in said
+    assert "1 no_tissue\n            b: its imported features hold no patch" in said
+    assert "files of no slide of the sheet: 1 (other)" in said
 
 
 def test_what_does_not_fit_is_said_in_the_slide_table(made: Chain, tmp_path: Path):
@@ -191,3 +239,85 @@ def test_the_report_says_that_vectors_were_imported(made: Chain, tmp_path: Path)
     page = chain.results.report
     report.main(["--slides", str(chain.results.slides), "--cfg", cfg, "--out", str(page)])
     assert "imported: hipt" in page.read_text()
+
+
+def without_slides(chain: Chain, mpp: bool) -> Chain:
+    """The same sheet, whose slides are not there."""
+    for slide_id in SLIDES:
+        (chain.folder / f"{slide_id}.svs").unlink()
+    columns = "slide_id,path,mpp" if mpp else "slide_id,path"
+    rows = [f"{s},{s}.svs" + (f",{SIZES[s][1]}" if mpp else "") for s in SLIDES]
+    chain.sheet("\n".join([columns, *rows]) + "\n")
+    return chain
+
+
+@pytest.mark.parametrize("name", [*SOURCES, "slide2vec"])
+def test_no_slide_is_needed(made: Chain, tmp_path: Path, name: str):
+    """Vectors, places, maps and exports are those of a run with the slides."""
+    there = importing(made, tmp_path / "there", "clam" if name == "clam" else "trident")
+    alone = importing(made, tmp_path / "alone", "clam" if name == "clam" else "trident")
+    if name == "slide2vec":
+        there, alone = by_slide2vec(there), by_slide2vec(alone)
+    alone = without_slides(alone, mpp=name == "clam")
+    rows = {}
+    for chain in (there, alone):
+        chain.upto("attend")
+        rows[chain] = chain.table()
+        cfg = settings("export", Config.model_validate(chain.values)).model_dump_json()
+        out = f"{chain.results.export('trident')}.parquet"
+        slides = ["--slides", str(chain.results.slides), "--format", "trident"]
+        export.main([*slides, "--cfg", cfg, "--out", out])
+    for slide_id in SLIDES:
+        row = rows[alone][slide_id]
+        assert row["status"] == "ok"
+        assert "its file is not there: size and resolution are those" in row["note"]
+        for column in ("mpp", "width_px", "height_px", "read_mpp", "regions", "tissue_patches"):
+            assert row[column] == rows[there][slide_id][column], column
+        assert embedded(alone, slide_id) == embedded(there, slide_id)
+        maps, others = (
+            read_table(chain.results.shard("attend", slide_id)) for chain in (alone, there)
+        )
+        assert maps.to_pylist() == others.to_pylist()
+        sent = [next(c.results.export("trident").rglob(f"features_*/{slide_id}.h5")) for c in rows]
+        with h5py.File(sent[0]) as first, h5py.File(sent[1]) as second:
+            np.testing.assert_array_equal(first["features"][:], second["features"][:])
+            np.testing.assert_array_equal(first["coords"][:], second["coords"][:])
+        overview = read_rgb(alone.results.overview("segment", slide_id))
+        (width, height), _ = SIZES[slide_id]
+        assert overview.shape[1] / overview.shape[0] == pytest.approx(width / height, rel=0.02)
+        assert np.median(overview) == 255
+
+
+def test_check_and_the_run_say_alike_what_files_do_not_say(
+    made: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    chain = without_slides(importing(made, tmp_path), mpp=False)
+    with h5py.File(given_file(chain, "b"), "a") as file:
+        del file["coords"].attrs["level0_width"]
+    check.main(["--cfg", Config.model_validate(chain.values).model_dump_json(), "--threads", "1"])
+    said = capsys.readouterr().out
+    assert "0012: its file is not there: size and resolution are those" in said
+    rows = chain.upto("segment")
+    assert {s: rows[s]["status"] for s in SLIDES} == {"0012": "ok", "b": "missing"}
+    assert rows["b"]["reason"].endswith("; and its imported features do not state its size")
+    assert f"b: {rows['b']['reason']}" in said
+
+
+def test_a_slide_with_neither_file_names_both(made: Chain, tmp_path: Path):
+    chain = without_slides(importing(made, tmp_path), mpp=False)
+    given_file(chain, "b").unlink()
+    row = chain.upto("segment")["b"]
+    assert row["status"] == "missing"
+    assert "b.svs: no such file; and its imported features: " in row["reason"]
+
+
+def test_a_size_that_no_slide_has_is_refused(made: Chain, tmp_path: Path):
+    chain = without_slides(importing(made, tmp_path), mpp=False)
+    for slide_id, side in (("0012", 2**31), ("b", 2**30)):
+        with h5py.File(given_file(chain, slide_id), "a") as file:
+            file["coords"].attrs["level0_width"] = side
+            file["coords"].attrs["level0_height"] = side
+    rows = chain.upto("segment")
+    assert {rows[s]["status"] for s in SLIDES} == {"unreadable"}
+    assert "says of the slide's size" in rows["0012"]["reason"]
+    assert "a thumbnail of which has" in rows["b"]["reason"]

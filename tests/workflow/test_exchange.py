@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from hipt.store.tables import PatchEmbeddings
-from tests.workflow.project import Project
+from tests.workflow.project import EMBED, PRETRAIN, Project
 
 pytestmark = pytest.mark.workflow
 
@@ -73,6 +73,36 @@ def test_an_export_is_imported(exporting: Project, cohort: Project, tmp_path: Pa
     assert (ran.rc, ran.jobs) == (0, dict.fromkeys(steps, 1)), ran.text
     after = project.times("embed_regions")
     assert {Path(name).stem for name in before if before[name] != after[name]} == {"d"}
+
+
+@pytest.mark.whole("exchange")
+def test_no_slide_is_needed_until_it_is_there(exporting: Project, cohort: Project, tmp_path: Path):
+    project = cohort.copy(tmp_path / "p")
+    given = exporting.copy(tmp_path / "given").results / FEATURES
+    slide = project.folder / "slides" / "b.tif"
+    slide.parent.rename(tmp_path / "away")
+    project.configure(
+        embed={"patches": {"features": str(given)}, "regions": EMBED["regions"]},
+        pretrain=PRETRAIN,
+        attend={"slides": "all"},
+        export={"formats": ["stamp"]},
+    )
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert (ran.jobs["pretrain_regions"], ran.jobs["attend"], ran.jobs["export"]) == (1, 2, 1)
+    table = pl.read_parquet(project.results / "slides.parquet")
+    assert set(table["status"]) == {"ok"}
+    assert table["note"].str.contains("its file is not there").all()
+    assert project.run().jobs == {}
+    with h5py.File(given / "d.h5", "a") as file:
+        file["features"][:] = file["features"][:] * 2
+    assert project.run("-n").jobs["segment"] == 1  # it has the files of features for slides
+    slide.parent.mkdir()
+    (tmp_path / "away" / "b.tif").rename(slide)
+    assert project.run().rc == 0
+    table = pl.read_parquet(project.results / "slides.parquet")
+    blank = table.filter(pl.col("note").str.contains("its file is not there"))["slide_id"]
+    assert set(blank) == {"a", "0012", "d"}
 
 
 def test_no_folder_of_features_is_said_before_anything_runs(project: Project):
