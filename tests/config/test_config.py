@@ -224,7 +224,9 @@ TOLD = {
     "embed.mixed_precision": {"slides"},
     "embed.precision": {"embed_patches", "embed_regions"},
     "embed.patches": {"embed_patches", "pretrain", "probe", "attend", "export"},
-    "embed.patches.features": {"tile", "embed_patches", "pretrain", "probe", "attend", "export"},
+    "embed.patches.features": {
+        *("segment", "tile", "embed_patches", "pretrain", "probe", "attend", "export"),
+    },
     "embed.regions": {"embed_regions", "pretrain", "probe", "attend"},
     "pretrain": {"pretrain"},
     "probe": {"probe"},

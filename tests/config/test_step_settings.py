@@ -28,7 +28,7 @@ SHEET = "slides.sheet slides.root slides.missing"
 STAGES = "embed.patches embed.regions"
 OF_RUN = {
     "segment": f"{SHEET} slides.default_mpp slides.mask_origin slides.pictures_show "
-    "slides.on_slide_error segment",
+    "slides.on_slide_error segment embed.patches.features",
     "tile": "slides.on_slide_error mpp slides.mpp_tolerance tile embed.patches.features",
     "embed_patches": f"{SHEET} slides.on_slide_error tile embed.precision embed.patches",
     "embed_regions": "slides.on_slide_error tile embed.precision embed.regions",

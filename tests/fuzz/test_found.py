@@ -121,7 +121,7 @@ def test_a_table_of_maps_lists_nothing_elsewhere(tmp_path: Path):
     from hipt.store.tables import write_table
 
     schema = attention_schema(1, ["attention"])
-    facts = {"maps": ["../../kept", "attention"], "closer": []}
+    facts = {"maps": ["../../kept", "attention"], "heads": 1, "closer": []}
     made = Provenance("attend", 1, "f", {}, {}, facts)
     write_table(tmp_path / "a.parquet", arrays._columns(schema, 1), schema, made)
     names = {path.relative_to(tmp_path / "a").name for path in listed(tmp_path / "a.parquet")}
