@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hipt.config.config import CELL_PX
 from hipt.geometry.resolution import ReadPlan
+from hipt.heatmaps.table import CellMaps
 from hipt.nn.encoders import PatchEncoder
 from hipt.nn.vit import ViT
 from hipt.pictures.drawing import RGB, reduced
@@ -28,18 +29,6 @@ PICTURE_PX = 1024
 """Most pixels along the side of a region's picture."""
 
 Floats = npt.NDArray[np.float64]
-
-
-class CellMaps(NamedTuple):
-    """One region: its picture, and maps of its G*E cells along each side."""
-
-    picture: RGB
-    cells: Floats
-    """[G*E, G*E] stage 1's attention of each patch to its cells, mean of heads."""
-    patches: Floats
-    """[G*E, G*E] stage 2's attention to patches, mean of heads; equal inside a patch."""
-    product: Floats
-    """[G*E, G*E] the share of stage 2's attention that falls on each cell."""
 
 
 class RegionAt(NamedTuple):

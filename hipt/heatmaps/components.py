@@ -10,8 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-COMPONENTS = ("component1", "component2", "component3")
-"""Names of the maps."""
+from hipt.heatmaps.table import COMPONENTS
 
 MOST = 10_000
 """Patches that the directions are found from, evenly over the slide's."""

@@ -16,10 +16,8 @@ from matplotlib.figure import Figure
 from hipt.cohort.batch_run import Row
 from hipt.exchange.qupath import write_tiles
 from hipt.geometry.lattice import at_pixels, lattice, on_lattice, percentiles
-from hipt.heatmaps.cells import CellMaps
-from hipt.heatmaps.components import COMPONENTS
 from hipt.heatmaps.pyramids import write_pyramid
-from hipt.heatmaps.table import SlideMaps
+from hipt.heatmaps.table import COMPONENTS, CellMaps, SlideMaps
 from hipt.layout import Results
 from hipt.pictures.drawing import RGB, enlarged, shrunk
 from hipt.pictures.heat import Legend, figure, overlay

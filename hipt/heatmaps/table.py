@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from hipt.errors import HiptError
+from hipt.pictures.drawing import RGB
 from hipt.store.provenance import Provenance
 from hipt.store.schemas import attention_schema
 from hipt.store.shard import read_provenance
@@ -24,6 +25,9 @@ from hipt.store.tables import (
     write_table,
 )
 
+COMPONENTS = ("component1", "component2", "component3")
+"""Maps of what a slide's patch vectors tell apart, where there is no stage 2."""
+
 Floats = npt.NDArray[np.float32]
 
 COLUMNS = ("slide_id", "region", "patch", "x", "y", "read_px", "tissue")
@@ -32,6 +36,18 @@ COLUMNS = ("slide_id", "region", "patch", "x", "y", "read_px", "tissue")
 
 BELOW, ABOVE = b"below", b"above"
 """Metadata of a signed map's column: what values below and above 0 speak for."""
+
+
+class CellMaps(NamedTuple):
+    """One region: its picture, and maps of its G*E cells along each side."""
+
+    picture: RGB
+    cells: npt.NDArray[np.float64]
+    """[G*E, G*E] stage 1's attention of each patch to its cells, mean of heads."""
+    patches: npt.NDArray[np.float64]
+    """[G*E, G*E] stage 2's attention to patches, mean of heads; equal inside a patch."""
+    product: npt.NDArray[np.float64]
+    """[G*E, G*E] the share of stage 2's attention that falls on each cell."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import torch
 from sklearn.decomposition import PCA
 
 from hipt.heatmaps import components
-from hipt.heatmaps.components import COMPONENTS, principal_components
+from hipt.heatmaps.components import principal_components
+from hipt.heatmaps.table import COMPONENTS
 
 
 def cloud(n: int, seed: int = 0) -> torch.Tensor:

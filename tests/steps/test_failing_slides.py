@@ -23,8 +23,12 @@ BAD, GOOD = "b", ("a", "c")
 
 STAGES = {
     "segment": (
-        *("hipt.steps.segment.open_slide", "hipt.slides.slide._info", "hipt.steps.segment._header"),
-        *("hipt.steps.segment.slide_mpp", "hipt.steps.segment.identity"),
+        *(
+            "hipt.steps.segment.slide_or_features",
+            "hipt.slides.slide._info",
+            "hipt.steps.segment._header",
+        ),
+        *("hipt.steps.segment.slide_mpp", "hipt.steps.segment.slide_identity"),
         *("hipt.slides.slide.Slide.thumbnail", "hipt.slides.slide.Slide.close"),
         *("hipt.steps.segment.find_tissue", "hipt.steps.segment.tissue_mm2"),
         *("hipt.steps.segment.contours", "hipt.steps.segment.draw_contours"),
@@ -57,7 +61,7 @@ STAGES = {
         *("hipt.steps.attend.read_table", "hipt.steps.attend.lattice"),
         *("hipt.steps.attend.PatchEmbeddings", "hipt.steps.attend.window_attention"),
         *("hipt.steps.attend.draw", "hipt.steps.attend.cell_maps", "hipt.steps.attend.draw_closer"),
-        "hipt.steps.attend.write_table",
+        "hipt.steps.attend.write_maps",
     ),
 }
 

@@ -122,7 +122,9 @@ def test_figures_are_xml_with_title_and_description(tmp_path: Path):
     assert len(ids) == len(re.findall(r'\bid="', "".join(figures)))
     assert f"ROC: {escape(HOSTILE)} told from a" in figures[0]
     named = list((tmp_path / "figures").iterdir())
-    assert {path.name for path in named} == set(re.findall(r'href="figures/([\w.-]+)"', whole))
+    assert {path.name for path in named} == set(
+        re.findall(r'href="figures/([\w.-]+)"', whole.read_text())
+    )
     assert {path.suffix for path in named} == {".pdf", ".svg"}
 
 
