@@ -1,7 +1,7 @@
 """Every step of the workflow, once and in order, and the commands beside it.
 
-On the ground, and standard library only: the layout of the results, `hipt --help` and Snakemake's
-parse need it, and none of them waits for the settings, which `hipt/config/step_settings.py` builds.
+Standard library only: the layout of the results, `hipt --help` and Snakemake's parse need it before
+any settings are loaded (`hipt/config/step_settings.py`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Step:
     """Raised by one when its results change: everything that it made is then made again. 0: a
     command beside the workflow, on which no result depends."""
     per: Literal["slide", "model", "run", "task", "format"] = "run"
-    """What each of its results is of."""
+    """One result is written per slide, trained model, run, task or exported format."""
     reads: tuple[str, ...] = ()
     """Steps whose results it reads, of the same slide or task where both are of one; and `batches`,
     the ledger that is written when a run starts."""
     shard_suffix: str = ""
-    """Of the file that stands for a slide, written last where there are several."""
+    """Suffix of the per-slide file (shard), written last where a slide has several files."""
     module: str = ""
     """In `hipt/steps/`; empty: named as the rule."""
 
@@ -98,13 +98,13 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "probe",
-            "what the features know of labels, by nearest neighbours",
+            "how well frozen features predict labels, by nearest neighbours",
             version=3,
             reads=("embed_patches", "embed_regions"),
         ),
         Step(
             "split",
-            "folds of a task, and what leaks between them",
+            "folds of a task, and leaks between them",
             version=2,
             per="task",
             reads=("embed_regions", "slides", "pretrain_patches", "pretrain_regions"),
@@ -125,7 +125,7 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "knn",
-            "what mean embeddings know of a task's classes, by nearest neighbours",
+            "how well mean embeddings predict a task's classes, by nearest neighbours",
             version=4,
             per="task",
             reads=("split", "embed_regions", "embed_patches"),
@@ -156,7 +156,7 @@ STEPS: dict[str, Step] = {
         Step(
             "report",
             "the report page",
-            version=8,
+            version=9,
             reads=(
                 *("pretrain_patches", "pretrain_regions", "slides", "probe", "evaluate", "knn"),
                 *("attend", "agreement", "examples"),

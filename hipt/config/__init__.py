@@ -1,1 +1,1 @@
-"""Every setting, what each step is given of them, the registry of steps, command lines."""
+"""Every setting, the settings of each step, command lines."""

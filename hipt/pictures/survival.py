@@ -50,7 +50,7 @@ class Group(NamedTuple):
 
 
 def survival_figure(groups: Sequence[Group]) -> Figure:
-    """Curves with intervals and strokes at ends of follow-up, numbers at risk; at most seven."""
+    """Curves with intervals and tick marks where censored, numbers at risk; at most seven."""
     with style():
         rows_mm = ROW_MM * len(groups)
         figure = new_figure(COLUMN_MM, PLOT_MM + ROW_MM + rows_mm)
@@ -60,7 +60,7 @@ def survival_figure(groups: Sequence[Group]) -> Figure:
             _curve(axes, group, i, longest)
         months = month_ticks(longest)
         axes.set(xlim=(0, None), ylim=(0, 1.02), xticks=months)
-        axes.set(xlabel="Months", ylabel="Share without event")
+        axes.set(xlabel="Months", ylabel="Survival probability")
         rule(axes)
         axes.tick_params(labelbottom=True)
         _numbers(table, groups, months)

@@ -1,1 +1,1 @@
-"""What models are trained on without labels, and where their training stands."""
+"""Self-supervised pretraining: corpus, sources of patches and grids, the loop, its state."""

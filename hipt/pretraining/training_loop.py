@@ -104,7 +104,11 @@ class Training:
         log.info("%s", progress.summary(source.waited_s))
 
     def _step(self, batch: Minibatch, iteration: int) -> Step:
-        """One step; too little memory is one sentence."""
+        """One step.
+
+        Raises:
+            HiptError: if the device's memory is too small.
+        """
         try:
             return self._trainer.step(iteration, list(self._views(batch, iteration)))
         except torch.OutOfMemoryError:
@@ -127,13 +131,13 @@ class Training:
         """Stop a training whose last step shows that it has failed; its last good state is on disk.
 
         Raises:
-            HiptError: if the loss is no number, or the teacher's answers have collapsed.
+            HiptError: if the loss is NaN or infinite, or the teacher's outputs have collapsed.
         """
         dino, recent = self._stage.dino, self.steps[-WATCHED:]
         problem = diverged(recent[-1].loss)
-        # before, the answers may still be as alike as random weights make them
-        warm = len(self.steps) > dino.warmup_iterations
-        if problem is None and warm and len(recent) == WATCHED:
+        # during warm-up the outputs may still be as alike as random weights make them
+        warm = len(self.steps) >= dino.warmup_iterations + WATCHED
+        if problem is None and warm:
             problem = collapsed(
                 sum(step.teacher_entropy for step in recent) / WATCHED, dino.out_dim
             )
@@ -185,7 +189,7 @@ def _refuse_batch(stage: Stage, ranks: int) -> None:
 
 
 def _frozen_iterations(stage: Stage) -> int:
-    """Steps during which the last layer is not trained; by default a pass, or a tenth of all."""
+    """Steps during which the last layer is frozen; default: one epoch, at most a tenth of all."""
     dino = stage.dino
     if dino.frozen_iterations is not None:
         return dino.frozen_iterations

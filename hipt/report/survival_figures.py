@@ -12,9 +12,9 @@ from hipt.report.figures import Drawn
 from hipt.report.page import share
 
 NO_P = (
-    "No log-rank p: the models that made the groups share training cases, and where nothing can be "
-    "predicted such a test finds p < 0.05 twice as often as it should; whether risk orders "
-    "survival, the c-index says"
+    "No log-rank p-value: the risks come from models that share training cases, so the groups are "
+    "not independent, and where nothing can be predicted the test finds p < 0.05 twice as often as "
+    "it should; for discrimination see the c-index"
 )
 """Why there is none; `benchmarks/bench_null_groups.py` measures how often."""
 
@@ -41,9 +41,9 @@ def survival_drawn(task: str, model: str, rows: pl.DataFrame, by: str) -> Iterat
     yield Drawn(
         name=f"{task}-{model}-survival",
         title=f"Survival by the risk that {model} predicts",
-        description=f"Without event after {middle} months: {survival}. {NO_P}",
+        description=f"Survival at {middle} months: {survival}.",
         note=f"{by.capitalize()}s above and below the median risk, ranked within the fold that "
-        f"tests them. Strokes: end of a follow-up; shaded: 95 % interval. {NO_P}.",
+        f"tests them. Tick marks: censored; shaded: 95 % interval. {NO_P}.",
         figure=survival_figure(groups),
     )
 
@@ -59,5 +59,5 @@ def _group(rows: pl.DataFrame, by: str) -> Group:
 
 
 def _at(group: Group, month: int) -> float:
-    """The share without event after a month."""
+    """Survival at a month."""
     return float(group.survival[np.searchsorted(group.time, month, side="right") - 1])

@@ -43,7 +43,7 @@ def test_numbers_at_risk_stand_below_their_months():
     root = ET.fromstring(svg_text(figure, "t"))
     nodes = root.iter("{http://www.w3.org/2000/svg}text")
     texts = ["".join(node.itertext()).strip() for node in nodes]
-    assert {"At risk", "High", "Low", "Months", "Share without event"} <= set(texts)
+    assert {"At risk", "High", "Low", "Months", "Survival probability"} <= set(texts)
     numbers = [(t.get_position()[0], t.get_text()) for t in figure.axes[1].texts]
     months = month_ticks(22)
     assert numbers[: len(months)] == [

@@ -36,7 +36,7 @@ def legend(figure: Drawn) -> list[str]:
 def test_halves_by_risk_with_their_numbers():
     (it,) = drawn(TIME, EVENT, -TIME)
     assert (it.name, it.title) == ("t-hipt-survival", "Survival by the risk that hipt predicts")
-    assert "No log-rank p: the models that made the groups share training cases" in it.note
+    assert "No log-rank p-value: the risks come from models that share training cases" in it.note
     assert "p =" not in it.note + it.description
     events = (int(EVENT[:20].sum()), int(EVENT[20:].sum()))
     high, low = legend(it)
@@ -59,7 +59,7 @@ def test_words_say_who_is_left_after_a_month():
         if EVENT[i] and TIME[i] <= 24:
             left["High" if i < 20 else "Low"] *= 1 - 1 / (20 - i % 20)
     assert it.description.startswith(
-        f"Without event after 24 months: High risk: {share(abs(left['High']))}; "
+        f"Survival at 24 months: High risk: {share(abs(left['High']))}; "
         f"Low risk: {share(left['Low'])}."
     )
 

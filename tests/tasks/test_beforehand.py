@@ -151,7 +151,7 @@ def test_what_split_files_leave_out_is_said(tmp_path: Path):
         "slides with a label that are not in the files: 9, not used: s10, s11, s12, s13, s14, s15, "
         "s3, s5, s7"
     )
-    assert lacks == "fold 0 has nobody with l to test"
+    assert lacks == "fold 0 has no slide with l to test"
 
 
 def test_the_plan_says_who_is_in_a_task(tmp_path: Path):

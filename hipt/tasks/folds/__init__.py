@@ -1,1 +1,1 @@
-"""Who is trained on, validated with and tested."""
+"""Cross-validation: training, validation and test parts of a task, and the audit of their leaks."""

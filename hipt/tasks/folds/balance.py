@@ -1,7 +1,7 @@
-"""Groups of unequal size dealt to folds so that every fold gets its share of every class.
+"""Groups of unequal size assigned to folds so that every fold gets its share of every class.
 
 G groups, S classes, F folds, K kinds of groups: those with equal counts are interchangeable, so the
-solver deals numbers of groups of a kind, which leaves it far less to decide.
+solver assigns numbers of groups of a kind, which leaves it far fewer variables.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from scipy.sparse import block_array, csr_array, eye_array, kron
 
 Ints = npt.NDArray[np.int64]
 
-FREE = -1
+UNASSIGNED = -1
 """The fold of a group that has none yet."""
 
-WORK = 1_000_000
+NODE_BUDGET = 1_000_000
 """Most nodes that the solver looks at, times the numbers that it has to find.
 
 Some ten seconds; a count, so that a slow machine finds the same.
@@ -28,14 +28,15 @@ SECONDS = 120.0
 """After so long the solver is given up, whatever it has found."""
 
 How = Literal["optimal", "bounded", "greedy"]
-"""No deal deviates less; the best found within `WORK`; the solver found nothing in time."""
+"""`optimal`: proven; `bounded`: the best within `NODE_BUDGET`; `greedy`: without the solver."""
 
 
 _ENDS: dict[int, How] = {0: "optimal", 4: "bounded"}
-"""By the solver's status; 4: `WORK` was done. Out of time (1) is no end."""
+"""By SciPy's status; 4: the node limit, or a failure, so that x is checked. What was found when
+time ran out (1) depends on the machine and is not taken."""
 
 
-class Dealt(NamedTuple):
+class Assignment(NamedTuple):
     """Which group is in which fold, and how that was found."""
 
     fold: Ints
@@ -43,7 +44,7 @@ class Dealt(NamedTuple):
     how: How
 
 
-def deal(counts: Ints, fixed: Ints, folds: int) -> Dealt:
+def deal(counts: Ints, fixed: Ints, folds: int) -> Assignment:
     """The folds with the least sum of absolute deviations from equal shares, none of them empty.
 
     The sum leaves much open: one group above its share makes all other folds short by the same
@@ -52,7 +53,7 @@ def deal(counts: Ints, fixed: Ints, folds: int) -> Dealt:
 
     Args:
         counts: (G, S) members of each class in each group; the order decides among equals.
-        fixed: (G,) fold of the groups that must not move, `FREE` for the others.
+        fixed: (G,) fold of the groups that must not move, `UNASSIGNED` for the others.
         folds: F.
 
     Raises:
@@ -63,7 +64,7 @@ def deal(counts: Ints, fixed: Ints, folds: int) -> Dealt:
     candidates = [] if solved is None else [_improved(counts, solved, fixed, folds)]
     if how != "optimal":
         candidates.append(deal_greedily(counts, fixed, folds))
-    return Dealt(min(candidates, key=lambda fold: deviation(counts, fold, folds)), how)
+    return Assignment(min(candidates, key=lambda fold: deviation(counts, fold, folds)), how)
 
 
 def deal_greedily(counts: Ints, fixed: Ints, folds: int) -> Ints:
@@ -73,12 +74,12 @@ def deal_greedily(counts: Ints, fixed: Ints, folds: int) -> Ints:
 
     Args:
         counts: (G, S) members of each class in each group; the order decides among equals.
-        fixed: (G,) fold of the groups that must not move, `FREE` for the others.
+        fixed: (G,) fold of the groups that must not move, `UNASSIGNED` for the others.
         folds: F.
     """
-    dealt, held, total = fixed.copy(), _held(counts, fixed, folds), counts.sum(0)
+    dealt, held, total = fixed.copy(), _fold_counts(counts, fixed, folds), counts.sum(0)
     order = np.argsort(-counts.sum(1), kind="stable")
-    order = order[fixed[order] == FREE]
+    order = order[fixed[order] == UNASSIGNED]
     for group in order:
         added = _cost(held + counts[group], total, folds) - _cost(held, total, folds)
         dealt[group] = np.lexsort((held.sum(1), added))[0]
@@ -94,7 +95,7 @@ def deviation(counts: Ints, fold: Ints, folds: int) -> float:
         fold: (G,) of each group.
         folds: F.
     """
-    excess = folds * _held(counts, fold, folds) - counts.sum(0)  # whole numbers
+    excess = folds * _fold_counts(counts, fold, folds) - counts.sum(0)  # whole numbers
     return float(np.abs(excess).sum() / folds)
 
 
@@ -102,14 +103,14 @@ def refuse_empty_folds(fixed: Ints, folds: int) -> None:
     """Refuse folds that must stay empty.
 
     Args:
-        fixed: (G,) fold of the groups that must not move, `FREE` for the others.
+        fixed: (G,) fold of the groups that must not move, `UNASSIGNED` for the others.
         folds: F.
 
     Raises:
         ValueError: if there are too few groups.
     """
-    empty = folds - len(np.unique(fixed[fixed != FREE]))
-    free = int((fixed == FREE).sum())
+    empty = folds - len(np.unique(fixed[fixed != UNASSIGNED]))
+    free = int((fixed == UNASSIGNED).sum())
     if free < empty:
         raise ValueError(
             f"{free} groups cannot fill {empty} empty folds (cases of one site are one group, and "
@@ -117,10 +118,10 @@ def refuse_empty_folds(fixed: Ints, folds: int) -> None:
         )
 
 
-def _held(counts: Ints, fold: Ints, folds: int) -> Ints:
+def _fold_counts(counts: Ints, fold: Ints, folds: int) -> Ints:
     """(F, S) members of each class in each fold; groups without a fold are left out."""
     held = np.zeros((folds, counts.shape[1]), np.int64)
-    np.add.at(held, fold[fold != FREE], counts[fold != FREE])
+    np.add.at(held, fold[fold != UNASSIGNED], counts[fold != UNASSIGNED])
     return held
 
 
@@ -142,14 +143,14 @@ def _cost(held: Ints, total: Ints, folds: int) -> Ints:
 def _improved(counts: Ints, fold: Ints, fixed: Ints, folds: int) -> Ints:
     """(G,) folds after moves and exchanges of free groups, the best one first, to the end.
 
-    No fold becomes empty: a group that is alone costs nowhere less.
+    No fold becomes empty: by convexity, moving a fold's only group never lowers the cost.
     """
-    fold_of, every = fold.copy(), np.flatnonzero(fixed == FREE)
+    fold_of, every = fold.copy(), np.flatnonzero(fixed == UNASSIGNED)
     while len(every):
-        held = _held(counts, fold_of, folds)
+        held = _fold_counts(counts, fold_of, folds)
         free = every[_first_alike(counts[every], fold_of[every])]
-        moves = _moves(counts[free], fold_of[free], held)
-        swaps = _exchanges(counts[free], fold_of[free], held)
+        moves = _move_deltas(counts[free], fold_of[free], held)
+        swaps = _swap_deltas(counts[free], fold_of[free], held)
         if min(moves.min(), swaps.min()) >= 0:
             break
         if moves.min() <= swaps.min():
@@ -170,7 +171,7 @@ def _first_alike(counts: Ints, fold: Ints) -> Ints:
     return np.sort(np.unique(alike, axis=0, return_index=True)[1])
 
 
-def _moves(counts: Ints, fold: Ints, held: Ints) -> Ints:
+def _move_deltas(counts: Ints, fold: Ints, held: Ints) -> Ints:
     """(G, F) change of cost when a group moves to a fold.
 
     Args:
@@ -186,7 +187,7 @@ def _moves(counts: Ints, fold: Ints, held: Ints) -> Ints:
     return changes
 
 
-def _exchanges(counts: Ints, fold: Ints, held: Ints) -> Ints:
+def _swap_deltas(counts: Ints, fold: Ints, held: Ints) -> Ints:
     """(G, G) change of cost when two groups change places.
 
     Args:
@@ -203,18 +204,24 @@ def _exchanges(counts: Ints, fold: Ints, held: Ints) -> Ints:
 
 def _solved(counts: Ints, fixed: Ints, folds: int) -> tuple[Ints | None, How]:
     """(G,) folds by integer programming, None where that came to no end."""
-    free = np.flatnonzero(fixed == FREE)
+    free = np.flatnonzero(fixed == UNASSIGNED)
     if not len(free):
         return fixed.copy(), "optimal"
     kind, first = _kinds(counts[free])
-    many = np.bincount(kind)  # (K,)
-    result = _solution(counts[free[first]], many, counts.sum(0), _held(counts, fixed, folds))
+    groups = np.bincount(kind)  # (K,)
+    result = _solution(
+        counts[free[first]], groups, counts.sum(0), _fold_counts(counts, fixed, folds)
+    )
     if result.x is None or result.status not in _ENDS:
         return None, "greedy"
-    dealt = np.rint(result.x[: folds * len(many)]).astype(np.int64).reshape(folds, -1)  # (F, K)
+    per_fold = (
+        np.rint(result.x[: folds * len(groups)]).astype(np.int64).reshape(folds, -1)
+    )  # (F, K)
+    if (per_fold < 0).any() or (per_fold.sum(0) != groups).any():
+        return None, "greedy"  # a solver that failed may leave numbers that are no solution
     fold_of = fixed.copy()
-    for number in range(len(many)):
-        fold_of[free[kind == number]] = np.repeat(np.arange(folds), dealt[:, number])
+    for number in range(len(groups)):
+        fold_of[free[kind == number]] = np.repeat(np.arange(folds), per_fold[:, number])
     return fold_of, _ENDS[result.status]
 
 
@@ -224,7 +231,7 @@ def _kinds(counts: Ints) -> tuple[Ints, Ints]:
     return np.argsort(np.argsort(first))[kind.ravel()], np.sort(first)
 
 
-def _solution(kinds: Ints, many: Ints, total: Ints, held: Ints) -> Any:  # noqa: ANN401
+def _solution(kinds: Ints, groups: Ints, total: Ints, held: Ints) -> Any:  # noqa: ANN401
     """SciPy's result; its x is numbers of groups [F, K], then members short of the share [F, S].
 
     What is short in one fold is too much in another, so that the members short are half of the sum.
@@ -233,21 +240,25 @@ def _solution(kinds: Ints, many: Ints, total: Ints, held: Ints) -> Any:  # noqa:
 
     Args:
         kinds: (K, S) members of each class in a group of each kind.
-        many: (K,) groups of each kind.
+        groups: (K,) groups of each kind.
         total: (S,) members of each class in all groups.
         held: (F, S) members that are in their fold already.
     """
-    folds, whole, real = len(held), len(held) * len(many), held.size
-    every_group = kron(np.ones((1, folds)), eye_array(len(many)))  # (K, F * K)
-    every_fold = kron(eye_array(folds), np.ones((1, len(many))))  # (F, F * K)
+    folds, whole, real = len(held), len(held) * len(groups), held.size
+    every_group = kron(np.ones((1, folds)), eye_array(len(groups)))  # (K, F * K)
+    every_fold = kron(eye_array(folds), np.ones((1, len(groups))))  # (F, F * K)
     gained = kron(eye_array(folds), folds * kinds.T)  # (F * S, F * K)
     left = block_array([[every_group, None], [gained, eye_array(real)], [every_fold, None]])
-    low = np.concatenate([many, (total - folds * held).ravel(), ~held.any(1)])
-    high = np.concatenate([many, np.full(real + folds, np.inf)])
+    low = np.concatenate([groups, (total - folds * held).ravel(), ~held.any(1)])
+    high = np.concatenate([groups, np.full(real + folds, np.inf)])
     return milp(
         np.repeat([0, 1], [whole, real]),
         integrality=np.repeat([1, 0], [whole, real]),
-        bounds=Bounds(0, np.concatenate([np.tile(many, folds), np.full(real, np.inf)])),
+        bounds=Bounds(0, np.concatenate([np.tile(groups, folds), np.full(real, np.inf)])),
         constraints=LinearConstraint(csr_array(left), low, high),
-        options={"node_limit": max(1, WORK // whole), "time_limit": SECONDS, "mip_rel_gap": 0},
+        options={
+            "node_limit": max(1, NODE_BUDGET // whole),
+            "time_limit": SECONDS,
+            "mip_rel_gap": 0,
+        },
     )

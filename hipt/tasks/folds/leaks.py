@@ -1,4 +1,4 @@
-"""The audit of folds: what training could know of the slides that a model is tested on."""
+"""The audit of folds for leaks: cases, sites and files shared by training and test parts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Item(NamedTuple):
     site: str = ""
     """Empty where it is not known."""
     same: str = ""
-    """What the slides are called together that have the same content; empty for one of its own."""
+    """Group of slides with the same content, under several names; empty for a slide of its own."""
     content: str = ""
     """Digest of the slide's file; empty where it is not known."""
 
@@ -64,9 +64,9 @@ def leaks(
         if unknown := set(given) - set(SIDES):
             raise ValueError(f"fold {fold} has a side '{min(unknown)}'; there are {SIDES}")
         sides = {side: set(given.get(side, ())) for side in SIDES}
-        rows += _torn(fold, "case", sides, lambda item: item.case)
-        rows += _torn(fold, "site", sides, lambda item: item.site)
-        rows += _torn(fold, "content", sides, lambda item: item.same)
+        rows += _across(fold, "case", sides, lambda item: item.case)
+        rows += _across(fold, "site", sides, lambda item: item.site)
+        rows += _across(fold, "content", sides, lambda item: item.same)
         rows += _seen(fold, sides["test"], corpus)
     return sorted(rows)
 
@@ -88,7 +88,7 @@ def _seen(fold: int, tested: Collection[Item], corpus: Collection[Item]) -> Iter
             yield Leak(fold, "corpus_case", case, _CORPUS, len(others[case]))
 
 
-def _torn(
+def _across(
     fold: int,
     kind: Kind,
     sides: Mapping[str, set[Item]],

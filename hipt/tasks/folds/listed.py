@@ -1,4 +1,4 @@
-"""Parts of a task's slides as foreign split files list them."""
+"""Parts of a task's slides as split files of the user's list them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def listed_folds(
         missing: words that fill columns up.
 
     Raises:
-        HiptError: if the files cannot be used, or a fold trains or tests nobody.
+        HiptError: if the files cannot be used, or a fold's training or test part is empty.
     """
     ids = {slide.slide_id for slide in slides} | {slide.case_id for slide in slides}
     splits = read_splits(Path(path), ids, missing)
@@ -55,7 +55,7 @@ def listed_folds(
 
 
 def listed_remarks(listed: ListedFolds, slides: Sequence[Labelled]) -> Iterator[str]:
-    """What somebody should know of such folds: ids of nobody, slides of no fold, absent classes.
+    """Remarks on such folds: ids without a slide, slides in no fold, classes absent from a part.
 
     Args:
         listed: what files say.
@@ -77,13 +77,13 @@ def listed_remarks(listed: ListedFolds, slides: Sequence[Labelled]) -> Iterator[
         for side in ("train", "test"):
             there = set(kinds[part == PART_OF[side]].tolist())
             absent = sorted(set(kinds.tolist()) - there)
-            lacks += [f"fold {fold} has nobody with {kind} to {side}" for kind in absent]
+            lacks += [f"fold {fold} has no slide with {kind} to {side}" for kind in absent]
     if lacks:
         yield some_of(lacks, _NAMED, "; ")
 
 
 def refuse_empty(path: str, fold: int, parts: Ints, sides: Sequence[str] = SIDES) -> None:
-    """Raise where one of some parts of a fold holds nobody.
+    """Refuse a fold of which a part is empty.
 
     Raises:
         HiptError: naming the fold and the part.

@@ -1,8 +1,8 @@
-"""Who is tested when: folds of cases, and what of the training cases validates or is left out.
+"""Stratified folds by case or by site, validation parts, and subsamples of training parts.
 
 A row is a unit of a task, a slide or a case. Whatever is drawn is drawn by case, and what decides
 is a keyed hash of the case's name: the order of rows decides nothing, and a case that comes later
-pushes no other case about unless a docstring says so.
+moves no other case unless a docstring says so.
 
 N rows, C cases, S strata (classes; for survival the caller's bins), G groups (cases of one site).
 """
@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hipt.tasks.folds.balance import FREE, deal, deviation, refuse_empty_folds
+from hipt.tasks.folds.balance import UNASSIGNED, deal, deviation, refuse_empty_folds
 from hipt.tasks.folds.cases import (
     Cases,
     Seed,
@@ -36,7 +36,7 @@ class SiteFolds(NamedTuple):
     fold: Ints
     """(N,)."""
     how: Literal["optimal", "bounded", "greedy"]
-    """How they were found, see `balance.Dealt`."""
+    """How they were found, see `balance.Assignment`."""
     deviation: float
     """Cases by which the classes of all folds deviate from equal shares, summed."""
 
@@ -47,13 +47,13 @@ class Validation(NamedTuple):
     rows: Mask
     """(N,)."""
     by: Literal["case", "site"]
-    """What is not torn apart; `case` where whole sites would not give every class its part."""
+    """What is kept together; `case` where whole sites would not give every class its part."""
 
 
 def grouped_folds(
     cases: Texts, strata: Texts, folds: int, seed: Seed, known: Mapping[str, int] | None = None
 ) -> Ints:
-    """(N,) fold, 0 to folds - 1, in which each row is tested; a case is never torn apart.
+    """(N,) fold, 0 to folds - 1, in which each row is tested; all rows of a case share a fold.
 
     Known cases stay. The others join stratum by stratum, ordered by hash, each the fold with fewest
     cases of its stratum, then fewest cases. Folds differ by at most one case of each stratum, also
@@ -64,19 +64,19 @@ def grouped_folds(
         strata: (N,) class of each row, the same in all rows of a case.
         folds: how many, at least 2.
         seed: decides the order of new cases and what comes where two folds are equal.
-        known: fold of each case that has one already; cases that no row has do not count.
+        known: fold of each case that has one already; cases without a row are ignored.
 
     Raises:
         ValueError: if a case has two strata, a stratum fewer cases than folds, or a known case a
             fold that there is not.
     """
     distinct = distinct_cases(cases, strata)
-    fold = _placed(distinct, folds, known or {})
+    fold = _known_folds(distinct, folds, known or {})
     counts = np.zeros((len(distinct.strata), folds), np.int64)
-    np.add.at(counts, (distinct.stratum[fold != FREE], fold[fold != FREE]), 1)
+    np.add.at(counts, (distinct.stratum[fold != UNASSIGNED], fold[fold != UNASSIGNED]), 1)
     numbers = np.arange(folds).astype(np.str_)
     for case in np.lexsort((draw_keys(distinct.names, seed, "fold"), distinct.stratum)):
-        if fold[case] == FREE:
+        if fold[case] == UNASSIGNED:
             ties = draw_keys(numbers, seed, "tie", str(distinct.names[case]))
             own = counts[distinct.stratum[case]]  # (folds,)
             fold[case] = np.lexsort((ties, counts.sum(0), own))[0]
@@ -104,14 +104,14 @@ def site_folds(
         sites: (N,) site of each row; empty where it is not known.
         folds: how many, at least 2.
         seed: decides among deals that are equally good.
-        known: fold of each case that has one already; cases that no row has do not count.
+        known: fold of each case that has one already; cases without a row are ignored.
 
     Raises:
         ValueError: as `grouped_folds`, and if there are fewer groups than folds, or a group's known
             cases are in two folds.
     """
     distinct = distinct_cases(cases, strata)
-    fold = _placed(distinct, folds, known or {})
+    fold = _known_folds(distinct, folds, known or {})
     group, names = linked_by_site(distinct, np.asarray(sites, np.str_))
     fixed = _fixed(fold, group, names)
     counts = stratum_counts(distinct, group, len(names))
@@ -129,7 +129,7 @@ def refuse_impossible(
     Args:
         cases: (N,) case of each row.
         strata: (N,) class of each row, the same in all rows of a case.
-        sites: (N,) site of each row, empty where it is not known; None: sites may be torn apart.
+        sites: (N,) site of each row, empty where it is not known; None: sites may be split.
         folds: how many.
         known: fold of each case that has one already.
 
@@ -137,7 +137,7 @@ def refuse_impossible(
         ValueError: as they do.
     """
     distinct = distinct_cases(cases, strata)
-    fold = _placed(distinct, folds, known)
+    fold = _known_folds(distinct, folds, known)
     if sites is not None:
         group, names = linked_by_site(distinct, np.asarray(sites, np.str_))
         fixed = _fixed(fold, group, names)
@@ -149,15 +149,16 @@ def validation_part(
 ) -> Validation:
     """The training rows that are for validation: the same share of every class.
 
-    By case, these are the first of each stratum in hash order, at least one, never all. When cases
-    are added to a stratum, its earlier cases may enter or leave the part, but not both, and at most
-    as many as were added. By site, whole sites join in hash order, each if the classes' shares come
-    nearer to what is asked; added cases may then exchange sites.
+    By case, these are the first of each stratum in hash order: at least one and never all, so none
+    of a stratum with a single case. When cases are added to a stratum, its earlier cases may enter
+    or leave the part, but not both, and at most as many as were added. By site, whole sites join in
+    hash order, each if the classes' shares come nearer to what is asked; added cases may then
+    exchange sites.
 
     Args:
         cases: (N,) case of each row.
         strata: (N,) class of each row, the same in all rows of a case.
-        sites: (N,) site of each row, empty where it is not known; None: sites may be torn apart.
+        sites: (N,) site of each row, empty where it is not known; None: sites may be split.
         train: (N,) the rows that are not tested, whole cases.
         share: of the training cases, at least 0 and below 1.
         seed: decides; give it the fold's number too, so that folds validate with other cases.
@@ -172,7 +173,7 @@ def validation_part(
     by: Literal["case", "site"] = "case"
     if sites is not None:
         whole = _sites_nearest(distinct, np.asarray(sites, np.str_)[train], share, seed)
-        if _serves(distinct, whole, chosen):
+        if _acceptable(distinct, whole, chosen):
             chosen, by = whole, "site"
     return Validation(_rows(train, chosen[distinct.row]), by)
 
@@ -200,8 +201,8 @@ def subsample(cases: Texts, strata: Texts, train: Mask, fraction: float, seed: S
     return _rows(train, chosen[distinct.row])
 
 
-def _placed(distinct: Cases, folds: int, known: Mapping[str, int]) -> Ints:
-    """(C,) the known fold of each case, else `FREE`, after a look at what folds are possible."""
+def _known_folds(distinct: Cases, folds: int, known: Mapping[str, int]) -> Ints:
+    """(C,) the known fold of each case, else `UNASSIGNED`; refuses folds that cannot be."""
     if folds < 2:
         raise ValueError(f"there must be at least 2 folds, got {folds}")
     sizes = np.bincount(distinct.stratum)
@@ -214,15 +215,15 @@ def _placed(distinct: Cases, folds: int, known: Mapping[str, int]) -> Ints:
                 f"case '{name}' is known to be in fold {known[name]}, "
                 f"but the {folds} folds are 0 to {folds - 1}"
             )
-    return np.array([known.get(name, FREE) for name in distinct.names.tolist()], np.int64)
+    return np.array([known.get(name, UNASSIGNED) for name in distinct.names.tolist()], np.int64)
 
 
 def _fixed(fold: Ints, group: Ints, names: Texts) -> Ints:
-    """(G,) the known fold of each group, else `FREE`."""
-    fixed = np.full(len(names), FREE)
-    for case in np.flatnonzero(fold != FREE):
+    """(G,) the known fold of each group, else `UNASSIGNED`."""
+    fixed = np.full(len(names), UNASSIGNED)
+    for case in np.flatnonzero(fold != UNASSIGNED):
         own = group[case]
-        if fixed[own] not in (FREE, fold[case]):
+        if fixed[own] not in (UNASSIGNED, fold[case]):
             raise ValueError(
                 f"{names[own]}, with the sites that share cases with it, has known "
                 f"cases in folds {fixed[own]} and {fold[case]}; deal all folds anew"
@@ -233,9 +234,9 @@ def _fixed(fold: Ints, group: Ints, names: Texts) -> Ints:
 
 def _training(cases: Texts, strata: Texts, train: Mask) -> Cases:
     """The cases of the training rows."""
-    torn = np.intersect1d(cases[train], cases[~train])
-    if len(torn):
-        raise ValueError(f"case '{torn[0]}' is partly in training")
+    split = np.intersect1d(cases[train], cases[~train])
+    if len(split):
+        raise ValueError(f"case '{split[0]}' is partly in training")
     return distinct_cases(cases[train], strata[train])
 
 
@@ -262,7 +263,7 @@ def _sites_nearest(distinct: Cases, sites: Texts, share: float, seed: Seed) -> M
     return chosen[group]
 
 
-def _serves(distinct: Cases, whole: Mask, chosen: Mask) -> bool:
+def _acceptable(distinct: Cases, whole: Mask, chosen: Mask) -> bool:
     """Whether whole sites give every class a part, and half to double the cases in all."""
     kinds = len(distinct.strata)
     got = np.bincount(distinct.stratum[whole], minlength=kinds)

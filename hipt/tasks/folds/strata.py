@@ -33,17 +33,17 @@ def columns_of(task: TaskConfig, slides: Sequence[Labelled]) -> Columns:
 
 
 def _outcomes(task: TaskConfig, slides: Sequence[Labelled]) -> Texts:
-    """(N,) whether the event was seen, and the quarter of the event times, if that is enough.
+    """(N,) whether the event was seen, and the quartile of the event times where cases suffice.
 
-    Of cases that are dealt as one and differ, one with the event counts.
+    Where a case's slides disagree, one with the event counts.
     """
     first = {
         slide.case_id: slide for slide in sorted(slides, key=lambda labelled: bool(labelled.event))
     }
     time = np.array([slide.time for slide in first.values()], np.float64)
     event = np.array([bool(slide.event) for slide in first.values()])
-    quarter = bin_of(time, time_bins(time, event))
-    fine = [f"{e:d}.{q}" for e, q in zip(event, quarter, strict=True)]
+    quartile = bin_of(time, time_bins(time, event))
+    fine = [f"{e:d}.{q}" for e, q in zip(event, quartile, strict=True)]
     rare = min(np.unique(fine, return_counts=True)[1]) < task.folds
     stratum = dict(zip(first, event.astype(int).astype(str) if rare else fine, strict=True))
     return np.array([stratum[slide.case_id] for slide in slides])
