@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from hipt.pictures.figure import COLOURS, DASHES, new_figure, style
 from hipt.report.figures import Drawn
 from hipt.report.page import count, number, share
+from hipt.stats.arrays import Floats
 
 MOST_POINTS = 300
 """Most points of a line."""
@@ -20,8 +21,6 @@ WINDOWS = 50
 """The running mean is over the steps divided by this."""
 
 SIZE_MM = (120, 80)
-
-Floats = npt.NDArray[np.float64]
 
 
 def curves(model: str, metrics: pa.Table, classes: int) -> Drawn:

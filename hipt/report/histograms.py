@@ -14,13 +14,12 @@ from matplotlib.ticker import MaxNLocator
 from hipt.pictures.figure import COLOURS, new_figure, style
 from hipt.report.figures import Drawn
 from hipt.report.page import count, number
+from hipt.stats.arrays import Floats
 
 MOST_BARS = 24
 """Most bars of a histogram."""
 
 SIZE_MM = (90, 45)
-
-Floats = npt.NDArray[np.float64]
 
 
 def histograms(table: pl.DataFrame) -> Iterator[Drawn]:

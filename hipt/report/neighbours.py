@@ -19,6 +19,7 @@ from hipt.layout import Results
 from hipt.report.page import data_uri
 from hipt.slides.slide import open_slide
 from hipt.slides.squares import square
+from hipt.stats.arrays import Ints
 from hipt.stats.neighbours import evenly, nearest_elsewhere, queries
 from hipt.store.tables import PatchEmbeddings, matrix, read_table
 
@@ -34,7 +35,6 @@ LEAST_TISSUE = 0.5
 """Patches with less tissue show glass, and glass is like glass."""
 
 Row = dict[str, Any]
-Ints = npt.NDArray[np.int64]
 Sample = tuple[Ints, npt.NDArray[np.floating[Any]]]  # (n, 2) corners and (n, D) vectors
 
 

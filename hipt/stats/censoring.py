@@ -11,9 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Events = npt.NDArray[np.bool_]  # (N,)
+from hipt.stats.arrays import Events, Floats, Ints
 
 
 class Counts(NamedTuple):

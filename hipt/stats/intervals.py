@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from hipt.stats.arrays import Floats
 
 
 class Interval(NamedTuple):
@@ -48,7 +47,7 @@ def interval(resampled: Floats, level: float = 0.95) -> Interval:
     return Interval(float(low), float(high), len(known))
 
 
-def difference(value: float, a: Floats, b: Floats, level: float = 0.95) -> Difference:
+def difference(value: float, a: Floats, b: Floats) -> Difference:
     """Difference of the scores of two models on the same cases.
 
     p is twice the smaller share of resamples whose difference is not above, or not below, 0; one
@@ -58,11 +57,10 @@ def difference(value: float, a: Floats, b: Floats, level: float = 0.95) -> Diffe
         value: the difference on all items.
         a: (R,) score of the first model in each resample.
         b: (R,) score of the second, in the same resamples.
-        level: share of the resamples inside the interval, 0 to 1.
 
     Source: Davison and Hinkley, Bootstrap Methods and their Application, 1997 (adding one).
     """
-    low, high, used = interval(a - b, level)
+    low, high, used = interval(a - b)
     fewest = min(np.sum(a <= b), np.sum(a >= b))
     p = min(1.0, 2 * float(fewest + 1) / (used + 1)) if used else np.nan
     return Difference(value, low, high, p, used)

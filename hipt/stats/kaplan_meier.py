@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from hipt.stats.censoring import Counts, Events, Floats, checked, counts
+from hipt.stats.arrays import Events, Floats
+from hipt.stats.censoring import Counts, checked, counts
 
 
 class KaplanMeier(NamedTuple):

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
+from hipt.stats.arrays import Ints
+from hipt.stats.knn import unit_rows
 
 
 def evenly(length: int, most: int) -> Ints:
@@ -41,9 +42,7 @@ def nearest_elsewhere(
         groups: (N,) an item of the query's own group is no neighbour.
         most: how many, fewer where there are not so many.
     """
-    values = np.asarray(vectors, np.float32)
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    unit = values / np.where(length > 0, length, 1)
+    unit = unit_rows(np.asarray(vectors, np.float32))
     nearest_of = []
     for query in chosen:
         cosine = unit @ unit[query]  # (N,)

@@ -18,6 +18,7 @@ from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError, some_of
 from hipt.pretraining.lineage import seen_by
 from hipt.registry import version_of
+from hipt.stats.arrays import Ints, Texts
 from hipt.store.provenance import Provenance, fingerprint, made_by
 from hipt.store.tables import write_rows
 from hipt.tasks.features import Features, features_of
@@ -46,9 +47,6 @@ KEPT: Mapping[str, Collection[Kind]] = {
 
 LATER = ("fit", "models", "train_fractions", "resamples", "published", "missing")
 """Settings that the folds do not depend on, or by their labels alone."""
-
-Texts = npt.NDArray[np.str_]  # (N,)
-Ints = npt.NDArray[np.int64]
 
 
 def run(slides: Path, out: Path, leaks_out: Path, cfg: SplitSettings) -> None:

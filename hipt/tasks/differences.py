@@ -9,7 +9,8 @@ from itertools import combinations
 import numpy as np
 
 from hipt.errors import HiptError
-from hipt.stats.evaluation import Classified, Floats, Followed, Ints, Predicted, metrics_of
+from hipt.stats.arrays import Floats, Ints
+from hipt.stats.evaluation import Classified, Followed, Predicted, metrics_of
 from hipt.stats.intervals import difference, holm
 from hipt.tasks.predictions import Predictions
 from hipt.tasks.scores import Evaluated, Row, evaluated

@@ -19,6 +19,7 @@ from hipt.nn.encoders import build_region_encoder
 from hipt.nn.mil import CLUSTERS, MODELS, BagModel, build
 from hipt.nn.mil.fitting import BagData, answers, fit, refuse_empty
 from hipt.nn.vit import initialise
+from hipt.stats.arrays import Ints
 from hipt.stats.linear import Linear, Parts, fit_classes, fit_hazard
 from hipt.stats.recalibration import class_shares, recalibration
 from hipt.stats.survival import bin_of, time_bins
@@ -29,8 +30,6 @@ from hipt.tasks.fold_files import FoldFit
 from hipt.tasks.folds.splits import subsample
 from hipt.tasks.phenotypes import phenotype_centres, phenotypes
 from hipt.tasks.units import TEST, TRAIN, VALIDATION, Units
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hipt.errors import HiptError
+from hipt.stats.arrays import Ints, Texts
 from hipt.stats.evaluation import Classified, Followed, Predicted
 from hipt.store.tables import read_table
 from hipt.tasks.schemas import predictions_schema
 
 Kind = Literal["classification", "survival"]
-Ints = npt.NDArray[np.int64]
-Texts = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True)

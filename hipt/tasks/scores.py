@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from hipt.stats.arrays import Floats
 from hipt.stats.bootstrap import bootstrap_scores
-from hipt.stats.evaluation import Floats, metrics_of, over_folds, pooled, scores
+from hipt.stats.evaluation import metrics_of, over_folds, pooled, scores
 from hipt.stats.intervals import Interval, interval
 from hipt.stats.sufficiency import missing_intervals, missing_resamples, missing_scores
 from hipt.tasks.predictions import Predictions

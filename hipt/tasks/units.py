@@ -11,13 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from hipt.stats.arrays import Ints
 from hipt.store.tables import read_table
 from hipt.tasks.schemas import FOLDS
 
 TRAIN, VALIDATION, TEST, UNUSED = 0, 1, 2, -1
 """The numbers in `parts`."""
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hipt.stats.evaluation import Classified, Followed
-from hipt.stats.per_unit import each_once, misordered, most_wrong, worst_early, worst_late
+from hipt.stats.per_unit import each_once, misordered, most_misordered, most_wrong
 from hipt.stats.survival import harrell_c
 from tests.stats.survival_reference import random_cases
 
@@ -71,8 +71,11 @@ def test_the_worst_are_on_the_wrong_side_of_most_pairs():
     risk = np.array([0.0, 5, 4, 3, 2, 9])
     pairs = misordered(time, event, risk)
     assert pairs.outlived_wrong.tolist() == [5, 1, 1, 1, 1, 0]
-    assert worst_early(pairs, 3).tolist() == [0]  # of the fifth the only pair is wrong: too few
-    assert worst_late(pairs, 3).tolist() == [5]
-    assert worst_late(pairs, 0).tolist() == []
+    early = most_misordered(pairs.outlived_wrong, pairs.outlived, 3)
+    assert early.tolist() == [0]  # of the fifth the only pair is wrong: too few
+    late = pairs.survived_wrong, pairs.survived
+    assert most_misordered(*late, 3).tolist() == [5]
+    assert most_misordered(*late, 0).tolist() == []
     right = misordered(time, event, -time)
-    assert worst_early(right, 3).tolist() == worst_late(right, 3).tolist() == []
+    assert most_misordered(right.outlived_wrong, right.outlived, 3).tolist() == []
+    assert most_misordered(right.survived_wrong, right.survived, 3).tolist() == []

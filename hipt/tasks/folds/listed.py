@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from hipt.config.config import MISSING
 from hipt.errors import HiptError, some_of
+from hipt.stats.arrays import Ints
 from hipt.tasks.folds.leaks import SIDES
 from hipt.tasks.labels.of_task import Labelled
 from hipt.tasks.labels.split_files import read_splits
@@ -20,8 +20,6 @@ PART_OF = dict(zip(SIDES, (TRAIN, VALIDATION, TEST), strict=True))
 
 _NAMED = 10
 """Most slides, or parts without a class, that a sentence names."""
-
-Ints = npt.NDArray[np.int64]
 
 
 class ListedFolds(NamedTuple):

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hipt.stats.arrays import Flags, Ints, Texts
 from hipt.tasks.folds.balance import FREE, deal, deviation, refuse_empty_folds
 from hipt.tasks.folds.cases import (
     Cases,
@@ -24,10 +25,6 @@ from hipt.tasks.folds.cases import (
     linked_by_site,
     stratum_counts,
 )
-
-Texts = npt.NDArray[np.str_]  # (N,)
-Ints = npt.NDArray[np.int64]  # (N,)
-Mask = npt.NDArray[np.bool_]  # (N,)
 
 
 class SiteFolds(NamedTuple):
@@ -44,7 +41,7 @@ class SiteFolds(NamedTuple):
 class Validation(NamedTuple):
     """Training rows that are kept for validation."""
 
-    rows: Mask
+    rows: Flags
     """(N,)."""
     by: Literal["case", "site"]
     """What is not torn apart; `case` where whole sites would not give every class its part."""
@@ -145,7 +142,7 @@ def refuse_impossible(
 
 
 def validation_part(
-    cases: Texts, strata: Texts, sites: Texts | None, train: Mask, share: float, seed: Seed
+    cases: Texts, strata: Texts, sites: Texts | None, train: Flags, share: float, seed: Seed
 ) -> Validation:
     """The training rows that are for validation: the same share of every class.
 
@@ -177,7 +174,7 @@ def validation_part(
     return Validation(_rows(train, chosen[distinct.row]), by)
 
 
-def subsample(cases: Texts, strata: Texts, train: Mask, fraction: float, seed: Seed) -> Mask:
+def subsample(cases: Texts, strata: Texts, train: Flags, fraction: float, seed: Seed) -> Flags:
     """(N,) the training rows that remain when only a fraction of each class's cases is used.
 
     The first of each stratum in hash order, at least one: smaller fractions are parts of larger
@@ -231,7 +228,7 @@ def _fixed(fold: Ints, group: Ints, names: Texts) -> Ints:
     return fixed
 
 
-def _training(cases: Texts, strata: Texts, train: Mask) -> Cases:
+def _training(cases: Texts, strata: Texts, train: Flags) -> Cases:
     """The cases of the training rows."""
     torn = np.intersect1d(cases[train], cases[~train])
     if len(torn):
@@ -239,7 +236,7 @@ def _training(cases: Texts, strata: Texts, train: Mask) -> Cases:
     return distinct_cases(cases[train], strata[train])
 
 
-def _first(distinct: Cases, share: float, keys: npt.NDArray[np.uint64], spare: int = 0) -> Mask:
+def _first(distinct: Cases, share: float, keys: npt.NDArray[np.uint64], spare: int = 0) -> Flags:
     """(C,) the first of each stratum in hash order: its share, at least one, but for the spared."""
     sizes = np.bincount(distinct.stratum)
     wanted = np.maximum(np.floor(share * sizes + 0.5), share > 0)
@@ -249,7 +246,7 @@ def _first(distinct: Cases, share: float, keys: npt.NDArray[np.uint64], spare: i
     return np.asarray(rank < np.minimum(wanted, sizes - spare)[distinct.stratum])
 
 
-def _sites_nearest(distinct: Cases, sites: Texts, share: float, seed: Seed) -> Mask:
+def _sites_nearest(distinct: Cases, sites: Texts, share: float, seed: Seed) -> Flags:
     """(C,) the cases of the sites that join in hash order, each if it brings the shares nearer."""
     group, names = linked_by_site(distinct, sites)
     counts = stratum_counts(distinct, group, len(names))
@@ -262,7 +259,7 @@ def _sites_nearest(distinct: Cases, sites: Texts, share: float, seed: Seed) -> M
     return chosen[group]
 
 
-def _serves(distinct: Cases, whole: Mask, chosen: Mask) -> bool:
+def _serves(distinct: Cases, whole: Flags, chosen: Flags) -> bool:
     """Whether whole sites give every class a part, and half to double the cases in all."""
     kinds = len(distinct.strata)
     got = np.bincount(distinct.stratum[whole], minlength=kinds)
@@ -272,7 +269,7 @@ def _serves(distinct: Cases, whole: Mask, chosen: Mask) -> bool:
     return bool(every and wanted.sum() <= 2 * got.sum() and got.sum() <= 2 * wanted.sum())
 
 
-def _rows(train: Mask, chosen: Mask) -> Mask:
+def _rows(train: Flags, chosen: Flags) -> Flags:
     """(N,) the chosen of the training rows."""
     rows = np.zeros(len(train), bool)
     rows[train] = chosen

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hipt.cohort.same_content import groups_of
 from hipt.config.config import Extent
@@ -17,13 +16,13 @@ from hipt.errors import HiptError
 from hipt.geometry.frame import Frame
 from hipt.geometry.label_map import UNLABELLED, Counts, class_counts, main_classes, segregation
 from hipt.layout import Results
+from hipt.stats.arrays import Ints
 from hipt.stats.knn import drawn_evenly
 from hipt.store.images import read_labels
 from hipt.store.schemas import MANIFEST, SLIDES
 from hipt.store.tables import PatchEmbeddings, read_table
 
 Row = dict[str, Any]
-Ints = npt.NDArray[np.int64]
 
 LEAST_SHARE = 0.6
 """A patch has a class if this share of its pixels on the map is of it."""
