@@ -141,7 +141,6 @@ class _Viewer:
         return made
 
     def _maps(self, row: Row, views: Sequence[TaskView]) -> SlideMaps:
-        """All maps of a slide."""
         slide_id, grid = row["slide_id"], self._cfg.tile.grid
         manifest = read_table(self._results.shard("tile", slide_id), MANIFEST)
         embeddings = PatchEmbeddings(self._results.shard("embed_patches", slide_id))

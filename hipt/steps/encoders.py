@@ -103,14 +103,12 @@ def verified(name: str, file: Path, picture: Path | None, vector: Path | None) -
 
 
 def _row(preset: Preset) -> tuple[str, ...]:
-    """An encoder's row of the table."""
     mpp = "/".join(f"{x:g}" for x in preset.mpp) or "-"
     way = "ask for it" if preset.gated else preset.install or "open"
     return preset.name, f"{preset.width}", mpp, preset.licence, preset.commercial, way
 
 
 def _facts(preset: Preset) -> Iterator[tuple[str, str]]:
-    """What a card says, by name."""
     yield "encoder", f"{preset.name}: {preset.title}"
     yield "takes", card_text(preset.model_dump())
     yield "gives", f"{preset.width:,} numbers: {VECTORS[preset.pooling]}"

@@ -60,11 +60,6 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
     For every class, the units that the folds which never saw them are surest of; for survival,
     those of highest and lowest risk. Of each the region of most attention, and that of least.
 
-    Args:
-        slides: the slide table.
-        out: the picture.
-        cfg: the settings.
-
     Raises:
         HiptError: if no model of the task has attention, or a table is missing.
     """
@@ -73,25 +68,16 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
     if view is None:
         models = ", ".join(cfg.viewed.models)
         raise HiptError(f"tasks.{cfg.name}: none of its models has attention ({models}); add hipt")
-    viewed = cfg.viewed
-    made = read_predictions(
-        Results(slides.parent).fit(
-            viewed.name, view.model, f"{viewed.fraction:g}", "predictions.parquet"
-        ),
-        viewed.kind,
-    )
-    shown = list(
-        _rows(_surest(made, view.units.classes, cfg.examples), view, _Pictures(slides, cfg))
-    )
-    inputs = {
-        "predictions": file_mark(made.path),
-        **unit_inputs(view.units, imported=False),
-    }
+    fit, results = (cfg.viewed.name, view.model, f"{cfg.viewed.fraction:g}"), Results(slides.parent)
+    made = read_predictions(results.fit(*fit, "predictions.parquet"), cfg.viewed.kind)
+    groups = _surest(made, view.units.classes, cfg.examples)
+    shown = list(_rows(groups, view, _Pictures(slides, cfg)))
+    inputs = {"predictions": file_mark(made.path), **unit_inputs(view.units, imported=False)}
     settings = settings_of(cfg) | {"model": view.model}
     drawn_by = {name: version(name) for name in ("matplotlib", "pillow")}
     provenance = made_by((STEP, version_of(STEP)), settings, inputs, drawn_by)
     sheet = contact_sheet(shown, PICTURE_PX)
-    write_figure(Results(slides.parent).figures, f"examples-{cfg.name}", sheet)
+    write_figure(results.figures, f"examples-{cfg.name}", sheet)
     write_jpeg(out, pixels(sheet), provenance.to_json())
     log.info("%s: %s's attention", out, view.name)
 

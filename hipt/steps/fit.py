@@ -190,7 +190,6 @@ def _fit_one(fold: int) -> FoldFit:
 
 
 def _epochs(fits: Sequence[FoldFit]) -> Iterator[Row]:
-    """The curves of all folds."""
     for fold, fit in enumerate(fits):
         for epoch, (train, validation) in enumerate(fit.curve.tolist()):
             yield {

@@ -152,7 +152,6 @@ def _region_lines(
 def _of_regions(
     task: str, what: str, labelled: Items, results: Results, cfg: ProbeSettings
 ) -> Iterator[Row]:
-    """The lines of one task."""
     items = labelled.drawn(cfg.probe.most_patches, cfg.probe.seed)
     _look_at(items, what)
     network, means = _of_grids(items, results, cfg)

@@ -26,11 +26,6 @@ def difference_rows(models: Sequence[Evaluated], resamples: int, seed: int) -> l
 
     Rows as in `DIFFERENCES`, but for the task's name.
 
-    Args:
-        models: with their scores.
-        resamples: of cases, as of the scores.
-        seed: of their draws.
-
     Raises:
         HiptError: if two models contradict each other about a unit.
     """

@@ -54,7 +54,11 @@ class Features(Protocol):
 
 
 class OwnFeatures:
-    """What embed_regions made of the slides of the slide table."""
+    """What embed_regions made of the slides of the slide table.
+
+    The slides that were asked for last are kept: all folds of all models ask for the regions of
+    one slide before they come to the next.
+    """
 
     def __init__(self, slides: Path) -> None:
         """Look at the slide table.
@@ -66,6 +70,7 @@ class OwnFeatures:
         self._results = Results(slides.parent)
         self._contents = {row["slide_id"]: row["content"] or "" for row in table}
         self._slides = sorted(row["slide_id"] for row in table if row["status"] == "ok")
+        self.regions = lru_cache(RECENT)(self._regions)
 
     def slides(self) -> Sequence[str]:
         """The slides that went through every step, rising."""
@@ -79,41 +84,14 @@ class OwnFeatures:
         """The marks of all slides in the slide table; see `hipt.cohort.same_content`."""
         return self._contents
 
-    def regions(self, slide_id: str) -> SlideRegions:
-        """A slide's regions, in the order of its file."""
+    def _regions(self, slide_id: str) -> SlideRegions:
+        """A slide's regions, in the order of its file; nobody may change them."""
         path = self._results.shard("embed_regions", slide_id)
         table = read_table(path)
         wanted = region_embeddings_schema(list_size(table.schema, "embedding"))
         refuse_other_schema(path, table.schema, wanted)
         corners = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], 1)
         return SlideRegions(np.array(matrix(table["embedding"])), places(corners))
-
-
-class RecentFeatures:
-    """Features of which the slides that were asked for last are kept.
-
-    All folds of all models ask for the regions of one slide before they come to the next.
-    """
-
-    def __init__(self, features: Features) -> None:
-        self._features = features
-        self._regions = lru_cache(RECENT)(features.regions)
-
-    def slides(self) -> Sequence[str]:
-        """The slides that have regions, rising."""
-        return self._features.slides()
-
-    def source(self, slide_id: str) -> str:
-        """A name of the slide's content."""
-        return self._features.source(slide_id)
-
-    def contents(self) -> Mapping[str, str]:
-        """By slide, what is equal where two slides show the same."""
-        return self._features.contents()
-
-    def regions(self, slide_id: str) -> SlideRegions:
-        """A slide's regions; nobody may change them."""
-        return self._regions(slide_id)
 
 
 class FileFeatures:

@@ -130,7 +130,7 @@ class FoldFitter:
             train: (t,) units that were trained on.
             validation: (v,) units.
         """
-        y, classes = self._data.units.y, self._classes()
+        y, classes = self._data.units.y, self._data.units.outputs
         equal = np.full(classes, 1 / classes) if self._cfg.fit.balanced else None
         natural = class_shares(y[np.concatenate([train, validation])], classes)
         recalibrate = recalibration(seen.double().numpy(), y[validation], natural, equal)
@@ -165,7 +165,7 @@ class FoldFitter:
             fit_hazard(means, units.time, units.event, parts, cfg.ridges)
             if self._cfg.kind == "survival"
             else fit_classes(
-                means, units.y, self._classes(), parts, cfg.ridges, balanced=cfg.balanced
+                means, units.y, units.outputs, parts, cfg.ridges, balanced=cfg.balanced
             )
         )
         fitted = FoldFit(
@@ -247,13 +247,10 @@ class FoldFitter:
 
         return make
 
-    def _classes(self) -> int:
-        return int(self._data.units.y.max()) + 1
-
     def _outputs(self) -> int:
         """Classes, time bins, or one log hazard."""
         if self._cfg.kind == "classification":
-            return self._classes()
+            return self._data.units.outputs
         return 1 if self._cfg.fit.loss == "cox" else self._cfg.fit.bins
 
 

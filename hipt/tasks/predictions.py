@@ -77,7 +77,6 @@ def read_predictions(path: Path, kind: Kind) -> Predictions:
 
 
 def _classified(table: pa.Table, outputs: int) -> Classified:
-    """Classes and probabilities."""
     p, calibrated = (
         np.stack([table[f"{stem}_{k}"].to_numpy() for k in range(outputs)], 1)
         for stem in ("p", "calibrated")

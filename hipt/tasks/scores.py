@@ -74,7 +74,6 @@ def score_rows(model: Evaluated) -> Iterator[Row]:
 
 
 def _say(model: Evaluated, summary: Mapping[str, float], folds: int) -> None:
-    """A line for the log."""
     made, main = model.made, next(iter(model.pooled))
     around = model.interval(main)
     log.info(

@@ -20,10 +20,6 @@ def worst_errors(made: Predictions, names: Mapping[int, str]) -> Iterator[Column
     """Errors as in `ERRORS`, worst first, one part for each kind.
 
     A unit that several folds test counts once, with its mean probability, or mean rank of risk.
-
-    Args:
-        made: predictions of a model.
-        names: of the classes.
     """
     comparable = pooled(made.predicted, made.fold)
     if isinstance(comparable, Classified):

@@ -36,11 +36,6 @@ def listed_folds(
 ) -> ListedFolds:
     """The parts that split files give to a task's slides.
 
-    Args:
-        path: the files.
-        slides: N of the task.
-        missing: words that fill columns up.
-
     Raises:
         HiptError: if the files cannot be used, or a fold trains or tests nobody.
     """
@@ -53,12 +48,7 @@ def listed_folds(
 
 
 def listed_remarks(listed: ListedFolds, slides: Sequence[Labelled]) -> Iterator[str]:
-    """What somebody should know of such folds: ids of nobody, slides of no fold, absent classes.
-
-    Args:
-        listed: what files say.
-        slides: N of the task.
-    """
+    """What somebody should know of such folds: ids of nobody, slides of no fold, absent classes."""
     if listed.unknown:
         count = f"{len(listed.unknown):,}, left out: {some_of(listed.unknown, _NAMED)}"
         yield f"ids in the files that no slide with a label has: {count}"

@@ -80,13 +80,7 @@ def check_events(source: Source, labelled: Sequence[Valued], timeless: int) -> N
 def classes_of(
     source: Source, labelled: Sequence[Valued], words: Collection[str]
 ) -> tuple[str, ...]:
-    """The classes in order, after a look at how many cases each has.
-
-    Args:
-        source: of the values.
-        labelled: the slides that have one.
-        words: what the others have instead.
-    """
+    """The classes in order, after a look at how many cases each has."""
     column = source.task.columns[0]
     cases: dict[str, set[str]] = {}
     for slide in labelled:
@@ -171,7 +165,7 @@ def uncensored_note(labelled: Sequence[Valued], timeless: int) -> list[Fact]:
         f"all {len(labelled):,} slides with a time have the event, and {timeless:,} without it "
         "have no time: give them the time of their last follow-up"
     )
-    return [Fact("note", note, "", 0, None)]
+    return [Fact("note", note)]
 
 
 def other_cases_note(source: Source, labelled: Sequence[Valued]) -> list[Fact]:
@@ -188,4 +182,4 @@ def other_cases_note(source: Source, labelled: Sequence[Valued]) -> list[Fact]:
         f"{len(other):,} {what} another case in {source.file} than in the sheet, whose case is "
         f"taken: '{slide.slide_id}' has '{case}' there and '{slide.case_id}' in the sheet"
     )
-    return [Fact("note", note, "", 0, None)]
+    return [Fact("note", note)]

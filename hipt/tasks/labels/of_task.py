@@ -222,7 +222,6 @@ def _timeless(reader: ValueReader, candidates: Sequence[_Candidate]) -> Counter[
 
 
 def _labelled(source: Source, candidate: _Candidate, value: Value) -> Valued:
-    """A slide with its case and site."""
     slide_id, row, entry = candidate.slide_id, candidate.row, candidate.entries[0]
     cells = {} if source.file == SHEET else entry.cells
     case_id = _case(source, slide_id, row, cells)
@@ -238,7 +237,6 @@ def _facts(
     classes: Sequence[str],
     left_out: Mapping[str, tuple[Literal["missing", "other_class", "zero_time"], str]],
 ) -> Iterator[Fact]:
-    """Who is in the task and who is not."""
     task = reader.task
     if task.kind == "classification":
         yield from counted("class", [(str(o.value.label), o.case_id) for o in labelled], classes)
@@ -259,11 +257,11 @@ def _facts(
         yield from days_note(task.columns[0], median(times))
     if task.split == "site" and (lost := sum(not item.site for item in labelled)):
         note = f"{lost:,} slides have no site: each of their cases counts as a site of its own"
-        yield Fact("note", note, "", 0, None)
+        yield Fact("note", note)
     for label in classes:
         if label in reader.missing:
             note = f"'{label}' is named in classes, so it is a class and no missing value"
-            yield Fact("note", note, "", 0, None)
+            yield Fact("note", note)
 
 
 def _case(source: Source, slide_id: str, row: SlideRow | None, cells: Mapping[str, str]) -> str:

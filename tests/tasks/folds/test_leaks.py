@@ -25,7 +25,7 @@ def test_a_clean_fold_has_no_rows():
     assert leaks({0: fold}, corpus=items("a1", "b1")) == []
 
 
-def test_cases_and_sites_on_two_sides_are_counted_in_slides():
+def test_cases_and_sites_on_two_sides_are_counted_islides():
     fold = {
         "train": items("a1/n", "a2/n", "b1/s", "z1"),
         "val": items("a3/n", "y1"),
@@ -46,7 +46,7 @@ def test_sides_are_named_in_one_order_whatever_is_given_first():
 
 
 def test_a_slide_on_two_sides_is_one_slide():
-    assert leaks({0: {"train": items("a1"), "test": items("a1", "a1")}})[0].n_slides == 1
+    assert leaks({0: {"train": items("a1"), "test": items("a1", "a1")}})[0].slides == 1
 
 
 def test_pretraining_matters_for_what_is_tested():
