@@ -44,14 +44,12 @@ def compared(old: Path, new: Path) -> str:
 
 
 def _schema(path: Path) -> pa.Schema:
-    """A table's columns."""
     if path.suffix == ".arrow":
         return pa.ipc.open_file(pa.memory_map(str(path))).schema
     return pq.read_schema(path)
 
 
 def _columns(schema: pa.Schema) -> str:
-    """Names and types."""
     return ", ".join(f"{field.name} {field.type}" for field in schema)
 
 
@@ -81,14 +79,8 @@ def _values(old: pa.ChunkedArray, two: pa.ChunkedArray) -> str:
 def _windows(old: pa.ChunkedArray, two: pa.ChunkedArray) -> Iterator[tuple[pa.Array, pa.Array]]:
     """The same rows of both, some at a time."""
     for start in range(0, len(old), _ROWS):
-        parts = (column.slice(start, _ROWS).combine_chunks() for column in (old, two))
-        a, b = (part.combine_chunks() if _chunked(part) else part for part in parts)
+        a, b = (pa.concat_arrays(column.slice(start, _ROWS).chunks) for column in (old, two))
         yield a, b
-
-
-def _chunked(part: pa.Array | pa.ChunkedArray) -> bool:
-    """Whether combining left chunks."""
-    return isinstance(part, pa.ChunkedArray)
 
 
 def _numeric(kind: pa.DataType) -> bool:

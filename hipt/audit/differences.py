@@ -105,18 +105,13 @@ def differences(old: Sequence[Entry], new: Sequence[Entry]) -> list[Difference]:
     """
     before, after = ({entry.name: entry for entry in side} for side in (old, new))
     names = sorted(before.keys() | after.keys())
-    differing = [n for n in names if not _equal(before.get(n), after.get(n))]
-    touched = [entry for n in differing if (entry := after.get(n) or before.get(n)) is not None]
-    return [_explained(before.get(n), after.get(n), touched) for n in differing]
-
-
-def _equal(old: Entry | None, new: Entry | None) -> bool:
-    """Whether a file is the same on both sides."""
-    return old is not None and new is not None and old.sha256 == new.sha256 != ""
+    pairs = [(before.get(name), after.get(name)) for name in names]
+    differing = [(a, b) for a, b in pairs if not (a and b and a.sha256 == b.sha256 != "")]
+    touched = [entry for a, b in differing if (entry := b or a)]
+    return [_explained(a, b, touched) for a, b in differing]
 
 
 def _explained(old: Entry | None, new: Entry | None, touched: Sequence[Entry]) -> Difference:
-    """Why one file differs."""
     if old is None or new is None:
         entry = new or old
         assert entry is not None
@@ -128,7 +123,6 @@ def _explained(old: Entry | None, new: Entry | None, touched: Sequence[Entry]) -
 
 
 def _reason(old: Entry, new: Entry, feeding: Sequence[str]) -> tuple[Kind, tuple[str, ...]]:
-    """The kind of a difference, and its reasons."""
     unread = [side for side, entry in (("the old", old), ("this", new)) if not entry.sha256]
     if unread:
         return "damaged", (f"{' and '.join(unread)} file cannot be read",)

@@ -81,10 +81,6 @@ _DAMAGE = OSError, ValueError, RuntimeError, KeyError, pa.ArrowException, zipfil
 def damaged_files(root: Path, threads: int) -> dict[str, str]:
     """What is wrong, by the file's path inside the results; nothing where all is in order.
 
-    Args:
-        root: the results folder.
-        threads: files that are read at once.
-
     Raises:
         HiptError: if there is no such folder, or nothing in it.
     """

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,6 @@ _LONGEST_CELL = 1 << 30
 
 def read_entries(root: Path, threads: int) -> list[Entry]:
     """All result files of a folder, by name; those that cannot be read have no sha256.
-
-    Args:
-        root: the results folder.
-        threads: files that are read at once.
 
     Raises:
         HiptError: if there is no such folder, or nothing in it.
@@ -83,7 +80,6 @@ def read_manifest(path: Path) -> list[Entry]:
 
 
 def _row(entry: Entry) -> Sequence[object]:
-    """An entry as a line."""
     head = entry.name, entry.step, entry.kind, entry.of, entry.size, entry.sha256
     if entry.made is None:
         return *head, "", "", "", "", "", ""
@@ -94,7 +90,6 @@ def _row(entry: Entry) -> Sequence[object]:
 
 
 def _entry(row: Sequence[str]) -> Entry:
-    """A line as an entry."""
     name, step, kind, of, size, sha256, version, hipt, fingerprint, *texts = row
     made = None
     if texts[0]:
@@ -128,15 +123,8 @@ def _made(path: Path) -> Made | None:
         if path.suffix == ".safetensors" and (model := _of_model(read_metadata(path))):
             return model
         if path.suffix in (".parquet", ".arrow", ".png", ".jpg", ".safetensors"):
-            provenance = read_provenance(path)
-            return Made(
-                provenance.step_version,
-                provenance.version,
-                provenance.fingerprint,
-                provenance.settings,
-                provenance.inputs,
-                provenance.software,
-            )
+            made = read_provenance(path)
+            return Made(**{field.name: getattr(made, field.name) for field in fields(Made)})
     except (HiptError, OSError, ValueError, pa.ArrowException):
         pass
     return None

@@ -94,13 +94,7 @@ def slide_identity(slide: Slide | FeaturesAlone) -> str:
 
 
 def _alone(slide_id: str, files: FeatureFiles, reason: str) -> FeaturesAlone:
-    """What the features say of a slide.
-
-    Args:
-        slide_id: the slide.
-        files: the imported features.
-        reason: why the slide cannot be opened.
-    """
+    """What the features say of a slide."""
     try:
         stated, patches = read_slide(files, slide_id), read_patches(files, slide_id)
     except SlideError as error:

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely.affinity
 import shapely.geometry
 
 from hipt import __version__
 from hipt.exchange.files import ROOT, write_h5, write_pt
 from hipt.exchange.slide import (
-    Bag,
     ExportedSlide,
     Scale,
     region_grids,
@@ -152,17 +150,9 @@ def _write_stamp(tree: Path, slide: ExportedSlide, scale: Scale) -> Written:
         "feat_type": "tile",
         FINGERPRINT: slide.fingerprint,
     }
-    datasets: dict[str, npt.NDArray[Any]] = {
-        "feats": bag.features,
-        "coords": _micrometres(bag, slide),
-    }
-    write_h5(path, datasets, {ROOT: attributes})
+    corners_um = (bag.coords * slide.mpp).astype(np.float32)  # (N, 2) from the slide's top left
+    write_h5(path, {"feats": bag.features, "coords": corners_um}, {ROOT: attributes})
     return [path], len(bag.coords)
-
-
-def _micrometres(bag: Bag, slide: ExportedSlide) -> npt.NDArray[Any]:
-    """(N, 2) corners in um from the slide's top left."""
-    return (bag.coords * slide.mpp).astype(np.float32)
 
 
 def _write_hipt(tree: Path, slide: ExportedSlide, scale: Scale) -> Written:  # noqa: ARG001

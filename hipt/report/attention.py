@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import polars as pl
@@ -16,7 +15,7 @@ from hipt.errors import HiptError
 from hipt.heatmaps.draw import side_by_side
 from hipt.heatmaps.table import listed, read_maps
 from hipt.layout import Results
-from hipt.report.overviews import overview
+from hipt.report.overviews import linked, overview
 from hipt.stats.bootstrap import case_weights
 from hipt.stats.intervals import interval
 from hipt.stats.neighbours import evenly
@@ -72,7 +71,7 @@ def attention(slides: Sequence[Row], config: Config, results: Results) -> Row | 
 def _maps(row: Row, results: Results) -> Iterator[Row]:
     """The pictures of one slide."""
     for path in listed(results.shard("attend", row["slide_id"])):
-        if path.suffix == ".png" and (shown := _small(path, MAP_PX, results)):
+        if path.suffix == ".png" and (shown := overview(path, MAP_PX, results)):
             yield shown | {"name": path.stem}
 
 
@@ -91,24 +90,16 @@ def _figures(row: Row, results: Results) -> Iterator[Row]:
 def _files(folder: Path, name: str, results: Results) -> list[str]:
     """Those files of a figure that are there, as the page links to them."""
     paths = [folder / f"{name}{kind}" for kind in KINDS]
-    return [quote(path.relative_to(results.root).as_posix()) for path in paths if path.is_file()]
+    return [linked(path, results) for path in paths if path.is_file()]
 
 
 def _examples(config: Config, results: Results) -> Iterator[Row]:
     """The contact sheets of tasks."""
     for task in config.tasks:
         path = results.task(task, "examples.jpg")
-        if path.exists() and (shown := _small(path, EXAMPLES_PX, results)):
+        if path.exists() and (shown := overview(path, EXAMPLES_PX, results)):
             files = _files(results.figures, f"examples-{task}", results)
             yield shown | {"task": task, "files": files}
-
-
-def _small(path: Path, longest_px: int, results: Results) -> Row | None:
-    """A picture, made small, and where the large one lies."""
-    shown = overview(path, longest_px)
-    if shown is None:
-        return None
-    return shown | {"file": quote(path.relative_to(results.root).as_posix())}
 
 
 def _agreement(results: Results) -> list[Row]:
@@ -121,7 +112,6 @@ def _agreement(results: Results) -> list[Row]:
 
 
 def _line(part: pl.DataFrame) -> Row:
-    """One map."""
     auc = part["auc"].to_numpy()
     cases = np.unique(part["case_id"].to_list(), return_inverse=True)[1]
     parts = case_weights(cases, RESAMPLES, SEED)

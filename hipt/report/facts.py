@@ -45,9 +45,10 @@ def facts(table: pl.DataFrame, config: Config, results: Results) -> dict[str, An
     Raises:
         HiptError: if a table is damaged.
     """
-    fine, available = _in_order(table), pictured(table, results)
+    in_order = table.filter(status="ok").sort("case_id", "slide_id")
+    fine, available = in_order.select(LOOKED_AT).to_dicts(), pictured(table, results)
     first = available[: config.report.overviews]
-    pictures = ((row, overview(path, PICTURE_PX)) for row, path in first)
+    pictures = ((row, overview(path, PICTURE_PX, results)) for row, path in first)
     return {
         "title": config.report.title,
         "made": f"{datetime.now(UTC):%-d %B %Y, %H:%M} UTC",
@@ -76,11 +77,6 @@ def _with_files(training: dict[str, Any], results: Results) -> dict[str, Any]:
     """A training whose figure, if it has any, is written."""
     drawn = training["figure"]
     return training | {"figure": published(drawn, results.figures) if drawn else None}
-
-
-def _in_order(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """The slides that went through every step, case by case."""
-    return table.filter(status="ok").sort("case_id", "slide_id").select(LOOKED_AT).to_dicts()
 
 
 def _probes(results: Results, config: Config) -> Iterator[dict[str, Any]]:

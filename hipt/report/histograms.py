@@ -23,11 +23,7 @@ SIZE_MM = (90, 45)
 
 
 def histograms(table: pl.DataFrame) -> Iterator[Drawn]:
-    """Tissue and regions per slide, over slides in order; nothing where there are none.
-
-    Args:
-        table: the slide table.
-    """
+    """Tissue and regions per slide, over slides in order; nothing where there are none."""
     done = table.filter(status="ok")
     for title, column, least_step in (
         ("Tissue per slide, mm²", "tissue_mm2", 0.0),

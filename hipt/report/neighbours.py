@@ -78,11 +78,6 @@ def neighbours(
 ) -> Iterator[dict[str, Any]]:
     """For patches and for regions, a few with their nearest ones of other cases.
 
-    Args:
-        slides: rows of the slide table that are in order.
-        results: where the embeddings lie.
-        tile: their grid.
-
     Yields:
         level, side_px, how many are compared, of how many slides, and rows of pictures, the query
         first; nothing where there are not two cases.

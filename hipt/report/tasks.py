@@ -72,13 +72,13 @@ def tasks(config: Config, results: Results) -> Iterator[dict[str, Any]]:
 
 
 def _task(name: str, task: TaskConfig, results: Results) -> dict[str, Any]:
-    """One task."""
     scores = _frame(results.task(name, "scores.parquet"), SCORES)
     folds = _frame(results.task(name, "folds.parquet"), FOLDS)
     leaks = _frame(results.task(name, "leaks.parquet"), LEAKS)
     differences = _frame(results.task(name, "differences.parquet"), DIFFERENCES)
     beside = _published(name, results)
-    table = pl.concat([scores, *_neighbours(name, results)])
+    neighbours = results.knn_scores(name)
+    table = pl.concat([scores, _frame(neighbours, SCORES)]) if neighbours.exists() else scores
     metrics = METRICS[task.kind]
     ranked = _ranked(scores, metrics[0])
     return {
@@ -122,12 +122,6 @@ def _unknown(config: Config, task: TaskConfig) -> list[str]:
     weights = [path for path in (used.patches.weights, used.regions.weights) if path is not None]
     imported = [used.patches.features] if used.patches.features is not None else []
     return [Path(path).name for path in (*imported, *seen_by(weights).unknown)]
-
-
-def _neighbours(name: str, results: Results) -> Iterator[pl.DataFrame]:
-    """The scores of nearest neighbours, where there are some."""
-    if (path := results.knn_scores(name)).exists():
-        yield _frame(path, SCORES)
 
 
 def _published(name: str, results: Results) -> pl.DataFrame:
@@ -196,15 +190,7 @@ def _drawn(
     folds: pl.DataFrame,
     ranked: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Figures and worst errors; none where a table of theirs cannot be read, as the log says.
-
-    Args:
-        name: of the task.
-        task: its settings.
-        results: where its tables are.
-        folds: its table of folds.
-        ranked: the score of each model, the best first.
-    """
+    """Figures and worst errors; none where a table of theirs cannot be read, as the log says."""
     try:
         figures = list(_figures(name, task, results, ranked))
         errors = list(_errors(name, task, results, folds, ranked))
@@ -256,7 +242,7 @@ def _errors(
         listed = with_slides(errors, slides)
         if task.features is None:
             listed = with_pictures(listed, slides, results)
-        yield {"kind": heading, "rows": listed}
+        yield {"kind": heading, "rows": list(listed)}
 
 
 def _download(table: pl.DataFrame) -> str | None:
@@ -279,5 +265,4 @@ def _linear_wins(scores: pl.DataFrame, metric: str) -> list[str]:
 
 
 def _frame(path: Path, schema: pa.Schema) -> pl.DataFrame:
-    """A table of results."""
     return pl.DataFrame(read_table(path, schema))

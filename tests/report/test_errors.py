@@ -67,7 +67,7 @@ def test_a_kind_without_errors_stays():
 def test_slides_of_a_case_are_named_up_to_a_few():
     rows = [{"unit": "c1"}, {"unit": "s9"}, {"unit": "gone"}]
     slides = {"c1": ["s1", "s2", "s3", "s4", "s5"], "s9": ["s9"]}
-    found = with_slides(rows, slides)
+    found = list(with_slides(rows, slides))
     assert found[0] == {"unit": "c1", "slides": ["s1", "s2", "s3"], "more": 2}
     assert [row["slides"] for row in found[1:]] == [[], []]
 
@@ -78,6 +78,6 @@ def test_the_first_picture_that_is_there(tmp_path: Path):
         results.overview(step, slide).parent.mkdir(exist_ok=True)
         write_jpeg(results.overview(step, slide), np.full((9, 12, 3), 200, np.uint8))
     slides = {"a": ["s0", "s1"], "b": ["s2"], "c": ["s3"]}
-    found = with_pictures([{"unit": name} for name in "abcd"], slides, results)
+    found = list(with_pictures([{"unit": name} for name in "abcd"], slides, results))
     files = [row["picture"] and row["picture"]["file"] for row in found]
     assert files == ["segment/s1.jpg", "tile/s2.jpg", None, None]
