@@ -95,10 +95,6 @@ class Difference:
 def differences(old: Sequence[Entry], new: Sequence[Entry]) -> list[Difference]:
     """What differs, file by file, by name.
 
-    Args:
-        old: what there was.
-        new: what there is.
-
     Returns:
         `cause`: provenance says why; `follows`: an input differs and nothing else; `bytes`: the
         provenance is the same; `unexplained`: the file tells nothing, and no input of it differs.
@@ -128,7 +124,7 @@ def _reason(old: Entry, new: Entry, feeding: Sequence[str]) -> tuple[Kind, tuple
         return "damaged", (f"{' and '.join(unread)} file cannot be read",)
     follows = (f"follows from {', '.join(feeding)}",)
     if old.made is not None and new.made is None:
-        return "unexplained", ()  # it told something once
+        return "unexplained", ()  # it had a provenance once
     if old.made is None or new.made is None:
         return ("follows", follows) if feeding else ("unexplained", ())
     causes = tuple(_causes(new.step, old.made, new.made, feeding))
@@ -146,15 +142,15 @@ def _causes(step: str, old: Made, new: Made, feeding: Sequence[str]) -> Iterator
     """What differs in how two files were made, inputs from other steps aside."""
     if old.step_version != new.step_version:
         yield f"another version of the step: {old.step_version} -> {new.step_version}"
-    resolved = old.software.keys() | new.software.keys()  # said below, once
+    resolved = old.software.keys() | new.software.keys()  # named below, once
     settings = (
         {k: v for k, v in _flat(made.settings).items() if k not in resolved} for made in (old, new)
     )
     yield from _changed("setting ", *settings)
     for key in sorted(old.inputs.keys() | new.inputs.keys()):
-        before, two = old.inputs.get(key, "nothing"), new.inputs.get(key, "nothing")
-        if before != two and not _from_step(step, key, feeding):
-            yield _input_named(step, key, before, two)
+        before, after = old.inputs.get(key, "nothing"), new.inputs.get(key, "nothing")
+        if before != after and not _from_step(step, key, feeding):
+            yield _input_named(step, key, before, after)
     yield from _changed("", old.software, new.software)
     if old.version != new.version:
         yield f"hipt: {old.version} -> {new.version}"

@@ -70,10 +70,6 @@ class FeaturesAlone:
 def slide_or_features(row: SlideRow, features: str | None) -> Iterator[Slide | FeaturesAlone]:
     """The open slide; where it is not there, what its imported features say of it.
 
-    Args:
-        row: its row of the sheet.
-        features: the folder of imported features; None: there are none.
-
     Raises:
         SlideError: `missing` or `unreadable`, if neither can be read, or no size is stated.
     """

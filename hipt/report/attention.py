@@ -38,13 +38,7 @@ Row = dict[str, Any]
 
 
 def attention(slides: Sequence[Row], config: Config, results: Results) -> Row | None:
-    """What is shown; None if there are no maps and no examples.
-
-    Args:
-        slides: rows of the slide table that are in order.
-        config: the whole config.
-        results: where maps and examples lie.
-    """
+    """What is shown of slides in order; None if there are no maps and no examples."""
     there = {path.stem for path in (results.root / "attend").glob("*.parquet")}
     mapped = [row for row in slides if row["slide_id"] in there]
     examples = list(_examples(config, results))

@@ -24,13 +24,7 @@ SIZE_MM = (120, 80)
 
 
 def curves(model: str, metrics: pa.Table, classes: int) -> Drawn:
-    """Loss, and the teacher's entropy as a share of the most that it can be.
-
-    Args:
-        model: its name.
-        metrics: one row per step, at least one.
-        classes: K, outputs of the head.
-    """
+    """Loss, and the teacher's entropy as a share of the most that it can be."""
     steps = len(metrics)
     wide = max(1, steps // WINDOWS)
     loss = running_mean(metrics["loss"].to_numpy(), wide)

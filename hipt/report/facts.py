@@ -37,11 +37,6 @@ LOOKED_AT = ("slide_id", "case_id", "content", "path", "width_px", "mpp", "read_
 def facts(table: pl.DataFrame, config: Config, results: Results) -> dict[str, Any]:
     """What the page's template shows; its figures are written on the way.
 
-    Args:
-        table: the slide table, from `hipt.report.slide_table.read_slides`.
-        config: the whole config.
-        results: what the page is about.
-
     Raises:
         HiptError: if a table is damaged.
     """

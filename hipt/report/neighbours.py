@@ -76,7 +76,7 @@ class _Items:
 def neighbours(
     slides: Sequence[Row], results: Results, tile: TileConfig
 ) -> Iterator[dict[str, Any]]:
-    """For patches and for regions, a few with their nearest ones of other cases.
+    """For patches and regions of slides in order, a few with their nearest ones of other cases.
 
     Yields:
         level, side_px, how many are compared, of how many slides, and rows of pictures, the query

@@ -197,7 +197,7 @@ def _drawn(
     except HiptError as error:
         log.warning("task %s is shown without figures: %s", name, error)
         figures, errors = [], []
-    return {"figures": [published(it, results.figures) for it in figures], "errors": errors}
+    return {"figures": [published(drawn, results.figures) for drawn in figures], "errors": errors}
 
 
 def _figures(

@@ -42,12 +42,7 @@ def checked(time: npt.ArrayLike, event: npt.ArrayLike) -> tuple[Floats, Events]:
 
 
 def counts(time: Floats, event: Events) -> Counts:
-    """Cases at risk, with event and censored, at every distinct time.
-
-    Args:
-        time: (N,) months.
-        event: (N,).
-    """
+    """Cases at risk, with event and censored, at every distinct time."""
     times, place = np.unique(time, return_inverse=True)
     events = np.bincount(place[event], minlength=len(times))
     censored = np.bincount(place[~event], minlength=len(times))

@@ -136,12 +136,7 @@ class _Hazards(NamedTuple):
 
 
 def _hazards(risk: Floats, sets: _AtRisk) -> _Hazards:
-    """What each event sees.
-
-    Args:
-        risk: (N,) in the order of the sets.
-        sets: who is at risk when.
-    """
+    """What each event sees."""
     upto = np.logaddexp.accumulate(risk)
     own = np.exp(risk[sets.event] - upto[sets.last])
     left = 1 - sets.spared * sets.of_group(own)

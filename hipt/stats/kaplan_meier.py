@@ -31,10 +31,6 @@ def kaplan_meier(time: Floats, event: Events) -> KaplanMeier:
     The interval is the 95 % interval of log(-log survival) with Greenwood's variance, which stays
     between 0 and 1.
 
-    Args:
-        time: (N,) months.
-        event: (N,).
-
     Raises:
         ValueError: see `checked`.
 

@@ -25,16 +25,16 @@ def queries(owner: Ints, most: int) -> Ints:
         most: most items.
     """
     _, starts, sizes = np.unique(owner, return_index=True, return_counts=True)
-    groups_asked = evenly(len(starts), most)
-    within = [evenly(int(sizes[group]), len(groups_asked)) for group in groups_asked]
-    turns = [places[i * len(places) // len(groups_asked)] for i, places in enumerate(within)]
-    return np.asarray(starts[groups_asked] + np.array(turns, np.int64), np.int64)
+    chosen = evenly(len(starts), most)
+    within = [evenly(int(sizes[group]), len(chosen)) for group in chosen]
+    turns = [places[i * len(places) // len(chosen)] for i, places in enumerate(within)]
+    return np.asarray(starts[chosen] + np.array(turns, np.int64), np.int64)
 
 
 def nearest_elsewhere(
     chosen: Ints, vectors: npt.NDArray[np.floating[Any]], groups: Ints, most: int
 ) -> list[list[tuple[int, float]]]:
-    """The items of other groups that are most like each asked one, with the cosine.
+    """The items of other groups that are most like each query, with the cosine.
 
     Args:
         chosen: (Q,) places of the queries.

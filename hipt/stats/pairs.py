@@ -81,7 +81,7 @@ def comparable(
 
 
 def _levels(risk: Floats, query: Floats, tied_tol: float) -> tuple[Ints, Ints, Ints]:
-    """(N,) level of each risk; per risk asked (E,) the first level tied, and the first above."""
+    """(N,) level of each risk; per queried risk (E,) the first level tied, and the first above."""
     values, level = np.unique(risk, return_inverse=True)
     low = _first_not(lambda place: query - values[place] > tied_tol, values, query - tied_tol)
     high = _first_not(lambda place: query - values[place] >= -tied_tol, values, query + tied_tol)

@@ -137,18 +137,16 @@ class _Pictures:
 
     def __init__(self, slides: Path, cfg: ExamplesSettings) -> None:
         self._results, self._side = Results(slides.parent), cfg.tile.region_px
-        self._rows: Mapping[str, dict[str, object]] = {
-            row["slide_id"]: row for row in slides_in_order(slides)
-        }
+        self._rows = {row["slide_id"]: row for row in slides_in_order(slides)}
 
     def of(self, region: Region) -> RGB:
         """A region; white where its slide cannot be read any more."""
         row = self._rows[region.slide_id]
         table = read_table(self._results.shard("embed_regions", region.slide_id))
         x, y = (table[axis][region.number].as_py() for axis in "xy")
-        side_read = round(self._side * float(row["read_mpp"]) / float(row["mpp"]))  # type: ignore[arg-type]
+        side_read = round(self._side * row["read_mpp"] / row["mpp"])
         try:
-            with open_slide(Path(str(row["path"]))) as slide:
+            with open_slide(Path(row["path"])) as slide:
                 return square(slide, x, y, side_read, PICTURE_PX)
         except SlideError as error:
             log.warning("%s: left white: %s", region.slide_id, error)

@@ -173,8 +173,8 @@ def _look_at(items: Items, what: str) -> None:
             + (", that do not share a slide" if groups < cases else "")
         )
     for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
-        of_it = len(np.unique(items.case[items.label == kind]))
-        log.info("class %s: %d items, %d cases", items.names.get(kind, str(kind)), count, of_it)
+        of_kind = len(np.unique(items.case[items.label == kind]))
+        log.info("class %s: %d items, %d cases", items.names.get(kind, str(kind)), count, of_kind)
 
 
 def _scored(

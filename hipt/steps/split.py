@@ -168,8 +168,8 @@ def _from_files(
     for fold, parts in listed.parts.items():
         if not (parts == VALIDATION).any():
             rows = np.flatnonzero(parts == TRAIN)
-            of_them = (cases[rows], strata[rows], None, np.zeros(len(rows), bool))
-            parts[rows] = _parts(task, *of_them, fold)
+            trained = (cases[rows], strata[rows], None, np.zeros(len(rows), bool))
+            parts[rows] = _parts(task, *trained, fold)
         refuse_empty(task.split_files, fold, parts)
     return np.stack(list(listed.parts.values()), axis=1)
 
@@ -202,8 +202,8 @@ def _audit(items: Sequence[Item], parts: Ints, corpus: Sequence[Item]) -> list[L
 def _look_at(name: str, task: TaskConfig, audit: Sequence[Leak]) -> None:
     """Say what leaks; refuse a split of our own that tears apart what it must not."""
     for kind in get_args(Kind):
-        of_it = [leak for leak in audit if leak.kind == kind]
-        log.info("leaks by %s: %d", kind, len(of_it))
+        of_kind = [leak for leak in audit if leak.kind == kind]
+        log.info("leaks by %s: %d", kind, len(of_kind))
     torn = [leak for leak in audit if leak.kind in KEPT[task.split] and "test" in leak.sides]
     if torn:
         leak = torn[0]

@@ -115,7 +115,7 @@ def _corrected(rows: Sequence[Row], resamples: int) -> list[Row]:
     fractions = [row["fraction"] for row in rows]
     corrected = np.full(len(rows), np.nan)
     for fraction in set(fractions):
-        family = [i for i, its in enumerate(fractions) if its == fraction]
+        family = [i for i, share in enumerate(fractions) if share == fraction]
         corrected[family] = holm(np.array([rows[i]["p"] for i in family], np.float64))
     tested = [row["fraction"] for row in rows if row["p"] is not None]
     _warn_of_few_resamples(max(map(tested.count, tested), default=0), resamples)

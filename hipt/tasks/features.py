@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,22 +35,6 @@ class SlideRegions(NamedTuple):
     vectors: Vectors
     positions: npt.NDArray[np.float32] | None
     """(M, 2) x, y in sides of a region; None if the source does not say."""
-
-
-class Features(Protocol):
-    """Where the regions of slides come from."""
-
-    def slides(self) -> Sequence[str]:
-        """The slides that have regions, rising."""
-
-    def source(self, slide_id: str) -> str:
-        """A name of the slide's content: another content, another name."""
-
-    def contents(self) -> Mapping[str, str]:
-        """By slide, what is equal where two slides show the same; empty where it is not known."""
-
-    def regions(self, slide_id: str) -> SlideRegions:
-        """A slide's regions."""
 
 
 class OwnFeatures:
@@ -134,6 +118,10 @@ class FileFeatures:
         rows = self._rows[slide_id]
         corners = None if self._corners is None else places(self._corners[rows])
         return SlideRegions(self._vectors[rows], corners)
+
+
+Features = OwnFeatures | FileFeatures
+"""Where the regions of slides come from."""
 
 
 def features_of(file: str | None, slides: Path) -> Features:

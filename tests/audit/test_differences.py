@@ -53,7 +53,7 @@ def changed(step: str, **made: object) -> list[Entry]:
     return out
 
 
-def told(step: str, **made: object) -> dict[str, tuple[str, ...]]:
+def reasons(step: str, **made: object) -> dict[str, tuple[str, ...]]:
     return {d.step: d.why for d in differences(CHAIN, changed(step, **made))}
 
 
@@ -62,7 +62,7 @@ def test_equal_sides_have_no_difference():
 
 
 def test_the_first_cause_is_named_once_and_the_rest_follows():
-    assert told("segment", settings={"mask_mpp": 4.0}) == {
+    assert reasons("segment", settings={"mask_mpp": 4.0}) == {
         "segment": ("setting mask_mpp: 8.0 -> 4.0",),
         "tile": ("follows from segment",),
         "embed_patches": ("follows from tile",),
@@ -74,20 +74,20 @@ def test_the_first_cause_is_named_once_and_the_rest_follows():
 def test_every_cause_has_its_words():
     step = "embed_patches"
     inputs = {"manifest": "t", "weights": "5" * 64}
-    assert told(step, step_version=2)[step] == ("another version of the step: 1 -> 2",)
-    assert told(step, inputs=inputs)[step] == ("other weights: random:1 -> 555555555555",)
-    assert told(step, software={"torch": "3"})[step] == ("torch: 2 -> 3",)
-    assert told(step, software={"torch": "2", "device": "cuda"})[step] == (
+    assert reasons(step, step_version=2)[step] == ("another version of the step: 1 -> 2",)
+    assert reasons(step, inputs=inputs)[step] == ("other weights: random:1 -> 555555555555",)
+    assert reasons(step, software={"torch": "3"})[step] == ("torch: 2 -> 3",)
+    assert reasons(step, software={"torch": "2", "device": "cuda"})[step] == (
         "device: nothing -> cuda",
     )
-    assert told(step, version="0.2.0")[step] == ("hipt: 0.1.0 -> 0.2.0",)
+    assert reasons(step, version="0.2.0")[step] == ("hipt: 0.1.0 -> 0.2.0",)
     inputs = {"slide": "z", "mpp": "0.25", "mask": "m"}
-    assert told("segment", inputs=inputs)["segment"] == (
+    assert reasons("segment", inputs=inputs)["segment"] == (
         "another mask in the sheet, or read in another way",
         "another resolution of the slide: 0.5 -> 0.25 um/px",
         "another slide file",
     )
-    assert told("tile", settings={"tile": {"patch_px": 512}})["tile"] == (
+    assert reasons("tile", settings={"tile": {"patch_px": 512}})["tile"] == (
         "setting tile.patch_px: 256 -> 512",
     )
 

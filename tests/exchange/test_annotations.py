@@ -185,7 +185,7 @@ def test_a_mask_that_is_missing_or_binary_rubbish(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("name", ["a.xml", "a.ndpa", "a.geojson.gz", "a.npy"])
-def test_annotations_of_other_programs_are_told_what_to_do(tmp_path: Path, name: str):
+def test_annotations_of_other_programs_are_refused_with_a_remedy(tmp_path: Path, name: str):
     (tmp_path / name).write_text("<Annotations/>")
     with pytest.raises(HiptError) as caught:
         read_outside_mask(tmp_path / name, (4, 4), 1.0)

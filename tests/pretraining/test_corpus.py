@@ -85,7 +85,7 @@ def test_a_block_costs_a_few_bytes(cohort: Chain):
     assert size + corpus.counts.nbytes == 19 * len(corpus.counts)
 
 
-def test_an_empty_corpus_is_said(cohort: Chain, tmp_path: Path):
+def test_an_empty_corpus_is_refused(cohort: Chain, tmp_path: Path):
     (tmp_path / "gone").write_text("gone")
     with pytest.raises(HiptError, match="no slide in it has a patch with 10% tissue"):
         corpus_of(cohort, corpus=str(tmp_path / "gone"))
@@ -93,7 +93,7 @@ def test_an_empty_corpus_is_said(cohort: Chain, tmp_path: Path):
         read_grid_corpus(rows_of(cohort), str(tmp_path / "gone"), cohort.results)
 
 
-def test_slides_without_a_batch_or_row_are_said(cohort: Chain):
+def test_slides_without_a_batch_or_row_are_refused(cohort: Chain):
     new = SlideRow("new", Path("new.svs"), "new")
     with pytest.raises(HiptError, match="new and 0 more slides have no batch yet"):
         read_grid_corpus([*rows_of(cohort), new], "all", cohort.results)

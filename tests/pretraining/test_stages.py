@@ -30,19 +30,19 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
 def stage(chain: Chain, name: str = "patches", **section: object) -> Stage:
     config = Config.model_validate(chain.values | {"pretrain": {name: section}})
-    told = settings("pretrain", config)
-    assert isinstance(told, PretrainSettings)
-    return stage_of(name, told, chain.results, 1)
+    cfg = settings("pretrain", config)
+    assert isinstance(cfg, PretrainSettings)
+    return stage_of(name, cfg, chain.results, 1)
 
 
 @pytest.mark.parametrize("name", ["patches", "regions"])
 def test_the_recipe_is_what_decides_the_weights(chain: Chain, name: str):
     first = stage(chain, name).recipe()
-    told = json.dumps(first)
+    cfg = json.dumps(first)
     assert first["stage"] == f"pretrain.{name}"
     assert first["shape"] == SHAPE
     assert {"corpus", "micro_batches"}.isdisjoint(first)
-    assert "checkpoint_every" not in told
+    assert "checkpoint_every" not in cfg
     same = stage(chain, name, dino={"checkpoint_every": 7}, micro_batches=2).recipe()
     assert same == first
     for other in ({"seed": 1}, {"lr": 1e-3}, {"iterations": 5}):
@@ -89,9 +89,9 @@ def test_init_of_another_architecture_is_one_sentence(chain: Chain, tmp_path: Pa
     path = tmp_path / "w.safetensors"
     state = stage(chain, "regions").backbone(0.0).state_dict()
     write_weights(path, state, {})
-    with pytest.raises(HiptError) as said:
+    with pytest.raises(HiptError) as caught:
         stage(chain, init=str(path)).backbone(0.0)
-    assert str(said.value).startswith(f"pretrain.patches.init: {path}")
-    assert "\n" not in str(said.value)
+    assert str(caught.value).startswith(f"pretrain.patches.init: {path}")
+    assert "\n" not in str(caught.value)
     with pytest.raises(HiptError, match="no such weights file"):
         stage(chain, init=str(tmp_path / "gone")).backbone(0.0)

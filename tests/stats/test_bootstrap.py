@@ -89,7 +89,7 @@ def test_many_items_are_weighted_in_few_resamples_at_once(monkeypatch: pytest.Mo
     assert (np.concatenate(parts) == whole).all()
 
 
-def test_what_cannot_be_told_is_no_number():
+def test_what_cannot_be_computed_is_no_number():
     y = np.array([0, 0, 0, 1])
     found = bootstrap_scores(Classified(y, np.eye(2)[y]), np.arange(4), 50, 0)
     single = np.isnan(found["auc"])

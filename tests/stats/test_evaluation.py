@@ -78,13 +78,13 @@ def test_dynamic_auc_is_the_mean_over_three_times():
     part = whole.take(np.arange(60) < 40)
     at = np.quantile(time[event], [0.25, 0.5, 0.75])
     assert horizons(whole) == pytest.approx(at)
-    told = cumulative_dynamic_auc(time, event, part.time, part.event, part.risk, at)
-    assert scores(part)["dynamic_auc"] == pytest.approx(told.mean())
+    expected = cumulative_dynamic_auc(time, event, part.time, part.event, part.risk, at)
+    assert scores(part)["dynamic_auc"] == pytest.approx(expected.mean())
     assert math.isnan(scores(part.take(part.time < at[2]))["dynamic_auc"])
     assert math.isnan(scores(part.take(part.time > at[0]))["dynamic_auc"])
 
 
-def test_uno_can_be_told_where_the_last_cases_are_censored_with_an_event():
+def test_uno_is_known_where_the_last_cases_are_censored_with_an_event():
     found = followed([1, 2, 2, 3, 3], [1, 1, 0, 1, 0], [5, 4, 3, 2, 1])
     assert scores(found)["uno_c"] == 1
 

@@ -156,7 +156,7 @@ def test_a_vectors_length_counts_for_one_distance_and_not_for_the_other():
     assert knn_shares(query, keys, labels, 1, 2, "cosine").tolist() == [[1, 0]]
 
 
-def test_nobody_is_asked_and_too_few_answer():
+def test_no_query_and_too_few_keys():
     keys, labels = np.eye(3), np.zeros(3, np.int64)
     assert knn_shares(np.zeros((0, 3)), keys, labels, 3, 2, "cosine").shape == (0, 2)
     with pytest.raises(ValueError, match="4 neighbours are asked for, but there are 3 keys"):

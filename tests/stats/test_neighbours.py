@@ -20,8 +20,8 @@ def test_evenly_gives_as_many_as_there_are_and_no_place_twice(length: int, most:
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=20), st.integers(1, 8))
 def test_queries_are_of_different_owners(sizes: list[int], most: int):
     owner = np.repeat(np.arange(len(sizes)), sizes)
-    asked = queries(owner, most)
-    assert len(asked) == len(set(owner[asked].tolist())) == min(most, len(sizes))
+    chosen = queries(owner, most)
+    assert len(chosen) == len(set(owner[chosen].tolist())) == min(most, len(sizes))
 
 
 def test_queries_go_from_early_to_late():

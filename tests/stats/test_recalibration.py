@@ -46,7 +46,7 @@ def test_without_a_validation_part_the_class_shares_alone_count():
     assert p.tolist() == [[pytest.approx(0.8), pytest.approx(0.2)]]
 
 
-def test_few_units_that_are_all_told_apart_make_no_model_certain():
+def test_few_units_that_are_all_separated_make_no_model_certain():
     logits = np.array([[3.0, 0.0], [0.0, 3.0], [3.0, 0.0]])
     assert recalibration(logits, np.array([0, 1, 0]), EQUAL, None).slope < 2
 

@@ -210,8 +210,8 @@ def test_dynamic_auc_of_whas500_as_scikit_survival(shared_dir: Path):
     time, event, risk = (data[name].to_numpy() for name in ("time", "event", "risk"))
     train, test = (slice(*reference[f"{part}_rows"]) for part in ("train", "test"))
     known = (time[train], event[train] == 1)
-    asked = (time[test], event[test] == 1, risk[test], np.array(reference["times"], float))
-    found = cumulative_dynamic_auc(*known, *asked)
+    arguments = (time[test], event[test] == 1, risk[test], np.array(reference["times"], float))
+    found = cumulative_dynamic_auc(*known, *arguments)
     np.testing.assert_allclose(found, reference["auc"], atol=1e-7)
 
 

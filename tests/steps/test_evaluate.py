@@ -49,8 +49,8 @@ class Task:
         """Both tables."""
         out, differences = self.folder / "scores.parquet", self.folder / "differences.parquet"
         config = Config.model_validate({"tasks": {"grade": self.task}})
-        told = task_settings("evaluate", config, "grade")
-        arguments = ["--task", "grade", "--cfg", told.model_dump_json()]
+        settings = task_settings("evaluate", config, "grade")
+        arguments = ["--task", "grade", "--cfg", settings.model_dump_json()]
         arguments += ["--out", str(out), "--differences", str(differences)]
         evaluate.main([*arguments, "--predictions", *self.paths])
         return read_table(out, SCORES).to_pylist(), read_table(differences, DIFFERENCES).to_pylist()
@@ -129,7 +129,7 @@ def test_pairs_meet_at_the_same_fraction_and_are_a_family_of_their_own(classes: 
     assert {r["fraction"] for r in scores} == {0.5, 1.0}
 
 
-def test_too_few_resamples_for_so_many_pairs_are_told(
+def test_too_few_resamples_for_so_many_pairs_are_logged(
     classes: Task, caplog: pytest.LogCaptureFixture
 ):
     for model in "abcd":
@@ -188,7 +188,7 @@ def test_a_fold_of_one_class_has_no_auc(classes: Task, caplog: pytest.LogCapture
     assert f"hipt, fraction 1: no auc in fold 1 (20 units): {why}" in caplog.text
 
 
-def test_nothing_is_compared_where_nothing_can_be_told(
+def test_nothing_is_compared_where_no_score_is_known(
     classes: Task, caplog: pytest.LogCaptureFixture
 ):
     for model in ("a", "b"):

@@ -61,11 +61,11 @@ class Neighbours:
     def call(self, *cfg: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Predictions and scores."""
         config = {"tasks": {"grade": self.task}, "knn": self.knn}
-        told = task_settings("knn", Config.model_validate(config), "grade").model_dump_json()
+        settings = task_settings("knn", Config.model_validate(config), "grade").model_dump_json()
         out, scores = self.folder / "grade.parquet", self.folder / "grade.scores.parquet"
         paths = [*("--folds", str(self.folder / "folds.parquet")), "--out", str(out)]
         paths += ["--scores", str(scores), "--slides", str(self.folder / "slides.parquet")]
-        knn.main([*paths, *(cfg or ("--cfg", told))])
+        knn.main([*paths, *(cfg or ("--cfg", settings))])
         predictions = read_table(out, knn_schema(self.classes))
         return predictions.to_pylist(), read_table(scores, SCORES).to_pylist()
 

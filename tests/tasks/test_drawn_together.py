@@ -84,10 +84,10 @@ def test_evaluate_draws_them_as_one(tmp_path: Path):
                     "calibrated_1": None} for n in range(60)]
     )  # fmt: skip
     out = tmp_path / "scores.parquet"
-    told = task_settings("evaluate", task.config, "t")
+    settings = task_settings("evaluate", task.config, "t")
     arguments = [
         "--cfg",
-        told.model_dump_json(),
+        settings.model_dump_json(),
         "--task",
         "t",
         "--out",

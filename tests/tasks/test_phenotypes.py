@@ -7,7 +7,7 @@ import numpy as np
 from hipt.tasks.phenotypes import phenotype_centres, phenotypes
 
 
-def test_heaps_that_lie_apart_are_told_apart():
+def test_heaps_that_lie_apart_are_clusters():
     rng = np.random.default_rng(0)
     heap = rng.integers(0, 4, 400)
     vectors = 50 * np.eye(6)[heap] + rng.normal(size=(400, 6))

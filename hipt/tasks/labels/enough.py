@@ -86,7 +86,7 @@ def classes_of(
     for slide in labelled:
         cases.setdefault(str(slide.value.label), set()).add(slide.case_id)
     if source.task.classes is None:
-        _refuse_words(source, {label: len(of_it) for label, of_it in cases.items()}, words)
+        _refuse_words(source, {label: len(of_label) for label, of_label in cases.items()}, words)
     classes = source.task.classes or tuple(sorted(cases))
     for label in classes:
         if label not in cases:

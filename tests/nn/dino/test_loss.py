@@ -383,15 +383,15 @@ def test_a_collapsed_teacher_is_seen_through_the_loss_and_an_untrained_one_is_no
     cfg = DinoConfig(out_dim=64)
     sure, unsure = torch.eye(64)[5].repeat(8, 1), torch.full((8, 64), 0.3)
     new = DinoHead(D, cfg)(noise(0, 8, D).float())
-    said = [
+    messages = [
         collapsed(float(DinoLoss(cfg)(x, x, 2).teacher_entropy), 64)
         for x in (sure, unsure, sure * math.nan, new)
     ]
-    assert said.pop() is None
-    assert [text.split()[-1] for text in said] == ["output", "alike", "finite"]
+    assert messages.pop() is None
+    assert [text.split()[-1] for text in messages] == ["output", "alike", "finite"]
 
 
-def test_a_loss_that_is_no_number_is_said():
+def test_a_loss_that_is_no_number_has_a_message():
     assert diverged(11.09) is None
     assert diverged(math.nan) == "the loss is nan"
     assert diverged(-math.inf) == "the loss is -inf"

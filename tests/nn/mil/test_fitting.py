@@ -100,7 +100,7 @@ def test_answers_do_not_depend_on_company_and_come_in_order():
         )
 
 
-def test_numbers_that_are_none_are_said():
+def test_a_loss_that_is_not_finite_is_refused():
     given = data()
     given.bags[3][0, 0] = torch.nan
     with pytest.raises(ValueError, match=r"loss is nan in epoch 0; lower fit\.lr"):

@@ -229,7 +229,7 @@ def test_validation_by_site_leaves_some_of_each_class_for_training():
         assert validation_part(rows, strata, sites, np.ones(110, bool), 0.5, seed).by == "case"
 
 
-def test_validation_by_site_is_at_most_twice_what_is_asked():
+def test_validation_by_site_is_at_most_twice_the_share():
     rows = np.array([f"{n:03}" for n in range(110)])
     strata = np.array(["x"] * 100 + ["y"] * 10)
     sites = np.array(["1"] * 65 + ["2"] * 35 + ["1"] * 3 + ["2"] * 7)
@@ -299,7 +299,7 @@ def test_shares_and_torn_cases_are_refused():
         subsample(rows, strata, train, 0.5, 0)
 
 
-def test_what_the_solver_did_is_told(monkeypatch: pytest.MonkeyPatch):
+def test_what_the_solver_did_is_returned(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(balance, "SECONDS", 0.0)
     rows, strata, sites = cohort(60, 0)
     assert site_folds(rows, strata, sites, 4, 0).how == "greedy"

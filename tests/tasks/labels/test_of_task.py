@@ -307,31 +307,33 @@ def test_a_case_with_two_values(tmp_path: Path):
 
 
 def test_tables_that_cannot_be_read(tmp_path: Path):
-    def said(name: str, content: bytes) -> str:
+    def message(name: str, content: bytes) -> str:
         (tmp_path / name).write_bytes(content)
         return sentence(grading(labels=str(tmp_path / name)), [], ["a"])
 
     missing = grading(labels=str(tmp_path / "gone.csv"))
     assert sentence(missing) == "gone.csv: no such table of labels; name one that is there"
-    assert said("a.csv", b"slide_id,grade\n,x\n") == (
+    assert message("a.csv", b"slide_id,grade\n,x\n") == (
         "a.csv, row 2, column 'slide_id': is empty; give every row an id"
     )
-    assert said("a.csv", b"slide_id,grade,grade\n") == (
+    assert message("a.csv", b"slide_id,grade,grade\n") == (
         "a.csv, row 1, column 'grade': stands twice in the header; rename one"
     )
-    assert said("a.csv", b"slide_id,grade\na,x,y\n") == (
+    assert message("a.csv", b"slide_id,grade\na,x,y\n") == (
         "a.csv, row 2: has 3 cells, the header 2; put a cell that holds a comma, semicolon or tab "
         "in double quotes, or take the extra ones out"
     )
-    assert said("a.csv", b"slide_id,grade\na,\xfc\n") == (
+    assert message("a.csv", b"slide_id,grade\na,\xfc\n") == (
         "a.csv, row 2: is not UTF-8 text; save it as 'CSV UTF-8'"
     )
-    assert said("a.csv", b'slide_id,grade\na,"x\nb,y\n') == (
+    assert message("a.csv", b'slide_id,grade\na,"x\nb,y\n') == (
         "a.csv, row 2: is not CSV (unexpected end of data); look for a double quote that is not "
         "closed"
     )
-    assert said("a.zip", b"PK").startswith("a.zip: is no zip that can be read (")
-    assert said("a.parquet", b"PAR1").startswith("a.parquet: is no Parquet file that can be read (")
+    assert message("a.zip", b"PK").startswith("a.zip: is no zip that can be read (")
+    assert message("a.parquet", b"PAR1").startswith(
+        "a.parquet: is no Parquet file that can be read ("
+    )
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("a.csv", "")
         archive.writestr("b.csv", "")

@@ -168,8 +168,8 @@ def test_accents_are_one_letter(tmp_path: Path):
         ),
     ],
 )
-def test_what_is_wrong_in_clams_file(tmp_path: Path, text: str | bytes, said: str):
-    assert sentence(clam(tmp_path, text), tmp_path) == said
+def test_what_is_wrong_in_clams_file(tmp_path: Path, text: str | bytes, message: str):
+    assert sentence(clam(tmp_path, text), tmp_path) == message
 
 
 @pytest.mark.parametrize(
@@ -210,8 +210,8 @@ def test_what_is_wrong_in_clams_file(tmp_path: Path, text: str | bytes, said: st
         ),
     ],
 )
-def test_what_is_wrong_in_patho_benchs_table(tmp_path: Path, text: str, said: str):
-    assert sentence(patho_bench(tmp_path, text), tmp_path) == said
+def test_what_is_wrong_in_patho_benchs_table(tmp_path: Path, text: str, message: str):
+    assert sentence(patho_bench(tmp_path, text), tmp_path) == message
 
 
 def test_what_is_no_split(tmp_path: Path):
@@ -228,8 +228,8 @@ def test_what_is_no_split(tmp_path: Path):
 def test_a_fold_has_one_file(tmp_path: Path):
     clam(tmp_path, ",train,val\n0,a,b\n")
     (tmp_path / "splits_00.csv").write_text(",train,val\n0,a,b\n")
-    said = "splits_00.csv: is fold 0, as splits_0.csv is; take one away"
-    assert sentence(tmp_path, tmp_path) == said
+    message = "splits_00.csv: is fold 0, as splits_0.csv is; take one away"
+    assert sentence(tmp_path, tmp_path) == message
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path):
