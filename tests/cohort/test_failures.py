@@ -62,7 +62,7 @@ def test_an_error_of_opencv_is_a_row(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (MemoryError("Unable to allocate 9.31 GiB"), "MemoryError: Unable to allocate 9.31 GiB"),
         (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),

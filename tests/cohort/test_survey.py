@@ -52,7 +52,7 @@ SPARSE[:9, :9, 3] = 255  # nearly all of it is transparent
 
 
 @pytest.mark.parametrize(
-    ("levels", "status", "said"),
+    ("levels", "status", "message"),
     [
         ([tissue_picture(512, 384) // 16], "unreadable", "is dark, without bright glass"),
         ([tissue_picture(512, 384).astype(np.uint16) * 16], "unreadable", "only the lower 12"),

@@ -12,7 +12,7 @@ from hipt.report.page import count, data_uri, duration, memory, number, share, w
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("text", "expected"),
     [
         (count(10678), "10,678"),
         (number(0.2525), "0.253"),

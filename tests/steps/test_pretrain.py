@@ -234,7 +234,7 @@ def test_two_processes_train_one_model(ready: Chain, stage: str, name: str):
 
 
 @pytest.mark.parametrize(
-    "asked", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.whole("pretraining"))]
+    "stop", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.whole("pretraining"))]
 )
 def test_two_processes_save_when_their_launcher_is_asked_to_stop(
     ready: Chain, stop: signal.Signals

@@ -34,7 +34,7 @@ def test_bags_move_to_a_device_whole():
 
 
 @pytest.mark.parametrize(
-    ("parts", "said"),
+    ("parts", "message"),
     [
         ({"features": torch.zeros(2, 3)}, "features have to be"),
         ({"mask": torch.ones(2, 4, dtype=torch.bool)}, "mask has to be bool"),

@@ -122,7 +122,7 @@ def test_accents_are_one_letter(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (
             ",train,val,test\n0,a,b,c\n1,d,a.svs,e\n",
@@ -173,7 +173,7 @@ def test_what_is_wrong_in_clams_file(tmp_path: Path, text: str | bytes, message:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (
             "case_id\tslide_id\tfold_0\na\ta1\ttrain\na\ta2\ttraining\n",
