@@ -64,8 +64,8 @@ def _row(first: Evaluated, other: Evaluated, resamples: int, seed: int) -> Row:
         return row | {"note": _logged(first, other, f"no {metric}: {_note(a, b, metric)}")}
     if metric in a.bare | b.bare:
         return row | {"difference": value, "note": _logged(first, other, _note(a, b, metric))}
-    drawn = difference(value, a.resampled[metric], b.resampled[metric])
-    return row | {"difference": value, "low": drawn.low, "high": drawn.high, "p": drawn.p}
+    drawn = difference(a.resampled[metric], b.resampled[metric])
+    return row | {"difference": value} | drawn._asdict()
 
 
 def _note(first: Evaluated, other: Evaluated, metric: str) -> str:
