@@ -216,11 +216,7 @@ def _entries(folder: Path) -> tuple[list[os.DirEntry[str]], tuple[int, int]]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder, or a link to one.
-
-    Raises:
-        HiptError: if it is a link to a folder that is not there.
-    """
+    """Whether an entry is a folder, or a link to one."""
     try:
         return stat.S_ISDIR(entry.stat().st_mode)
     except OSError as error:

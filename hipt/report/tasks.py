@@ -182,12 +182,14 @@ def _drawn(
     ranked: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Figures and worst errors; none where a table of theirs cannot be read, as the log says."""
+    figures, errors = [], []
     try:
-        figures = list(_figures(name, task, results, ranked))
-        errors = list(_errors(name, task, results, folds, ranked))
+        if ranked:
+            figures = list(_figures(name, task, results, ranked))
+            errors = list(_errors(name, task, results, folds, ranked))
     except HiptError as error:
         log.warning("task %s is shown without figures: %s", name, error)
-        figures, errors = [], []
+        figures = []
     return {"figures": [published(drawn, results.figures) for drawn in figures], "errors": errors}
 
 
@@ -195,8 +197,6 @@ def _figures(
     name: str, task: TaskConfig, results: Results, ranked: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Drawn]:
     """Of the best model, the baseline (or the second best), and the next best ones."""
-    if not ranked:
-        return
     best = next(iter(ranked))
     chosen = list(dict.fromkeys([best, *(model for model in ranked if model == LINEAR), *ranked]))
 
@@ -222,8 +222,6 @@ def _errors(
     ranked: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     """The best model's worst errors; with pictures unless features come from a file."""
-    if not ranked:
-        return
     best = next(iter(ranked))
     table = _frame(results.task(name, "errors.parquet"), schemas.ERRORS)
     own = table.filter(model=best, fraction=ranked[best]["fraction"])

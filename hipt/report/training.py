@@ -61,11 +61,7 @@ def _training(stage: Stage, path: Path, config: Config) -> dict[str, Any]:
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    """What a model says about its training; its tensors stay on disk.
-
-    Raises:
-        HiptError: if it is damaged, or was not trained by the workflow.
-    """
+    """What a model says about its training; its tensors stay on disk."""
     try:
         with safe_open(path, framework="np") as file:
             facts = json.loads((file.metadata() or {}).get(KEY, "{}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +29,7 @@ from hipt.store.provenance import made_by
 from hipt.store.shard import file_mark
 from hipt.store.tables import read_table
 from hipt.tasks.inputs import unit_inputs
-from hipt.tasks.labels.probe_items import slides_in_order
+from hipt.tasks.labels.probe_items import Row, slides_in_order
 from hipt.tasks.predictions import Predictions, read_predictions
 from hipt.tasks.views import TaskView, task_views
 
@@ -71,7 +71,12 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
     fit, results = (cfg.viewed.name, view.model, f"{cfg.viewed.fraction:g}"), Results(slides.parent)
     made = read_predictions(results.fit(*fit, "predictions.parquet"), cfg.viewed.kind)
     groups = _surest(made, view.units.classes, cfg.examples)
-    shown = list(_rows(groups, view, _Pictures(slides, cfg)))
+    rows = {row["slide_id"]: row for row in slides_in_order(slides)}
+
+    def picture(region: Region) -> RGB:
+        return _picture(region, rows[region.slide_id], results, cfg.tile.region_px)
+
+    shown = list(_rows(groups, view, picture))
     inputs = {"predictions": file_mark(made.path), **unit_inputs(view.units, imported=False)}
     settings = settings_of(cfg) | {"model": view.model}
     drawn_by = {name: version(name) for name in ("matplotlib", "pillow")}
@@ -102,7 +107,9 @@ def _surest(made: Predictions, classes: Mapping[int, str], most: int) -> Iterato
         yield name, texts
 
 
-def _rows(groups: Iterator[Group], view: TaskView, pictures: _Pictures) -> Iterator[SheetRow]:
+def _rows(
+    groups: Iterator[Group], view: TaskView, picture: Callable[[Region], RGB]
+) -> Iterator[SheetRow]:
     """Two rows per group: most attention, least attention."""
     slides = dict(zip(view.units.names, view.units.slides, strict=True))
     for name, units in groups:
@@ -111,7 +118,7 @@ def _rows(groups: Iterator[Group], view: TaskView, pictures: _Pictures) -> Itera
             regions = [(text, ordered[place]) for text, ordered in attended]
             yield SheetRow(
                 heading=f"{view.name}, {name}: {heading}",
-                pictures=[pictures.of(region) for _, region in regions],
+                pictures=[picture(region) for _, region in regions],
                 captions=[
                     f"{shown.slide_id}\n{text}\nattention {shown.share:.2g} times mean"
                     for text, shown in regions
@@ -132,25 +139,17 @@ def _by_attention(view: TaskView, slides: Sequence[str]) -> list[Region]:
     return sorted(ordered, key=lambda region: region.share)
 
 
-class _Pictures:
-    """Regions as pictures."""
-
-    def __init__(self, slides: Path, cfg: ExamplesSettings) -> None:
-        self._results, self._side = Results(slides.parent), cfg.tile.region_px
-        self._rows = {row["slide_id"]: row for row in slides_in_order(slides)}
-
-    def of(self, region: Region) -> RGB:
-        """A region; white where its slide cannot be read any more."""
-        row = self._rows[region.slide_id]
-        table = read_table(self._results.shard("embed_regions", region.slide_id))
-        x, y = (table[axis][region.number].as_py() for axis in "xy")
-        side_read = round(self._side * row["read_mpp"] / row["mpp"])
-        try:
-            with open_slide(Path(row["path"])) as slide:
-                return square(slide, x, y, side_read, PICTURE_PX)
-        except SlideError as error:
-            log.warning("%s: left white: %s", region.slide_id, error)
-            return np.full((PICTURE_PX, PICTURE_PX, 3), 255, np.uint8)
+def _picture(region: Region, row: Row, results: Results, region_px: int) -> RGB:
+    """A region; white where its slide, a row of the slide table, cannot be read any more."""
+    table = read_table(results.shard("embed_regions", region.slide_id))
+    x, y = (table[axis][region.number].as_py() for axis in "xy")
+    side_read = round(region_px * row["read_mpp"] / row["mpp"])
+    try:
+        with open_slide(Path(row["path"])) as slide:
+            return square(slide, x, y, side_read, PICTURE_PX)
+    except SlideError as error:
+        log.warning("%s: left white: %s", region.slide_id, error)
+        return np.full((PICTURE_PX, PICTURE_PX, 3), 255, np.uint8)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

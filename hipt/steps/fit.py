@@ -160,11 +160,7 @@ def _fit(task: _Task, slides: Path, folds: Sequence[_Fold], threads: int, grante
 
 
 def _fitted(fitter: FoldFitter, folds: Sequence[int], workers: int, name: str) -> Iterator[FoldFit]:
-    """Fits in the order of their folds, several at once where there are cores, one core each.
-
-    Raises:
-        HiptError: if a fit of the task, by its name, fails.
-    """
+    """Fits in the order of their folds, several at once where there are cores, one core each."""
     global _fitter
     _fitter = fitter
     try:

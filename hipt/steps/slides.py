@@ -95,11 +95,7 @@ def _index(step: str, batches: Iterable[str], results: Results) -> pl.DataFrame:
 
 
 def _compare_precisions(table: pl.DataFrame, mixed: Literal["note", "refuse"]) -> None:
-    """Say it where some slides' vectors were made in another precision than others'.
-
-    Raises:
-        HiptError: where that is refused.
-    """
+    """Say it where some slides' vectors were made in another precision than others'."""
     for column, what in COLUMNS.items():
         precisions = table.filter(status="ok")[column]
         counts = counted(precisions)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -186,7 +187,7 @@ class FoldFitter:
     def _bags(self, train: Ints, validation: Ints, test: Ints, seed: int) -> tuple[FoldFit, Tensor]:
         """A bag model, and its logits of the validation part."""
         data = self._bag_data(train, seed)
-        make = self._maker(seed)
+        make = partial(self._built, seed)
         parts = train.tolist(), validation.tolist()
         fitted = fit(make, data, *parts, self._cfg.fit, seed, self._device)
         model = make().to(self._device)
@@ -194,16 +195,16 @@ class FoldFitter:
         output = answers(model, data, test.tolist(), self._device)
         seen = torch.empty(0, output.logits.shape[1])
         if len(validation):
-            seen = answers(model, data, validation.tolist(), self._device).logits.cpu()
-        fitted_fold = FoldFit(
+            seen = answers(model, data, validation.tolist(), self._device).logits
+        fold = FoldFit(
             units=tuple(self._data.units.names[i] for i in test),
-            logits=output.logits.cpu(),
-            attention=tuple(values.cpu() for values in output.attention),
+            logits=output.logits,
+            attention=tuple(output.attention),
             chosen=fitted.epoch,
-            curve=torch.tensor([list(epoch) for epoch in fitted.curve], dtype=torch.float64),
+            curve=torch.tensor(fitted.curve, dtype=torch.float64),
             weights=fitted.state,
         )
-        return fitted_fold, seen
+        return fold, seen
 
     def _bag_data(self, train: Ints, seed: int) -> BagData:
         """Bags with their targets; phenotypes and time bins are those of the training part."""
@@ -230,22 +231,16 @@ class FoldFitter:
             torch.from_numpy(time).float(),
         )
 
-    def _maker(self, seed: int) -> Callable[[], BagModel]:
-        """What builds the model with its first weights."""
-        outputs, cfg = self._outputs(), self._cfg
-
-        def make() -> BagModel:
-            stage2 = None
-            if self._model == "hipt_finetuned":
-                stage2 = load_region_encoder(cfg.regions, self._data.width)
-            elif self._model == "hipt_scratch":
-                stage2 = build_region_encoder(cfg.regions, self._data.width)
-                initialise(stage2, seed)
-            return build(
-                self._model, self._data.width, outputs, dropout=cfg.fit.dropout, stage2=stage2
-            )
-
-        return make
+    def _built(self, seed: int) -> BagModel:
+        """The model with its first weights."""
+        cfg, width, stage2 = self._cfg, self._data.width, None
+        if self._model == "hipt_finetuned":
+            stage2 = load_region_encoder(cfg.regions, width)
+        elif self._model == "hipt_scratch":
+            stage2 = build_region_encoder(cfg.regions, width)
+            initialise(stage2, seed)
+        outputs, dropout = self._outputs(), cfg.fit.dropout
+        return build(self._model, width, outputs, dropout=dropout, stage2=stage2)
 
     def _outputs(self) -> int:
         """Classes, time bins, or one log hazard."""
