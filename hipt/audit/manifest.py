@@ -25,7 +25,6 @@ HEADER = (
     *("step_version", "hipt", "fingerprint", "settings", "inputs", "software"),
 )
 
-_CHUNK = 1 << 20
 _LONGEST_CELL = 1 << 30
 """Characters: the inputs of a table of all slides are many."""
 
@@ -105,16 +104,13 @@ def _json(values: Mapping[str, Any]) -> str:
 
 
 def _hashed(path: Path) -> tuple[int, str]:
-    """Bytes and sha256 of a file; no sha256 where it cannot be read."""
-    digest, size = hashlib.sha256(), 0
+    """Bytes and sha256 of a file; 0 and no sha256 where it cannot be read."""
     try:
         with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
+            digest = hashlib.file_digest(file, "sha256")
+            return file.tell(), digest.hexdigest()
     except OSError:
-        return size, ""
-    return size, digest.hexdigest()
+        return 0, ""
 
 
 def _made(path: Path) -> Made | None:

@@ -78,8 +78,6 @@ def may_be_dicom(name: Path) -> bool:
 
 def dicom_headers(paths: Sequence[Path]) -> list[DicomHeader | None]:
     """The header of each file; None where it is no DICOM file, or cannot be read."""
-    if not paths:
-        return []
     with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
         return list(pool.map(dicom_header, paths))
 

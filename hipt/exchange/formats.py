@@ -18,6 +18,7 @@ import shapely.geometry
 
 from hipt import __version__
 from hipt.exchange.files import ROOT, write_h5, write_pt
+from hipt.exchange.qupath import write_features
 from hipt.exchange.slide import (
     ExportedSlide,
     Scale,
@@ -27,7 +28,6 @@ from hipt.exchange.slide import (
 )
 from hipt.exchange.trident_scale import magnifications
 from hipt.geometry.frame import shift
-from hipt.store.whole import whole
 
 FINGERPRINT = "hipt_fingerprint"
 """Attribute of every HDF5 file: a digest over everything that decides its content."""
@@ -105,9 +105,7 @@ def _write_contours(path: Path, slide: ExportedSlide) -> None:
         for number, outline in enumerate(outlines)
     ]
     crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3857"}}
-    with whole(path) as part:
-        text = json.dumps({"type": "FeatureCollection", "crs": crs, "features": features})
-        part.write_text(text, encoding="utf-8")
+    write_features(path, features, crs=crs)
 
 
 def _write_clam(tree: Path, slide: ExportedSlide, scale: Scale) -> Written:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,7 +20,7 @@ from hipt.stats.intervals import interval
 from hipt.stats.neighbours import evenly
 from hipt.store.figures import KINDS, write_figure
 from hipt.store.schemas import AGREEMENT
-from hipt.store.tables import read_table
+from hipt.store.tables import Row, read_table
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +32,6 @@ EXAMPLES_PX = 1500
 """Longest side of a picture."""
 
 RESAMPLES, SEED = 1000, 0
-
-Row = dict[str, Any]
 
 
 def attention(slides: Sequence[Row], config: Config, results: Results) -> Row | None:

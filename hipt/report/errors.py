@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import polars as pl
 
 from hipt.layout import Results
 from hipt.report.overviews import overview
 from hipt.report.page import share
+from hipt.store.tables import Row
 
 PICTURE_PX = 300
 """Longest side of a picture."""
@@ -31,8 +31,6 @@ WHY = {
     "early_event": "{} of the {} that outlived it were given a higher risk",
     "late_event": "{} of the {} that it outlived were given a lower risk",
 }
-
-Row = dict[str, Any]
 
 
 def error_groups(table: pl.DataFrame, kind: str) -> Iterator[tuple[str, list[Row]]]:

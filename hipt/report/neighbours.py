@@ -21,7 +21,7 @@ from hipt.slides.slide import open_slide
 from hipt.slides.squares import square
 from hipt.stats.arrays import Ints
 from hipt.stats.neighbours import evenly, nearest_elsewhere, queries
-from hipt.store.tables import PatchEmbeddings, matrix, read_table
+from hipt.store.tables import PatchEmbeddings, Row, matrix, read_table
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,6 @@ NEAREST = 5
 LEAST_TISSUE = 0.5
 """Patches with less tissue show glass, and glass is like glass."""
 
-Row = dict[str, Any]
 Sample = tuple[Ints, npt.NDArray[np.floating[Any]]]  # (n, 2) corners and (n, D) vectors
 
 

@@ -22,9 +22,9 @@ from hipt.stats.metrics import auc
 from hipt.store.provenance import made_by
 from hipt.store.schemas import AGREEMENT
 from hipt.store.shard import files_mark
-from hipt.store.tables import write_rows
+from hipt.store.tables import Row, write_rows
 from hipt.tasks.labels.label_maps import target_maps
-from hipt.tasks.labels.probe_items import Row, patch_counts, slides_in_order
+from hipt.tasks.labels.probe_items import patch_counts, slides_in_order
 
 log = logging.getLogger(__name__)
 

@@ -27,9 +27,9 @@ from hipt.store.figures import pixels, write_figure
 from hipt.store.images import write_jpeg
 from hipt.store.provenance import made_by
 from hipt.store.shard import file_mark
-from hipt.store.tables import read_table
+from hipt.store.tables import Row, read_table
 from hipt.tasks.inputs import unit_inputs
-from hipt.tasks.labels.probe_items import Row, slides_in_order
+from hipt.tasks.labels.probe_items import slides_in_order
 from hipt.tasks.predictions import Predictions, read_predictions
 from hipt.tasks.views import TaskView, task_views
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from hipt.nn.mil.losses import hazards, risk_of
 from hipt.progress import Progress
 from hipt.registry import version_of
 from hipt.store.provenance import Provenance, fingerprint, merged_software
-from hipt.store.tables import write_rows
+from hipt.store.tables import Row, write_rows
 from hipt.tasks.fold_files import FoldFit, read_fold, write_fold
 from hipt.tasks.fold_fits import FoldFitter, read_task_data
 from hipt.tasks.inputs import unit_inputs
@@ -39,7 +38,6 @@ STEP = "fit"
 STAGE_2 = ("hipt_finetuned", "hipt_scratch")
 """Models that hold stage 2; to the others its settings do not matter."""
 
-Row = dict[str, Any]
 
 _fitter: FoldFitter
 """What a worker process fits with; set before it is forked, so that bags are in memory once."""

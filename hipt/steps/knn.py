@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from hipt.registry import version_of
 from hipt.stats.evaluation import Classified
 from hipt.stats.knn import Distance, knn_shares
 from hipt.store.provenance import fingerprint, made_by
-from hipt.store.tables import write_rows
+from hipt.store.tables import Row, write_rows
 from hipt.tasks.drawn_together import drawn_together, joined
 from hipt.tasks.features import features_of
 from hipt.tasks.inputs import unit_inputs
@@ -35,8 +34,6 @@ STEP = "knn"
 
 WHOLE = 1.0
 """Share of the training part that votes."""
-
-Row = dict[str, Any]
 
 
 def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) -> None:

@@ -31,7 +31,7 @@ from hipt.stats.metrics import balanced_accuracy
 from hipt.store.provenance import Provenance, made_by
 from hipt.store.schemas import MANIFEST, PROBE
 from hipt.store.shard import file_mark, files_mark
-from hipt.store.tables import PatchEmbeddings, matrix, read_table, write_rows
+from hipt.store.tables import PatchEmbeddings, Row, matrix, read_table, write_rows
 from hipt.tasks.inputs import slide_inputs
 from hipt.tasks.labels.label_maps import class_names, label_maps, slide_labels
 from hipt.tasks.labels.probe_items import (
@@ -55,7 +55,6 @@ DEVICE = torch.device("cpu")
 RANDOM_SEED = 1000
 """Added to the probe's seed: the weights of the random networks."""
 
-Row = dict[str, Any]
 E = TypeVar("E", PatchEncoderConfig, RegionEncoderConfig)
 Floats = npt.NDArray[np.floating[Any]]  # [N, D]
 

@@ -60,8 +60,8 @@ def _placed(
         (r.slide_id, r.case_id, r.site, str(r.path), batch_of[r.slide_id], unknown_note(r) or None)
         for r in sheet
     ]
-    columns = ["slide_id", "case_id", "site", "path", "batch"]
-    return pl.DataFrame(rows, {**dict.fromkeys((*columns, "unknown"), pl.String)}, orient="row")
+    columns = ("slide_id", "case_id", "site", "path", "batch", "unknown")
+    return pl.DataFrame(rows, dict.fromkeys(columns, pl.String), orient="row")
 
 
 def _joined(slides: pl.DataFrame, step: str, results: Results) -> pl.DataFrame:

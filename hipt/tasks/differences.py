@@ -12,8 +12,9 @@ from hipt.errors import HiptError
 from hipt.stats.arrays import Floats, Ints
 from hipt.stats.evaluation import Classified, Followed, Predicted, metrics_of
 from hipt.stats.intervals import difference, holm
+from hipt.store.tables import Row
 from hipt.tasks.predictions import Predictions
-from hipt.tasks.scores import Evaluated, Row, evaluated
+from hipt.tasks.scores import Evaluated, evaluated
 
 log = logging.getLogger(__name__)
 

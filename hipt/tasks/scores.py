@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,11 +13,10 @@ from hipt.stats.bootstrap import bootstrap_scores
 from hipt.stats.evaluation import metrics_of, over_folds, pooled, scores
 from hipt.stats.intervals import Interval, interval
 from hipt.stats.sufficiency import missing_intervals, missing_resamples, missing_scores
+from hipt.store.tables import Row
 from hipt.tasks.predictions import Predictions
 
 log = logging.getLogger(__name__)
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)

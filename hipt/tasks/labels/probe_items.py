@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,9 +19,7 @@ from hipt.stats.arrays import Ints
 from hipt.stats.knn import drawn_evenly
 from hipt.store.images import read_labels
 from hipt.store.schemas import MANIFEST, SLIDES
-from hipt.store.tables import PatchEmbeddings, read_table
-
-Row = dict[str, Any]
+from hipt.store.tables import PatchEmbeddings, Row, read_table
 
 LEAST_SHARE = 0.6
 """A patch has a class if this share of its pixels on the map is of it."""
