@@ -115,14 +115,11 @@ def folder_slides(folder: Path) -> FolderSlides:
                 left_out[DANGLING if kind == "absent" else ending or NO_ENDING] += 1
     paths = [path for parent in sorted(dicom) for path in dicom[parent]]
     headers = dict(zip(paths, dicom_headers([folder / path for path in paths]), strict=True))
-    files = 0
     series = list(_series(headers, slides, left_out))
-    for slide, levels in series:
-        slides.append(slide)
-        files += levels
-    return FolderSlides(
-        tuple(sorted(slides, key=lambda slide: slide.path)), dict(left_out), files, len(series)
-    )
+    slides += (slide for slide, _ in series)
+    files = sum(levels for _, levels in series)
+    in_order = tuple(sorted(slides, key=lambda slide: slide.path))
+    return FolderSlides(in_order, dict(left_out), files, len(series))
 
 
 def departed(folder: Path, known: Iterable[str], present: Iterable[str]) -> Iterator[str]:

@@ -52,14 +52,6 @@ def run(
     Beside the scores: `roc.parquet`, `calibration.parquet`, `survival.parquet`, `errors.parquet`
     and `published.parquet`; those that say nothing of the kind of task have no rows.
 
-    Args:
-        predictions: of each model and fraction.
-        out: the scores to make.
-        differences: those of pairs of models to make.
-        cfg: the settings.
-        folds: the task's folds, which name the classes and say what folds share.
-        slides: the slide table, beside `folds`: cases with the same slide are drawn as one.
-
     Raises:
         HiptError: if predictions cannot be scored, or contradict each other about a unit.
     """

@@ -217,19 +217,14 @@ class FoldFitter:
                 torch.from_numpy(phenotypes(bag.numpy(), centres)) for bag in self._data.bags
             ]
         positions = self._data.positions if MODELS[self._model].placed else None
+        classes = torch.from_numpy(units.y)
+        data = BagData(self._data.bags, positions, clusters, classes, None, None)
         if cfg.kind == "classification":
-            target = torch.from_numpy(units.y)
-            return BagData(self._data.bags, positions, clusters, target, None, None)
-        time, event = units.time, units.event
-        edges = time_bins(time[train], event[train], cfg.fit.bins)
-        return BagData(
-            self._data.bags,
-            positions,
-            clusters,
-            torch.from_numpy(np.asarray(bin_of(time, edges), np.int64)),
-            torch.from_numpy(event),
-            torch.from_numpy(time).float(),
-        )
+            return data
+        edges = time_bins(units.time[train], units.event[train], cfg.fit.bins)
+        bins = torch.from_numpy(np.asarray(bin_of(units.time, edges), np.int64))
+        event, time = torch.from_numpy(units.event), torch.from_numpy(units.time).float()
+        return replace(data, target=bins, event=event, time=time)
 
     def _built(self, seed: int) -> BagModel:
         """The model with its first weights."""
