@@ -97,8 +97,7 @@ def _agreement(results: Results) -> list[Row]:
     """Per map the mean over slides of its AUC, with an interval over cases."""
     if not results.agreement.exists():
         return []
-    table = pl.from_arrow(read_table(results.agreement, AGREEMENT))
-    assert isinstance(table, pl.DataFrame)
+    table = pl.DataFrame(read_table(results.agreement, AGREEMENT))
     return [_line(part) for part in table.partition_by("map", maintain_order=True)]
 
 

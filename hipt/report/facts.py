@@ -79,7 +79,6 @@ def _probes(results: Results, config: Config) -> Iterator[dict[str, Any]]:
     labelled = config.probe.labels or config.probe.column
     if not labelled or not results.probe.exists():
         return
-    table = pl.from_arrow(read_table(results.probe, PROBE))
-    assert isinstance(table, pl.DataFrame)
+    table = pl.DataFrame(read_table(results.probe, PROBE))
     for part in table.partition_by("level", "task", maintain_order=True):
         yield {**part.row(0, named=True), "rows": part.to_dicts()}

@@ -89,9 +89,7 @@ def _joined(slides: pl.DataFrame, step: str, results: Results) -> pl.DataFrame:
 def _index(step: str, batches: Iterable[str], results: Results) -> pl.DataFrame:
     """The indices of a step's batches, one below the other."""
     tables = [read_table(results.index(step, batch), INDICES[step]) for batch in batches]
-    index = pl.from_arrow(pa.concat_tables(tables))
-    assert isinstance(index, pl.DataFrame)
-    return index
+    return pl.DataFrame(pa.concat_tables(tables))
 
 
 def _compare_precisions(table: pl.DataFrame, mixed: Literal["note", "refuse"]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hipt.errors import HiptError
 from hipt.stats.arrays import Floats, Ints
-from hipt.stats.evaluation import Classified, Followed, Predicted, metrics_of
+from hipt.stats.evaluation import Classified, Predicted, metrics_of
 from hipt.stats.intervals import difference, holm
 from hipt.store.tables import Row
 from hipt.tasks.predictions import Predictions
@@ -40,10 +40,9 @@ def difference_rows(models: Sequence[Evaluated], resamples: int, seed: int) -> l
 
 def truth(predictions: Predicted) -> Floats | Ints:
     """[T, N] what came true."""
-    if isinstance(predictions, Followed):
-        return np.stack([predictions.time, predictions.event])
-    assert isinstance(predictions, Classified)
-    return predictions.y[None]
+    if isinstance(predictions, Classified):
+        return predictions.y[None]
+    return np.stack([predictions.time, predictions.event])
 
 
 def _row(first: Evaluated, other: Evaluated, resamples: int, seed: int) -> Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -137,12 +137,9 @@ def bag(features: Features, slides: Sequence[str]) -> SlideRegions:
     """The regions of some slides together, e.g. of a case; their slides lie far apart."""
     parts = [features.regions(slide_id) for slide_id in slides]
     vectors = np.concatenate([part.vectors for part in parts])
-    placed = list(_apart(parts))
+    placed = [
+        part.positions + np.float32(number * APART)
+        for number, part in enumerate(parts)
+        if part.positions is not None
+    ]
     return SlideRegions(vectors, np.concatenate(placed) if len(placed) == len(parts) else None)
-
-
-def _apart(parts: Sequence[SlideRegions]) -> Iterator[npt.NDArray[np.float32]]:
-    """The positions of each part that has some, moved by its number."""
-    for number, part in enumerate(parts):
-        if part.positions is not None:
-            yield part.positions + np.float32(number * APART)

@@ -64,9 +64,7 @@ def read_units(path: Path) -> Units:
     Raises:
         HiptError: if it is absent, damaged, or of another version.
     """
-    frame = pl.from_arrow(read_table(path, FOLDS))
-    assert isinstance(frame, pl.DataFrame)
-    rows = frame.sort("unit", "slide_id").to_dicts()
+    rows = pl.DataFrame(read_table(path, FOLDS)).sort("unit", "slide_id").to_dicts()
     groups = [list(group) for _, group in groupby(rows, key=itemgetter("unit"))]
     first = [rows[0] for rows in groups]
     return Units(
