@@ -199,8 +199,8 @@ def test_a_picture_that_marks_everything_is_noted(tmp_path: Path):
     picture = np.full((40, 40, 3), 255, np.uint8)
     picture[10:20, 10:20] = (180, 20, 90)  # tissue in colour on white: an overview, no mask
     Image.fromarray(picture).save(tmp_path / "m.png")
-    found = read_outside_mask(tmp_path / "m.png", (20, 20), 2.0)
-    assert found.note == (
+    result = read_outside_mask(tmp_path / "m.png", (20, 20), 2.0)
+    assert result.note == (
         "its mask m.png marks all of what was scanned; what is no tissue has to be black, 0 or "
         "transparent"
     )

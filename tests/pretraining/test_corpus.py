@@ -41,16 +41,16 @@ def corpus_of(cohort: Chain, least: float = 0.1, corpus: str = "all") -> Corpus:
 
 def places(corpus: Corpus) -> set[tuple[str, int, int]]:
     """slide_id, x, y of every patch."""
-    found = []
+    result = []
     for number in range(len(corpus.counts)):
         slide, index = corpus.block(number)
         mask, (x, y) = int(slide.masks[index]), slide.corners[index].tolist()
         cells = [divmod(bit, BLOCK) for bit in range(BLOCK**2) if mask >> bit & 1]
         assert len(cells) == corpus.counts[number] > 0
         side = slide.plan.patch_read_px
-        found += [(slide.member.slide_id, x + c * side, y + r * side) for r, c in cells]
-    assert len(found) == len(set(found))
-    return set(found)
+        result += [(slide.member.slide_id, x + c * side, y + r * side) for r, c in cells]
+    assert len(result) == len(set(result))
+    return set(result)
 
 
 @pytest.mark.parametrize("least", [0.0, 0.1, 0.6, 1.0])

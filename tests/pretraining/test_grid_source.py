@@ -33,9 +33,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> GridCorpus:
     chain = Chain(folder)
     chain.sheet("slide_id,path\na,a.svs\nb,b.svs\nc,c.svs\n")
     chain.upto("embed_patches")
-    found = read_grid_corpus(read_sheet(folder / "slides.csv"), "all", chain.results)
-    assert found.regions == sum(len(PatchEmbeddings(file)) for file in found.files) > 20
-    return found
+    result = read_grid_corpus(read_sheet(folder / "slides.csv"), "all", chain.results)
+    assert result.regions == sum(len(PatchEmbeddings(file)) for file in result.files) > 20
+    return result
 
 
 def expected(corpus: GridCorpus) -> dict[bytes, tuple[int, int]]:

@@ -81,8 +81,8 @@ def test_training_starts_from_init(chain: Chain, tmp_path: Path):
     model = vit256(Config.model_validate(chain.values).embed.patches.vit_shape)
     initialise(model, 77)
     write_weights(tmp_path / "w.safetensors", model.state_dict(), {})
-    found = stage(chain, init=str(tmp_path / "w.safetensors")).backbone(0.1).state_dict()
-    assert all(torch.equal(value, found[name]) for name, value in model.state_dict().items())
+    result = stage(chain, init=str(tmp_path / "w.safetensors")).backbone(0.1).state_dict()
+    assert all(torch.equal(value, result[name]) for name, value in model.state_dict().items())
 
 
 def test_init_of_another_architecture_is_one_sentence(chain: Chain, tmp_path: Path):

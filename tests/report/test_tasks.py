@@ -135,9 +135,9 @@ def test_the_download_is_both_tables(tmp_path: Path, monkeypatch: pytest.MonkeyP
     neighbours(made, "knn_region_cosine", 0.5)
     head, _, data = shown(made)["download"].partition(",")
     assert head == "data:text/csv;charset=utf-8;base64"
-    found = pl.read_csv(base64.b64decode(data))
-    assert found.columns == SCORES.names
-    assert len(found) == len(scores(made)) + 4
+    result = pl.read_csv(base64.b64decode(data))
+    assert result.columns == SCORES.names
+    assert len(result) == len(scores(made)) + 4
     monkeypatch.setattr("hipt.report.tasks.MOST_DOWNLOAD", 100)
     assert shown(made)["download"] is None
 

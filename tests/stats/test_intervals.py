@@ -51,9 +51,9 @@ def test_ends_are_those_of_the_binomial_that_resampling_makes():
 def test_resamples_without_a_score_are_dropped_and_counted():
     shares = means(np.array([1.0, 0, 0]), np.arange(3), 2000, 0)
     shares[shares == 0] = np.nan  # as if a score needed a positive
-    found = interval(shares)
-    assert found.resamples_used == pytest.approx(2000 * (1 - (2 / 3) ** 3), abs=100)
-    assert found.low == pytest.approx(1 / 3)
+    result = interval(shares)
+    assert result.resamples_used == pytest.approx(2000 * (1 - (2 / 3) ** 3), abs=100)
+    assert result.low == pytest.approx(1 / 3)
 
 
 def test_nothing_known_has_no_interval_and_no_p():
@@ -78,16 +78,16 @@ def test_a_difference_that_is_always_there():
 def test_p_counts_the_resamples_on_the_other_side():
     values = np.random.default_rng(4).normal(0.2, 1, size=40)
     scores = means(values, np.arange(40), 500, 7)
-    found = difference(scores, np.zeros(500))
+    result = difference(scores, np.zeros(500))
     fewer = min(sum(s <= 0 for s in scores), sum(s >= 0 for s in scores))
     assert 0 < fewer < 250
-    assert found.p == pytest.approx(2 * (fewer + 1) / 501)
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(scores, [0.025, 0.975])))
+    assert result.p == pytest.approx(2 * (fewer + 1) / 501)
+    assert (result.low, result.high) == pytest.approx(tuple(np.quantile(scores, [0.025, 0.975])))
 
 
 def test_holm_by_hand():
-    found = holm(np.array([0.01, 0.04, 0.03, 0.005]))
-    np.testing.assert_allclose(found, [0.03, 0.06, 0.06, 0.02])
+    result = holm(np.array([0.01, 0.04, 0.03, 0.005]))
+    np.testing.assert_allclose(result, [0.03, 0.06, 0.06, 0.02])
     assert holm(np.array([0.9, 0.8])).tolist() == [1, 1]
     np.testing.assert_allclose(holm(np.array([0.02, np.nan, 0.01])), [0.02, np.nan, 0.02])
     assert holm(np.array([])).tolist() == []

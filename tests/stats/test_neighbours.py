@@ -32,11 +32,11 @@ def test_queries_go_from_early_to_late():
 def test_nearest_are_those_of_a_plain_search(seed: int):
     rng = np.random.default_rng(seed)
     vectors, groups = rng.normal(size=(30, 4)), rng.integers(0, 3, 30)
-    (found,) = nearest_elsewhere(np.array([7]), vectors, groups, 5)
+    (result,) = nearest_elsewhere(np.array([7]), vectors, groups, 5)
     cosine = {
         i: vectors[i] @ vectors[7] / np.linalg.norm(vectors[i]) / np.linalg.norm(vectors[7])
         for i in range(30)
         if groups[i] != groups[7]
     }
-    assert [i for i, _ in found] == sorted(cosine, key=lambda i: -cosine[i])[:5]
-    np.testing.assert_allclose([c for _, c in found], [cosine[i] for i, _ in found], atol=1e-5)
+    assert [i for i, _ in result] == sorted(cosine, key=lambda i: -cosine[i])[:5]
+    np.testing.assert_allclose([c for _, c in result], [cosine[i] for i, _ in result], atol=1e-5)

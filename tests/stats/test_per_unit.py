@@ -16,17 +16,17 @@ from tests.stats.survival_reference import random_cases
 def test_a_unit_of_several_folds_counts_once_with_its_mean():
     unit = np.array(["b", "a", "c", "a"])
     p = np.array([[0.1, 0.9], [0.8, 0.2], [0.5, 0.5], [0.4, 0.6]])
-    first, times, found = each_once(Classified(np.array([1, 0, 1, 0]), p), unit)
+    first, times, result = each_once(Classified(np.array([1, 0, 1, 0]), p), unit)
     assert first.tolist() == [1, 0, 2]
     assert times.tolist() == [2, 1, 1]
-    assert found.y.tolist() == [0, 1, 1]
-    np.testing.assert_allclose(found.p, [[0.6, 0.4], [0.1, 0.9], [0.5, 0.5]])
+    assert result.y.tolist() == [0, 1, 1]
+    np.testing.assert_allclose(result.p, [[0.6, 0.4], [0.1, 0.9], [0.5, 0.5]])
 
 
 def test_a_risk_is_the_mean_of_its_folds():
     time, event = np.array([3.0, 1.0, 3.0]), np.array([True, False, True])
-    found = Followed(time, event, np.array([0.2, 0.9, 0.6]), (time[:2], event[:2]))
-    _, times, once = each_once(found, np.array(["x", "y", "x"]))
+    result = Followed(time, event, np.array([0.2, 0.9, 0.6]), (time[:2], event[:2]))
+    _, times, once = each_once(result, np.array(["x", "y", "x"]))
     assert once.time.tolist() == [3, 1]
     assert once.event.tolist() == [True, False]
     assert once.risk == pytest.approx([0.4, 0.9])
@@ -59,10 +59,10 @@ def test_pairs_are_those_of_a_plain_loop_and_of_harrell(seed: int, n: int):
     time, event, risk = random_cases(seed, n)
     pairs = misordered(time, event, risk)
     np.testing.assert_array_equal(pairs, plainly(time, event, risk))
-    found = harrell_c(time, event, risk)
-    wrong = found.discordant + found.tied_risk / 2
+    result = harrell_c(time, event, risk)
+    wrong = result.discordant + result.tied_risk / 2
     assert pairs.outlived_wrong.sum() == pairs.survived_wrong.sum() == wrong
-    assert pairs.outlived.sum() == found.concordant + found.discordant + found.tied_risk
+    assert pairs.outlived.sum() == result.concordant + result.discordant + result.tied_risk
 
 
 def test_the_worst_are_on_the_wrong_side_of_most_pairs():

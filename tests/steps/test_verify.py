@@ -108,13 +108,13 @@ def test_a_setting(pair: Pair, manifest: Path, *, against_manifest: bool):
     pair.rerun("tile", tile={"region_px": 256, "patch_px": 64, "min_tissue": 0.7})
     pair.chain.table()
     against = manifest if against_manifest else pair.old
-    found = pair.rows(against)
-    assert set(found) >= {"tile", "embed_patches", "embed_regions", "slides"}
-    assert "segment" not in found
-    assert found["tile"][2] == "setting tile.min_tissue: 0.1 -> 0.7 | follows from tile"
+    result = pair.rows(against)
+    assert set(result) >= {"tile", "embed_patches", "embed_regions", "slides"}
+    assert "segment" not in result
+    assert result["tile"][2] == "setting tile.min_tissue: 0.1 -> 0.7 | follows from tile"
     for step, one in (("embed_patches", "tile"), ("embed_regions", "embed_patches")):
         whys = {f"follows from {one}", f"follows from {step}"}
-        assert set(found[step][2].split(" | ")) == whys
+        assert set(result[step][2].split(" | ")) == whys
     output = pair.says("--against", str(against))
     assert output.count("min_tissue") == 1
     assert "12 slides (s0, s1, s10, ...)" in output
@@ -133,18 +133,18 @@ def test_a_version_of_a_step(pair: Pair, monkeypatch: pytest.MonkeyPatch):
     step = COMMANDS["embed_regions"]
     monkeypatch.setitem(COMMANDS, "embed_regions", replace(step, version=99))
     pair.rerun("embed_regions")
-    found = pair.rows()
-    assert set(found) == {"embed_regions"}
+    result = pair.rows()
+    assert set(result) == {"embed_regions"}
     output = f"another version of the step: {step.version} -> 99"
-    assert found["embed_regions"][2].startswith(output)
+    assert result["embed_regions"][2].startswith(output)
 
 
 def test_other_weights(pair: Pair):
     embed = pair.chain.values["embed"]
     pair.rerun("embed_patches", embed=embed | {"patches": embed["patches"] | {"random": 7}})
-    found = pair.rows()
-    assert next(iter(found)) == "embed_patches"
-    assert found["embed_patches"][2].startswith("other weights: random:1 -> random:7 | ")
+    result = pair.rows()
+    assert next(iter(result)) == "embed_patches"
+    assert result["embed_patches"][2].startswith("other weights: random:1 -> random:7 | ")
 
 
 def test_another_precision(pair: Pair):
@@ -156,9 +156,9 @@ def test_another_precision(pair: Pair):
 def test_another_slide_file(pair: Pair):
     shutil.copy(pair.chain.folder / "s1.svs", pair.chain.folder / "s0.svs")
     pair.rerun("segment")
-    found = pair.rows()
-    assert "another slide file" in found["segment"][2]
-    assert found["segment"][0] == "batch b0000, slide s0"
+    result = pair.rows()
+    assert "another slide file" in result["segment"][2]
+    assert result["segment"][0] == "batch b0000, slide s0"
 
 
 def test_another_resolution_in_the_sheet(pair: Pair):
@@ -167,8 +167,8 @@ def test_another_resolution_in_the_sheet(pair: Pair):
     lines = [f"{header},mpp", f"{first},0.4", *(f"{line}," for line in rest)]
     pair.chain.sheet("\n".join(lines) + "\n")
     pair.rerun("segment")
-    found = pair.rows()
-    assert "another resolution of the slide: 0.5 -> 0.4 um/px" in found["segment"][2]
+    result = pair.rows()
+    assert "another resolution of the slide: 0.5 -> 0.4 um/px" in result["segment"][2]
 
 
 def test_other_software(pair: Pair):
@@ -230,10 +230,10 @@ def test_the_same_content_written_differently_is_equal(pair: Pair):
 
 def test_a_weights_file_with_other_numbers(pair: Pair):
     path = pair.new / "tasks/grade/hipt/1/fold_0.safetensors"
-    found = read_weights(path)
-    state = {name: tensor.clone() for name, tensor in found.state.items()}
+    result = read_weights(path)
+    state = {name: tensor.clone() for name, tensor in result.state.items()}
     state["logits"][0, 0] += 0.5
-    write_weights(path, state, found.metadata)
+    write_weights(path, state, result.metadata)
     assert "tensors: largest absolute difference 0.5" in pair.rows()["fit"][2]
 
 
@@ -245,10 +245,10 @@ def test_other_fits_of_a_task(pair: Pair):
     common = ["--slides", str(results.slides), "--cfg", settings]
     common += ["--folds", str(results.task("grade", "folds.parquet"))]
     fit.main([*common, "--out", str(results.fit("grade", "hipt", "1", "predictions.parquet"))])
-    found = pair.rows()
-    assert set(found) == {"fit"}
-    assert found["fit"][0] == "task grade/hipt/1"
-    assert found["fit"][2].split(" | ")[0] == "setting fit.epochs: 1 -> 2"
+    result = pair.rows()
+    assert set(result) == {"fit"}
+    assert result["fit"][0] == "task grade/hipt/1"
+    assert result["fit"][2].split(" | ")[0] == "setting fit.epochs: 1 -> 2"
 
 
 def test_other_labels_of_a_task(pair: Pair):
@@ -265,10 +265,10 @@ def test_other_labels_of_a_task(pair: Pair):
     for model in TASKS["grade"]["models"]:
         out = ["--out", str(results.fit("grade", model, "1", "predictions.parquet"))]
         fit.main([*common, settings, "--folds", str(folds), *out])
-    found = pair.rows()
-    assert set(found) == {"split", "fit"}
-    assert "other labels, cases or sites" in found["split"][2]
-    assert set(found["fit"][2].split(" | ")) <= {"follows from split", "follows from split, fit"}
+    result = pair.rows()
+    assert set(result) == {"split", "fit"}
+    assert "other labels, cases or sites" in result["split"][2]
+    assert set(result["fit"][2].split(" | ")) <= {"follows from split", "follows from split, fit"}
 
 
 def flipped_in(step: str, suffix: str, share: float) -> Callable[[Path], Path]:

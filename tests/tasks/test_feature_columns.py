@@ -62,8 +62,8 @@ def test_vectors_that_polars_wrote(tmp_path: Path, kind: Any, fixed: bool):
     if fixed:
         made = made.with_columns(pl.col("embedding").cast(pl.Array(kind, 3)))
     made.write_parquet(tmp_path / "f.parquet")
-    found = FileFeatures(tmp_path / "f.parquet").regions("b").vectors
-    np.testing.assert_array_equal(found, values[[0, 2, 3]])
+    result = FileFeatures(tmp_path / "f.parquet").regions("b").vectors
+    np.testing.assert_array_equal(result, values[[0, 2, 3]])
 
 
 @pytest.mark.parametrize("kind", [pa.list_, pa.large_list, lambda item: pa.list_(item, 3)])

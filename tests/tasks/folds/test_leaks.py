@@ -109,15 +109,15 @@ def test_the_published_folds_leak_as_counted(
     assert len({name for sides in folds.values() for ids in sides.values() for name in ids}) == (
         listed
     )
-    found = leaks(
+    result = leaks(
         {
             fold: {side: [Item(i, i[:12], i[5:7]) for i in ids] for side, ids in sides.items()}
             for fold, sides in folds.items()
         }
     )
     torn = [
-        sum(r.kind == "case" and r.fold == n and {"train", "test"} <= set(r.sides) for r in found)
+        sum(r.kind == "case" and r.fold == n and {"train", "test"} <= set(r.sides) for r in result)
         for n in range(10)
     ]
     assert (min(torn), max(torn)) == (least, most)
-    assert {row.fold for row in found if row.kind == "site"} == set(range(10))
+    assert {row.fold for row in result if row.kind == "site"} == set(range(10))
