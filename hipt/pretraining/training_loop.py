@@ -124,7 +124,11 @@ class Training:
             yield self._stage.views(part.to(device, non_blocking=True), generator)
 
     def _refuse_failure(self) -> None:
-        """Stop a training whose last step shows a failure; its last good state is on disk."""
+        """Stop a training whose last step shows that it has failed; its last good state is on disk.
+
+        Raises:
+            HiptError: if the loss is no number, or the teacher's answers have collapsed.
+        """
         dino, recent = self._stage.dino, self.steps[-WATCHED:]
         problem = diverged(recent[-1].loss)
         # before, the answers may still be as alike as random weights make them

@@ -68,8 +68,8 @@ def run(slides: Path, out: Path, name: str, cfg: ExportSettings) -> None:
     listed_rows = [row for row in sheet if row.slide_id in exported]
     write_lists(name, tree.root, listed_rows)
     notes = misread_ids(listed_rows) if name == "clam" else {}
-    if warning := warning_of(notes):
-        log.warning("%s: %s", name, warning)
+    if notes:
+        log.warning("%s: %s", name, warning_of(notes))
     noted = [line | {"note": notes.get(line["slide_id"], "")} for line in lines]
     write_rows(out, noted, EXPORT)
     listed = {line["slide_id"] for line in lines}

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from hipt.config.config import MISSING
 from hipt.errors import HiptError, some_of
-from hipt.stats.arrays import Ints
 from hipt.tasks.folds.leaks import SIDES
 from hipt.tasks.labels.of_task import Labelled
 from hipt.tasks.labels.split_files import read_splits
@@ -20,6 +20,8 @@ PART_OF = dict(zip(SIDES, (TRAIN, VALIDATION, TEST), strict=True))
 
 _NAMED = 10
 """Most slides, or parts without a class, that a sentence names."""
+
+Ints = npt.NDArray[np.int64]
 
 
 class ListedFolds(NamedTuple):
@@ -36,6 +38,11 @@ def listed_folds(
 ) -> ListedFolds:
     """The parts that split files give to a task's slides.
 
+    Args:
+        path: the files.
+        slides: N of the task.
+        missing: words that fill columns up.
+
     Raises:
         HiptError: if the files cannot be used, or a fold trains or tests nobody.
     """
@@ -48,7 +55,12 @@ def listed_folds(
 
 
 def listed_remarks(listed: ListedFolds, slides: Sequence[Labelled]) -> Iterator[str]:
-    """What somebody should know of such folds: ids of nobody, slides of no fold, absent classes."""
+    """What somebody should know of such folds: ids of nobody, slides of no fold, absent classes.
+
+    Args:
+        listed: what files say.
+        slides: N of the task.
+    """
     if listed.unknown:
         count = f"{len(listed.unknown):,}, left out: {some_of(listed.unknown, _NAMED)}"
         yield f"ids in the files that no slide with a label has: {count}"

@@ -15,7 +15,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hipt.stats.arrays import Flags, Ints, Texts
 from hipt.tasks.folds.balance import FREE, deal, deviation, refuse_empty_folds
 from hipt.tasks.folds.cases import (
     Cases,
@@ -25,6 +24,10 @@ from hipt.tasks.folds.cases import (
     linked_by_site,
     stratum_counts,
 )
+
+Texts = npt.NDArray[np.str_]  # (N,)
+Ints = npt.NDArray[np.int64]  # (N,)
+Mask = npt.NDArray[np.bool_]  # (N,)
 
 
 class SiteFolds(NamedTuple):
@@ -41,7 +44,7 @@ class SiteFolds(NamedTuple):
 class Validation(NamedTuple):
     """Training rows that are kept for validation."""
 
-    rows: Flags
+    rows: Mask
     """(N,)."""
     by: Literal["case", "site"]
     """What is not torn apart; `case` where whole sites would not give every class its part."""
@@ -142,7 +145,7 @@ def refuse_impossible(
 
 
 def validation_part(
-    cases: Texts, strata: Texts, sites: Texts | None, train: Flags, share: float, seed: Seed
+    cases: Texts, strata: Texts, sites: Texts | None, train: Mask, share: float, seed: Seed
 ) -> Validation:
     """The training rows that are for validation: the same share of every class.
 
@@ -174,7 +177,7 @@ def validation_part(
     return Validation(_rows(train, chosen[distinct.row]), by)
 
 
-def subsample(cases: Texts, strata: Texts, train: Flags, fraction: float, seed: Seed) -> Flags:
+def subsample(cases: Texts, strata: Texts, train: Mask, fraction: float, seed: Seed) -> Mask:
     """(N,) the training rows that remain when only a fraction of each class's cases is used.
 
     The first of each stratum in hash order, at least one: smaller fractions are parts of larger
@@ -228,7 +231,7 @@ def _fixed(fold: Ints, group: Ints, names: Texts) -> Ints:
     return fixed
 
 
-def _training(cases: Texts, strata: Texts, train: Flags) -> Cases:
+def _training(cases: Texts, strata: Texts, train: Mask) -> Cases:
     """The cases of the training rows."""
     torn = np.intersect1d(cases[train], cases[~train])
     if len(torn):
@@ -236,7 +239,7 @@ def _training(cases: Texts, strata: Texts, train: Flags) -> Cases:
     return distinct_cases(cases[train], strata[train])
 
 
-def _first(distinct: Cases, share: float, keys: npt.NDArray[np.uint64], spare: int = 0) -> Flags:
+def _first(distinct: Cases, share: float, keys: npt.NDArray[np.uint64], spare: int = 0) -> Mask:
     """(C,) the first of each stratum in hash order: its share, at least one, but for the spared."""
     sizes = np.bincount(distinct.stratum)
     wanted = np.maximum(np.floor(share * sizes + 0.5), share > 0)
@@ -246,7 +249,7 @@ def _first(distinct: Cases, share: float, keys: npt.NDArray[np.uint64], spare: i
     return np.asarray(rank < np.minimum(wanted, sizes - spare)[distinct.stratum])
 
 
-def _sites_nearest(distinct: Cases, sites: Texts, share: float, seed: Seed) -> Flags:
+def _sites_nearest(distinct: Cases, sites: Texts, share: float, seed: Seed) -> Mask:
     """(C,) the cases of the sites that join in hash order, each if it brings the shares nearer."""
     group, names = linked_by_site(distinct, sites)
     counts = stratum_counts(distinct, group, len(names))
@@ -259,7 +262,7 @@ def _sites_nearest(distinct: Cases, sites: Texts, share: float, seed: Seed) -> F
     return chosen[group]
 
 
-def _serves(distinct: Cases, whole: Flags, chosen: Flags) -> bool:
+def _serves(distinct: Cases, whole: Mask, chosen: Mask) -> bool:
     """Whether whole sites give every class a part, and half to double the cases in all."""
     kinds = len(distinct.strata)
     got = np.bincount(distinct.stratum[whole], minlength=kinds)
@@ -269,7 +272,7 @@ def _serves(distinct: Cases, whole: Flags, chosen: Flags) -> bool:
     return bool(every and wanted.sum() <= 2 * got.sum() and got.sum() <= 2 * wanted.sum())
 
 
-def _rows(train: Flags, chosen: Flags) -> Flags:
+def _rows(train: Mask, chosen: Mask) -> Mask:
     """(N,) the chosen of the training rows."""
     rows = np.zeros(len(train), bool)
     rows[train] = chosen

@@ -126,7 +126,7 @@ def test_greedy_leaves_no_fold_empty(seed: int, folds: int, some_fixed: bool):
 
 
 @pytest.mark.parametrize(("limit", "how"), [("WORK", "bounded"), ("SECONDS", "greedy")])
-def test_what_a_stopped_solver_leaves_is_named(
+def test_what_a_stopped_solver_leaves_is_said(
     limit: str, how: str, monkeypatch: pytest.MonkeyPatch
 ):
     counts, fixed = cohort(1), np.full(40, FREE)
