@@ -157,5 +157,6 @@ def test_bins_hold_every_item_and_neighbours_only(draw: tuple[int, int, int], bi
     assert (result.items > 0).all()
     assert (np.diff(result.predicted) > 0).all()
     assert (result.observed * result.items).sum() == pytest.approx(right.sum())
-    if draw[0] % 2 == 0:
-        assert result.items.max() - result.items.min() <= 1
+    if draw[0] % 2 == 0:  # where an edge is a score, rounding decides
+        apart = 1 if math.gcd(len(y) - 1, bins) == 1 else 2
+        assert result.items.max() - result.items.min() <= apart
