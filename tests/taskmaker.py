@@ -84,8 +84,8 @@ def classes(
     **task: Any,
 ) -> MadeTask:
     """A classification: models by name, with how much they know (0 nothing)."""
-    told = {"kind": "classification", "label": "x", "resamples": 100, "models": list(models)}
-    made = MadeTask(root, name, units, **told, **task)
+    settings = {"kind": "classification", "label": "x", "resamples": 100, "models": list(models)}
+    made = MadeTask(root, name, units, **settings, **task)
     made.renamed = renamed or {}
     y = made.rng.integers(len(labels), size=units)
     made.split([{"label": labels[k], "y": int(k)} for k in y])
@@ -107,8 +107,14 @@ def survival(
     root: Path, name: str, models: dict[str, float], units: int = 60, **task: Any
 ) -> MadeTask:
     """Survival of cases; models as in `classes`."""
-    told = {"kind": "survival", "time": "m", "event": "e", "resamples": 100, "models": list(models)}
-    made = MadeTask(root, name, units, **told, **task)
+    settings = {
+        "kind": "survival",
+        "time": "m",
+        "event": "e",
+        "resamples": 100,
+        "models": list(models),
+    }
+    made = MadeTask(root, name, units, **settings, **task)
     danger = made.rng.normal(size=units)
     months = made.rng.exponential(40 * np.exp(-danger))
     ends = made.rng.uniform(6, 120, size=units)

@@ -20,7 +20,7 @@ _ROWS = 1 << 16
 def compared(old: Path, new: Path) -> str:
     """The difference between two files in words: EQUAL, or the first part with other values.
 
-    Of numbers the largest absolute difference is told. Empty for files other than Parquet, Arrow
+    Of numbers the largest absolute difference. Empty for files other than Parquet, Arrow
     and safetensors.
 
     Raises:
@@ -35,23 +35,21 @@ def compared(old: Path, new: Path) -> str:
         return f"other columns: {_columns(schemas[0])} -> {_columns(schemas[1])}"
     differences = []
     for name in schemas[0].names:
-        old_column, two = (_column(path, name) for path in (old, new))
-        if len(old_column) != len(two):
-            return f"{len(old_column)} rows -> {len(two)}"
-        if text := _values(old_column, two):
+        before, after = (_column(path, name) for path in (old, new))
+        if len(before) != len(after):
+            return f"{len(before)} rows -> {len(after)}"
+        if text := _values(before, after):
             differences.append(f"column '{name}': {text}")
     return "; ".join(differences) or EQUAL
 
 
 def _schema(path: Path) -> pa.Schema:
-    """A table's columns."""
     if path.suffix == ".arrow":
         return pa.ipc.open_file(pa.memory_map(str(path))).schema
     return pq.read_schema(path)
 
 
 def _columns(schema: pa.Schema) -> str:
-    """Names and types."""
     return ", ".join(f"{field.name} {field.type}" for field in schema)
 
 
@@ -63,10 +61,10 @@ def _column(path: Path, name: str) -> pa.ChunkedArray:
         return file.read([name])[name]
 
 
-def _values(old: pa.ChunkedArray, two: pa.ChunkedArray) -> str:
+def _values(old: pa.ChunkedArray, new: pa.ChunkedArray) -> str:
     """How two columns of one type and length differ; nothing where they are equal."""
     largest, count = 0.0, 0
-    for a, b in _windows(old, two):
+    for a, b in _windows(old, new):
         if a.equals(b):
             continue
         if not _numeric(a.type):
@@ -78,17 +76,11 @@ def _values(old: pa.ChunkedArray, two: pa.ChunkedArray) -> str:
     return f"largest absolute difference {largest:.3g}" if largest > 0 else ""
 
 
-def _windows(old: pa.ChunkedArray, two: pa.ChunkedArray) -> Iterator[tuple[pa.Array, pa.Array]]:
+def _windows(old: pa.ChunkedArray, new: pa.ChunkedArray) -> Iterator[tuple[pa.Array, pa.Array]]:
     """The same rows of both, some at a time."""
     for start in range(0, len(old), _ROWS):
-        parts = (column.slice(start, _ROWS).combine_chunks() for column in (old, two))
-        a, b = (part.combine_chunks() if _chunked(part) else part for part in parts)
+        a, b = (pa.concat_arrays(column.slice(start, _ROWS).chunks) for column in (old, new))
         yield a, b
-
-
-def _chunked(part: pa.Array | pa.ChunkedArray) -> bool:
-    """Whether combining left chunks."""
-    return isinstance(part, pa.ChunkedArray)
 
 
 def _numeric(kind: pa.DataType) -> bool:
@@ -115,12 +107,12 @@ def _largest(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
 def _tensors(old: Path, new: Path) -> str:
     """How the tensors of two files differ."""
     try:
-        with safe_open(old, framework="pt") as old_file, safe_open(new, framework="pt") as two:
-            if set(old_file.keys()) != set(two.keys()):
+        with safe_open(old, framework="pt") as before, safe_open(new, framework="pt") as after:
+            if set(before.keys()) != set(after.keys()):
                 return "other tensors"
             largest = 0.0
-            for name in sorted(old_file.keys()):
-                a, b = (side.get_tensor(name).double().numpy().ravel() for side in (old_file, two))
+            for name in sorted(before.keys()):
+                a, b = (side.get_tensor(name).double().numpy().ravel() for side in (before, after))
                 largest = max(largest, _largest(a, b))
     except SafetensorError as error:
         raise ValueError(str(error)) from None

@@ -95,28 +95,19 @@ class Difference:
 def differences(old: Sequence[Entry], new: Sequence[Entry]) -> list[Difference]:
     """What differs, file by file, by name.
 
-    Args:
-        old: what there was.
-        new: what there is.
-
     Returns:
         `cause`: provenance says why; `follows`: an input differs and nothing else; `bytes`: the
         provenance is the same; `unexplained`: the file tells nothing, and no input of it differs.
     """
     before, after = ({entry.name: entry for entry in side} for side in (old, new))
     names = sorted(before.keys() | after.keys())
-    differing = [n for n in names if not _equal(before.get(n), after.get(n))]
-    touched = [entry for n in differing if (entry := after.get(n) or before.get(n)) is not None]
-    return [_explained(before.get(n), after.get(n), touched) for n in differing]
-
-
-def _equal(old: Entry | None, new: Entry | None) -> bool:
-    """Whether a file is the same on both sides."""
-    return old is not None and new is not None and old.sha256 == new.sha256 != ""
+    pairs = [(before.get(name), after.get(name)) for name in names]
+    differing = [(a, b) for a, b in pairs if not (a and b and a.sha256 == b.sha256 != "")]
+    touched = [entry for a, b in differing if (entry := b or a)]
+    return [_explained(a, b, touched) for a, b in differing]
 
 
 def _explained(old: Entry | None, new: Entry | None, touched: Sequence[Entry]) -> Difference:
-    """Why one file differs."""
     if old is None or new is None:
         entry = new or old
         assert entry is not None
@@ -128,13 +119,12 @@ def _explained(old: Entry | None, new: Entry | None, touched: Sequence[Entry]) -
 
 
 def _reason(old: Entry, new: Entry, feeding: Sequence[str]) -> tuple[Kind, tuple[str, ...]]:
-    """The kind of a difference, and its reasons."""
     unread = [side for side, entry in (("the old", old), ("this", new)) if not entry.sha256]
     if unread:
         return "damaged", (f"{' and '.join(unread)} file cannot be read",)
     follows = (f"follows from {', '.join(feeding)}",)
     if old.made is not None and new.made is None:
-        return "unexplained", ()  # it told something once
+        return "unexplained", ()  # it had a provenance once
     if old.made is None or new.made is None:
         return ("follows", follows) if feeding else ("unexplained", ())
     causes = tuple(_causes(new.step, old.made, new.made, feeding))
@@ -152,15 +142,15 @@ def _causes(step: str, old: Made, new: Made, feeding: Sequence[str]) -> Iterator
     """What differs in how two files were made, inputs from other steps aside."""
     if old.step_version != new.step_version:
         yield f"another version of the step: {old.step_version} -> {new.step_version}"
-    resolved = old.software.keys() | new.software.keys()  # said below, once
+    resolved = old.software.keys() | new.software.keys()  # named below, once
     settings = (
         {k: v for k, v in _flat(made.settings).items() if k not in resolved} for made in (old, new)
     )
     yield from _changed("setting ", *settings)
     for key in sorted(old.inputs.keys() | new.inputs.keys()):
-        before, two = old.inputs.get(key, "nothing"), new.inputs.get(key, "nothing")
-        if before != two and not _from_step(step, key, feeding):
-            yield _input_named(step, key, before, two)
+        before, after = old.inputs.get(key, "nothing"), new.inputs.get(key, "nothing")
+        if before != after and not _from_step(step, key, feeding):
+            yield _input_named(step, key, before, after)
     yield from _changed("", old.software, new.software)
     if old.version != new.version:
         yield f"hipt: {old.version} -> {new.version}"

@@ -42,36 +42,23 @@ from hipt.store.schemas import (
 )
 from hipt.store.shard import read_provenance
 from hipt.store.tables import PatchEmbeddings, read_table
+from hipt.tasks import schemas
 from hipt.tasks.fold_files import read_fold
-from hipt.tasks.schemas import (
-    CALIBRATION,
-    DIFFERENCES,
-    EPOCHS,
-    ERRORS,
-    FOLDS,
-    LEAKS,
-    PUBLISHED,
-    ROC,
-    SCORES,
-    SURVIVAL,
-    knn_schema,
-    predictions_schema,
-)
 
 _TABLES = {
     "slides.parquet": SLIDES,
     "probe.parquet": PROBE,
     "agreement.parquet": AGREEMENT,
-    "folds.parquet": FOLDS,
-    "leaks.parquet": LEAKS,
-    "epochs.parquet": EPOCHS,
-    "scores.parquet": SCORES,
-    "differences.parquet": DIFFERENCES,
-    "roc.parquet": ROC,
-    "calibration.parquet": CALIBRATION,
-    "survival.parquet": SURVIVAL,
-    "errors.parquet": ERRORS,
-    "published.parquet": PUBLISHED,
+    "folds.parquet": schemas.FOLDS,
+    "leaks.parquet": schemas.LEAKS,
+    "epochs.parquet": schemas.EPOCHS,
+    "scores.parquet": schemas.SCORES,
+    "differences.parquet": schemas.DIFFERENCES,
+    "roc.parquet": schemas.ROC,
+    "calibration.parquet": schemas.CALIBRATION,
+    "survival.parquet": schemas.SURVIVAL,
+    "errors.parquet": schemas.ERRORS,
+    "published.parquet": schemas.PUBLISHED,
 }
 
 # what decoders of pictures, HDF5 and ZIP raise, too
@@ -80,10 +67,6 @@ _DAMAGE = OSError, ValueError, RuntimeError, KeyError, pa.ArrowException, zipfil
 
 def damaged_files(root: Path, threads: int) -> dict[str, str]:
     """What is wrong, by the file's path inside the results; nothing where all is in order.
-
-    Args:
-        root: the results folder.
-        threads: files that are read at once.
 
     Raises:
         HiptError: if there is no such folder, or nothing in it.
@@ -129,7 +112,7 @@ def _parquet(path: Path, name: str) -> None:
         read_table(path, _shard_schema(path, step))
         read_provenance(path)  # which each of them must have
     elif name.endswith((".scores.parquet", ".published.parquet")):
-        read_table(path, SCORES if name.endswith(".scores.parquet") else PUBLISHED)
+        read_table(path, schemas.SCORES if name.endswith(".scores.parquet") else schemas.PUBLISHED)
     elif name.endswith(".metrics.parquet"):
         read_table(path, METRICS)
     elif step == "export":
@@ -157,8 +140,8 @@ def _answers_schema(path: Path, step: str) -> pa.Schema:
     names = pq.read_schema(path).names
     outputs = sum(name.startswith(("p_", "hazard_")) for name in names)
     if step == "knn":
-        return knn_schema(outputs)
-    return predictions_schema("survival" if "risk" in names else "classification", outputs)
+        return schemas.knn_schema(outputs)
+    return schemas.predictions_schema("survival" if "risk" in names else "classification", outputs)
 
 
 def _arrow(path: Path, name: str) -> None:  # noqa: ARG001

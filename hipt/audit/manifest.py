@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,12 @@ HEADER = (
     *("step_version", "hipt", "fingerprint", "settings", "inputs", "software"),
 )
 
-_CHUNK = 1 << 20
 _LONGEST_CELL = 1 << 30
 """Characters: the inputs of a table of all slides are many."""
 
 
 def read_entries(root: Path, threads: int) -> list[Entry]:
     """All result files of a folder, by name; those that cannot be read have no sha256.
-
-    Args:
-        root: the results folder.
-        threads: files that are read at once.
 
     Raises:
         HiptError: if there is no such folder, or nothing in it.
@@ -83,7 +79,6 @@ def read_manifest(path: Path) -> list[Entry]:
 
 
 def _row(entry: Entry) -> Sequence[object]:
-    """An entry as a line."""
     head = entry.name, entry.step, entry.kind, entry.of, entry.size, entry.sha256
     if entry.made is None:
         return *head, "", "", "", "", "", ""
@@ -94,7 +89,6 @@ def _row(entry: Entry) -> Sequence[object]:
 
 
 def _entry(row: Sequence[str]) -> Entry:
-    """A line as an entry."""
     name, step, kind, of, size, sha256, version, hipt, fingerprint, *texts = row
     made = None
     if texts[0]:
@@ -110,16 +104,13 @@ def _json(values: Mapping[str, Any]) -> str:
 
 
 def _hashed(path: Path) -> tuple[int, str]:
-    """Bytes and sha256 of a file; no sha256 where it cannot be read."""
-    digest, size = hashlib.sha256(), 0
+    """Bytes and sha256 of a file; 0 and no sha256 where it cannot be read."""
     try:
         with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
+            digest = hashlib.file_digest(file, "sha256")
+            return file.tell(), digest.hexdigest()
     except OSError:
-        return size, ""
-    return size, digest.hexdigest()
+        return 0, ""
 
 
 def _made(path: Path) -> Made | None:
@@ -128,15 +119,8 @@ def _made(path: Path) -> Made | None:
         if path.suffix == ".safetensors" and (model := _of_model(read_metadata(path))):
             return model
         if path.suffix in (".parquet", ".arrow", ".png", ".jpg", ".safetensors"):
-            provenance = read_provenance(path)
-            return Made(
-                provenance.step_version,
-                provenance.version,
-                provenance.fingerprint,
-                provenance.settings,
-                provenance.inputs,
-                provenance.software,
-            )
+            made = read_provenance(path)
+            return Made(**{field.name: getattr(made, field.name) for field in fields(Made)})
     except (HiptError, OSError, ValueError, pa.ArrowException):
         pass
     return None

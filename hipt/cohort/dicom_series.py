@@ -36,7 +36,7 @@ _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b
 
 _UNDEFINED = 0xFFFFFFFF
 _LONGEST_VALUE = 1024
-_MOST_ELEMENTS, _DEEPEST = 20_000, 16
+_MOST_ELEMENTS, _DEEPEST = 20_000, 33  # items, too, are levels of depth
 _NUMBERED = re.compile(r"\.[0-9]+")
 
 Tag = tuple[int, int]
@@ -78,8 +78,6 @@ def may_be_dicom(name: Path) -> bool:
 
 def dicom_headers(paths: Sequence[Path]) -> list[DicomHeader | None]:
     """The header of each file; None where it is no DICOM file, or cannot be read."""
-    if not paths:
-        return []
     with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
         return list(pool.map(dicom_header, paths))
 
@@ -126,7 +124,7 @@ def _values(file: BinaryIO) -> dict[Tag, bytes]:
         if element.tag > _TOTAL_ROWS or _TOTAL_ROWS in values:
             break
         if element.length == _UNDEFINED:
-            _skip_sequence(file, explicit, 0)
+            _skip(file, explicit, _SEQUENCE_END)
         elif element.tag in _WANTED and element.length <= _LONGEST_VALUE:
             values[element.tag] = file.read(element.length)
         else:
@@ -167,31 +165,19 @@ def _element(file: BinaryIO, explicit: bool) -> _Element:
     return _Element((group, number), struct.unpack("<H", file.read(2))[0])
 
 
-def _skip_sequence(file: BinaryIO, explicit: bool, depth: int) -> None:
-    """Pass over a sequence of which the header does not say the length."""
+def _skip(file: BinaryIO, explicit: bool, end: Tag, depth: int = 0) -> None:
+    """Pass over a sequence, or an item of one, of which the header does not say the length."""
     if depth > _DEEPEST:
         raise ValueError("sequences in sequences without end")
-    for _ in range(_MOST_ELEMENTS):
-        item = _element(file, explicit)
-        if item.tag == _SEQUENCE_END:
-            return
-        if item.tag != _ITEM:
-            raise ValueError("a sequence holds what is no item")
-        if item.length == _UNDEFINED:
-            _skip_item(file, explicit, depth)
-        else:
-            file.seek(item.length, 1)
-    raise ValueError("a sequence without end")
-
-
-def _skip_item(file: BinaryIO, explicit: bool, depth: int) -> None:
-    """Pass over an item of which the header does not say the length."""
+    in_sequence = end == _SEQUENCE_END
     for _ in range(_MOST_ELEMENTS):
         element = _element(file, explicit)
-        if element.tag == _ITEM_END:
+        if element.tag == end:
             return
+        if in_sequence and element.tag != _ITEM:
+            raise ValueError("a sequence holds what is no item")
         if element.length == _UNDEFINED:
-            _skip_sequence(file, explicit, depth + 1)
+            _skip(file, explicit, _ITEM_END if in_sequence else _SEQUENCE_END, depth + 1)
         else:
             file.seek(element.length, 1)
-    raise ValueError("an item without end")
+    raise ValueError("a sequence or an item without end")

@@ -59,7 +59,7 @@ class OneSlide:
         """The status and reason of the slide whose work raised an error.
 
         A sentence is the reason as it is. Of an error that nobody foresaw, its one line is, and
-        the traceback goes to a file. Whoever failed is told how it is tried again.
+        the traceback goes to a file. The reason of a failed slide ends with how to try it again.
 
         Raises:
             HiptError: where slides' trouble is to stop the job, or the machine is in trouble.
@@ -175,12 +175,7 @@ def _text(error: BaseException) -> str:
 
 
 def _kept_traceback(error: Exception, path: Path) -> str:
-    """Write an error's traceback to a file; the words that lead a reader to it.
-
-    Args:
-        error: what was raised.
-        path: the file to write.
-    """
+    """Write an error's traceback to a file; the words that lead a reader to it."""
     lines = "".join(traceback.format_exception(error))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

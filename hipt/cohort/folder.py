@@ -5,6 +5,7 @@ Standard library only, since Snakemake lists the folder while parsing.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
@@ -114,14 +115,11 @@ def folder_slides(folder: Path) -> FolderSlides:
                 left_out[DANGLING if kind == "absent" else ending or NO_ENDING] += 1
     paths = [path for parent in sorted(dicom) for path in dicom[parent]]
     headers = dict(zip(paths, dicom_headers([folder / path for path in paths]), strict=True))
-    files = 0
     series = list(_series(headers, slides, left_out))
-    for slide, levels in series:
-        slides.append(slide)
-        files += levels
-    return FolderSlides(
-        tuple(sorted(slides, key=lambda slide: slide.path)), dict(left_out), files, len(series)
-    )
+    slides += (slide for slide, _ in series)
+    files = sum(levels for _, levels in series)
+    in_order = tuple(sorted(slides, key=lambda slide: slide.path))
+    return FolderSlides(in_order, dict(left_out), files, len(series))
 
 
 def departed(folder: Path, known: Iterable[str], present: Iterable[str]) -> Iterator[str]:
@@ -150,27 +148,23 @@ def _series(
     A file without a readable header is a slide of its own, as any other damaged file; one that
     does not even have the ending is none.
     """
-    levels: dict[Path, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    levels: dict[Path, dict[str, list[tuple[int, Path]]]] = defaultdict(lambda: defaultdict(list))
     for path, header in headers.items():
         if header is None and path.suffix.lower() == ".dcm":
             slides.append(FolderSlide(_stem(path), path))
         elif header is None:
             left_out[NO_ENDING] += 1
         elif header.is_level:
-            levels[path.parent][header.series].append(path)
+            level = -math.prod(header.size_px), path  # the largest is the first
+            levels[path.parent][header.series].append(level)
         else:
             left_out[NO_LEVEL if header.is_slide else NO_SLIDE] += 1
     for parent, by_series in levels.items():
         for files in by_series.values():
-            largest = min(files, key=lambda path: (-_area_px(headers[path]), path))
+            _, largest = min(files)
             alone = len(by_series) == 1 and parent.name
             slide_id = parent.name if alone else _stem(largest)
             yield FolderSlide(slide_id.strip(), largest), len(files)
-
-
-def _area_px(header: DicomHeader | None) -> int:
-    """Pixels of the level."""
-    return header.size_px[0] * header.size_px[1] if header else 0
 
 
 def _stem(path: Path) -> str:
@@ -219,11 +213,7 @@ def _entries(folder: Path) -> tuple[list[os.DirEntry[str]], tuple[int, int]]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder, or a link to one.
-
-    Raises:
-        HiptError: if it is a link to a folder that is not there.
-    """
+    """Whether an entry is a folder, or a link to one."""
     try:
         return stat.S_ISDIR(entry.stat().st_mode)
     except OSError as error:

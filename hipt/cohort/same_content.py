@@ -53,12 +53,7 @@ def alike(content: Mapping[str, str]) -> list[tuple[str, ...]]:
 
 
 def notes(content: Mapping[str, str], cases: Mapping[str, str]) -> dict[str, str]:
-    """What the slide table says of slides that share their content with others, by slide.
-
-    Args:
-        content: mark by slide.
-        cases: case by slide.
-    """
+    """What the slide table says of slides that share their content with others, by slide."""
     notes_of: dict[str, list[str]] = defaultdict(list)
     for group in alike(content):
         for slide in group:
@@ -75,12 +70,7 @@ def notes(content: Mapping[str, str], cases: Mapping[str, str]) -> dict[str, str
 
 
 def kept_together(cases: Mapping[str, str], groups: Sequence[Sequence[str]]) -> dict[str, str]:
-    """What no fold may tear apart, by case: the first of the cases that share a slide's content.
-
-    Args:
-        cases: case by slide.
-        groups: slides with the same content.
-    """
+    """What no fold may tear apart, by case: the first of the cases that share a slide's content."""
     first = {case: case for case in cases.values()}
 
     def root(case: str) -> str:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hipt.cohort.same_content import alike, content_mark, group_name
-from hipt.cohort.sheet import SlideRow
+from hipt.cohort.sheet import SlideRow, size_and_time
 from hipt.errors import SlideError, some_of
 from hipt.slides.companions import with_companions
 from hipt.slides.identity import identity
@@ -58,22 +58,15 @@ def content_marks(rows: Sequence[SlideRow]) -> dict[str, str]:
     rows = [row for row in rows if not row.exclude]
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
         by_size: dict[int, list[SlideRow]] = defaultdict(list)
-        for row, size in zip(rows, pool.map(_size, (row.path for row in rows)), strict=True):
-            if size:
-                by_size[size].append(row)
+        stats = pool.map(size_and_time, (row.path for row in rows))
+        for row, stat in zip(rows, stats, strict=True):
+            if stat and stat[0]:
+                by_size[stat[0]].append(row)
         alike_rows = [row for group in by_size.values() if len(group) > 1 for row in group]
         return {
             row.slide_id: mark
             for row, mark in zip(alike_rows, pool.map(_mark, alike_rows), strict=True)
         }
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file; 0 where there is none."""
-    try:
-        return path.stat().st_size
-    except (OSError, ValueError):
-        return 0
 
 
 def _mark(row: SlideRow) -> str:

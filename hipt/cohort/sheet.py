@@ -58,7 +58,7 @@ class SlideRow:
         and size and time of the files that they name. Labels are not in it.
         """
         facts = [str(self.path), self.mpp, str(self.mask), self.exclude]
-        stats = [_size_and_time(file) for file in (self.path, self.mask) if file]
+        stats = [size_and_time(file) for file in (self.path, self.mask) if file]
         return hashlib.sha256(json.dumps([*facts, stats]).encode()).hexdigest()[:16]
 
 
@@ -315,7 +315,7 @@ def _expanded(text: str) -> Path:
         return Path(text)
 
 
-def _size_and_time(file: Path) -> tuple[int, int] | None:
+def size_and_time(file: Path) -> tuple[int, int] | None:
     """A file's size and modification time; None where there is none."""
     try:
         stat = file.stat()

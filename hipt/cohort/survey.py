@@ -53,13 +53,7 @@ def headers(
     config: Config,
     info_of: Callable[[SlideRow], SlideInfo] = slide_info,
 ) -> Iterator[Header]:
-    """Every slide's header, in order.
-
-    Args:
-        rows: the sheet.
-        config: the whole config.
-        info_of: where the headers come from; raises SlideError.
-    """
+    """Every slide's header, in order."""
     progress = Progress(len(rows), "headers")
     with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
         for header in pool.map(lambda row: _header(row, config, info_of), rows):

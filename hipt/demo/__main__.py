@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import cv2
 
@@ -38,7 +37,9 @@ def run(slides: Sequence[Slide], out: Path, workers: int) -> None:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, spawn, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         rows = list(pool.map(make_slide, slides, [out] * len(slides)))
-    _write_truth(out / "truth" / "truth.json", rows)
+    truth = {"mpp": TRUTH_UM, "labels": dict(enumerate(LABELS)), "slides": rows}
+    table = json.dumps(truth, indent=1) + "\n"
+    (out / "truth" / "truth.json").write_text(table, encoding="utf-8")
     listing.write_text(sheet(slides), encoding="utf-8")
     area, seconds = sum(row["tissue_mm2"] for row in rows), time.monotonic() - start
     log.info("%s: %d slides, %.1f mm2 of tissue, %.0f s", out, len(rows), area, seconds)
@@ -58,12 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.error("hipt.demo: %s", error)
         return 2
     return 0
-
-
-def _write_truth(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Everything painted, and what the values of the truth pictures mean."""
-    table = {"mpp": TRUTH_UM, "labels": dict(enumerate(LABELS)), "slides": rows}
-    path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

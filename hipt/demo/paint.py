@@ -37,13 +37,6 @@ _LOOKS = floats(
 def paint(scene: Scene, cells: Cells, stain: Stain, mpp: float, rng: np.random.Generator) -> Bytes:
     """The slide as a scanner would see it.
 
-    Args:
-        scene: where everything lies.
-        cells: its cells.
-        stain: colours of dyes and glass.
-        mpp: micrometres per pixel to paint at.
-        rng: where textures come from.
-
     Returns:
         (rows, columns, 3) picture, RGB.
     """

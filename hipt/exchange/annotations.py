@@ -93,7 +93,6 @@ def read_outside_mask(
 
 
 def _from_outlines(path: Path, shape: tuple[int, int], scale: float, frame: Frame) -> OutsideMask:
-    """A mask from areas."""
     tissue = shapely.affinity.translate(_tissue(path), *frame.shift)
     whole = _rasterised(shapely.affinity.scale(tissue, 1 / scale, 1 / scale, origin=(0, 0)), shape)
     mask = _cut_to(whole, frame.bounds, scale)
@@ -229,7 +228,6 @@ def _features(path: Path) -> list[Any]:
 
 
 def _geometry(path: Path, number: int, feature: object) -> shapely.Geometry:
-    """A feature's area."""
     try:
         assert isinstance(feature, Mapping)
         with np.errstate(invalid="ignore", over="ignore"):  # NaN, and what is near infinity

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hipt.cohort.sheet import size_and_time
 from hipt.errors import HiptError
 
 _CLAM, _SLIDE2VEC = "h5_files", "tile_embeddings"
@@ -101,10 +102,10 @@ class FeatureFiles:
         ending = self._ending
         return sorted(path.name.removesuffix(ending) for path in self.folder.glob(f"*{ending}"))
 
-    def digests(self, slide_ids: Iterable[str]) -> dict[str, list[list[int] | None]]:
+    def digests(self, slide_ids: Iterable[str]) -> dict[str, list[tuple[int, int] | None]]:
         """Sizes and times of the slides' files: what changes when their features do."""
         return {
-            slide_id: [_size_and_time(path) for path in self.deciding(slide_id)]
+            slide_id: [size_and_time(path) for path in self.deciding(slide_id)]
             for slide_id in slide_ids
         }
 
@@ -126,12 +127,3 @@ def _stated_encoder(path: Path) -> str:
         return str(json.loads(path.read_text(encoding="utf-8"))["encoder_name"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return ""
-
-
-def _size_and_time(file: Path) -> list[int] | None:
-    """A file's size and modification time; None where there is none."""
-    try:
-        stat = file.stat()
-    except OSError:
-        return None
-    return [stat.st_size, stat.st_mtime_ns]

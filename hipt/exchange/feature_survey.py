@@ -36,11 +36,6 @@ def survey_features(
 ) -> FeatureSurvey:
     """Look at the headers of all files of features.
 
-    Args:
-        slides: those whose own headers are in order.
-        known: the slide_ids of the whole sheet.
-        config: the whole config; it names a folder of features.
-
     Raises:
         HiptError: if there is no such folder.
     """

@@ -70,10 +70,6 @@ class FeaturesAlone:
 def slide_or_features(row: SlideRow, features: str | None) -> Iterator[Slide | FeaturesAlone]:
     """The open slide; where it is not there, what its imported features say of it.
 
-    Args:
-        row: its row of the sheet.
-        features: the folder of imported features; None: there are none.
-
     Raises:
         SlideError: `missing` or `unreadable`, if neither can be read, or no size is stated.
     """
@@ -94,13 +90,7 @@ def slide_identity(slide: Slide | FeaturesAlone) -> str:
 
 
 def _alone(slide_id: str, files: FeatureFiles, reason: str) -> FeaturesAlone:
-    """What the features say of a slide.
-
-    Args:
-        slide_id: the slide.
-        files: the imported features.
-        reason: why the slide cannot be opened.
-    """
+    """What the features say of a slide."""
     try:
         stated, patches = read_slide(files, slide_id), read_patches(files, slide_id)
     except SlideError as error:

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely.affinity
 import shapely.geometry
 
 from hipt import __version__
 from hipt.exchange.files import ROOT, write_h5, write_pt
+from hipt.exchange.qupath import write_features
 from hipt.exchange.slide import (
-    Bag,
     ExportedSlide,
     Scale,
     region_grids,
@@ -29,7 +28,6 @@ from hipt.exchange.slide import (
 )
 from hipt.exchange.trident_scale import magnifications
 from hipt.geometry.frame import shift
-from hipt.store.whole import whole
 
 FINGERPRINT = "hipt_fingerprint"
 """Attribute of every HDF5 file: a digest over everything that decides its content."""
@@ -107,9 +105,7 @@ def _write_contours(path: Path, slide: ExportedSlide) -> None:
         for number, outline in enumerate(outlines)
     ]
     crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3857"}}
-    with whole(path) as part:
-        text = json.dumps({"type": "FeatureCollection", "crs": crs, "features": features})
-        part.write_text(text, encoding="utf-8")
+    write_features(path, features, crs=crs)
 
 
 def _write_clam(tree: Path, slide: ExportedSlide, scale: Scale) -> Written:
@@ -152,17 +148,9 @@ def _write_stamp(tree: Path, slide: ExportedSlide, scale: Scale) -> Written:
         "feat_type": "tile",
         FINGERPRINT: slide.fingerprint,
     }
-    datasets: dict[str, npt.NDArray[Any]] = {
-        "feats": bag.features,
-        "coords": _micrometres(bag, slide),
-    }
-    write_h5(path, datasets, {ROOT: attributes})
+    corners_um = (bag.coords * slide.mpp).astype(np.float32)  # (N, 2) from the slide's top left
+    write_h5(path, {"feats": bag.features, "coords": corners_um}, {ROOT: attributes})
     return [path], len(bag.coords)
-
-
-def _micrometres(bag: Bag, slide: ExportedSlide) -> npt.NDArray[Any]:
-    """(N, 2) corners in um from the slide's top left."""
-    return (bag.coords * slide.mpp).astype(np.float32)
 
 
 def _write_hipt(tree: Path, slide: ExportedSlide, scale: Scale) -> Written:  # noqa: ARG001

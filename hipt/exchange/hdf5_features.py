@@ -79,7 +79,6 @@ def hdf5_vectors(files: FeatureFiles, slide_id: str) -> npt.NDArray[Any]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """An HDF5 file to read from."""
     if not path.exists():
         raise absent(path)
     try:

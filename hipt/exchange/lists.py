@@ -10,13 +10,7 @@ from hipt.store.csv_rows import write_csv
 
 
 def write_lists(name: str, tree: Path, rows: Sequence[SlideRow]) -> None:
-    """Write a format's lists of the exported slides.
-
-    Args:
-        name: the format.
-        tree: its folder.
-        rows: the exported slides, with their cases and labels.
-    """
+    """Write a format's lists of the exported slides."""
     if write := _LISTS.get(name):
         write(tree, rows)
 

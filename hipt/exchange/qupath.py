@@ -54,9 +54,10 @@ def write_tiles(
     write_features(path, features)
 
 
-def write_features(path: Path, features: Sequence[Mapping[str, Any]]) -> None:
-    """Write GeoJSON features as one collection, whole or not at all."""
-    text = json.dumps({"type": "FeatureCollection", "features": features}, allow_nan=False)
+def write_features(path: Path, features: Sequence[Mapping[str, Any]], **more: object) -> None:
+    """Write GeoJSON features as one collection, with more members; whole or not at all."""
+    collection = {"type": "FeatureCollection", **more, "features": features}
+    text = json.dumps(collection, allow_nan=False)
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""What the writers of other tools' files are told of a slide, and its vectors from the shards."""
+"""A slide as the writers of other tools' files need it, and its vectors from the shards."""
 
 from __future__ import annotations
 

@@ -124,7 +124,6 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 
 def _stated(files: FeatureFiles, slide_id: str) -> dict[str, Any]:
-    """What slide2vec says of a slide's vectors."""
     path = files.features(slide_id)
     stated = _json(path)
     if stated.get("artifact_type") != "tile_embeddings":

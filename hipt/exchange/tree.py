@@ -72,7 +72,6 @@ class ExportTree:
         return others
 
     def _note(self, slide_id: str) -> Path:
-        """The file with a slide's entry."""
         return self.root / NOTES / f"{slide_id}.json"
 
     def _entry(self, slide_id: str) -> Entry | None:

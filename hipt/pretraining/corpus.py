@@ -151,7 +151,6 @@ def read_grid_corpus(rows: Sequence[SlideRow], corpus: str, results: Results) ->
 
 
 def _member(row: SlideRow, facts: Row, patches: int) -> Member:
-    """A slide's line of the corpus list."""
     return Member(
         row.slide_id,
         facts["fingerprint"],

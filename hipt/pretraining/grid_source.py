@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -70,7 +71,7 @@ class GridSource(Closing):
         facts = {"seed": share.seed, "rank": share.rank, "ranks": share.ranks}
         self._order = order_name(corpus.members, **facts)
         self._position, _ = resumed_at(state, self._order)
-        self._open: OrderedDict[int, PatchEmbeddings] = OrderedDict()
+        self._file = lru_cache(OPEN_FILES)(self._opened)  # those used last stay open
         self._memory = Recycled()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="grids")
         self._stream = self._minibatches()
@@ -81,7 +82,7 @@ class GridSource(Closing):
         """Stop the thread, and close the files that are open."""
         self._stream.close()
         self._thread.shutdown(cancel_futures=True)  # waits for the one at work, not for the rest
-        self._open.clear()
+        self._file.cache_clear()
 
     def __iter__(self) -> Self:
         return self
@@ -108,7 +109,6 @@ class GridSource(Closing):
             yield grids
 
     def _read(self, regions: IntArray) -> Grids:
-        """One minibatch."""
         side, dim = self._side, self._corpus.dim
         # new memory costs more than what is read into it (measured), since the system clears it
         row = side * side, dim * np.dtype(np.float32).itemsize
@@ -123,16 +123,6 @@ class GridSource(Closing):
                 # torch's conversion is five times as fast as NumPy's (measured)
                 torch.from_numpy(grid[part]).copy_(torch.from_numpy(half[part]))
         return out.reshape(-1, side, side, dim).transpose(0, 3, 1, 2)  # (B, D, g, g)
-
-    def _file(self, slide: int) -> PatchEmbeddings:
-        """A slide's embeddings; those used last stay open."""
-        if slide in self._open:
-            self._open.move_to_end(slide)
-        else:
-            if len(self._open) >= OPEN_FILES:
-                self._open.popitem(last=False)
-            self._open[slide] = self._opened(slide)
-        return self._open[slide]
 
     def _opened(self, slide: int) -> PatchEmbeddings:
         """A slide's embeddings, if they have the shape that its index said."""

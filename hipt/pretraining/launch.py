@@ -17,9 +17,9 @@ SHUTDOWN_S = 300
 """Seconds that processes have, once they were asked to stop, to finish a step and save."""
 
 
-def is_launched(environment: Mapping[str, str] = os.environ) -> bool:
+def is_launched() -> bool:
     """Whether this process is one of several that torchrun has started."""
-    return "RANK" in environment
+    return "RANK" in os.environ
 
 
 def launch(processes: int, granted: Granted, arguments: Sequence[str]) -> NoReturn:
@@ -27,11 +27,6 @@ def launch(processes: int, granted: Granted, arguments: Sequence[str]) -> NoRetu
 
     All GPUs are leased before any process starts: processes that lease one by one would wait for
     each other, holding what another training waits for, until their first exchange is given up.
-
-    Args:
-        processes: how many.
-        granted: what the job was given to compute on.
-        arguments: of `python -m hipt`, in each process.
 
     Raises:
         HiptError: if there are fewer GPUs than processes, or as `compute_device`.

@@ -94,14 +94,7 @@ def stage_of(
     threads: int,
     opener: Callable[[Path], Slide] = open_slide,
 ) -> Stage:
-    """A stage with its corpus.
-
-    Args:
-        name: `patches` or `regions`.
-        cfg: the settings.
-        results: where manifests and patch embeddings lie.
-        threads: threads that read.
-        opener: opens a slide to read from.
+    """A stage, `patches` or `regions`, with its corpus.
 
     Raises:
         HiptError: if the corpus setting means nothing, or nothing belongs to it.
@@ -125,16 +118,17 @@ def stage_of(
                 corpus, share, batch, settings.pool_blocks, threads, state
             ),
         )
-    two, grids = cfg.pretrain.regions, read_grid_corpus(rows, cfg.pretrain.regions.corpus, results)
+    regions = cfg.pretrain.regions
+    grids = read_grid_corpus(rows, regions.corpus, results)
     return Stage(
         section="pretrain.regions",
         unit="regions",
-        cfg=two,
+        cfg=regions,
         shape=cfg.regions.vit_shape,
         precision=cfg.pretrain.precision,
         members=grids.members,
         items=grids.regions,
         make=lambda drop_path: vit4096(cfg.regions.vit_shape, grids.dim, drop_path),
-        views=GridViews(two.views),
+        views=GridViews(regions.views),
         open_source=lambda share, batch, state: GridSource(grids, share, batch, state),
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import polars as pl
@@ -16,13 +14,13 @@ from hipt.errors import HiptError
 from hipt.heatmaps.draw import side_by_side
 from hipt.heatmaps.table import listed, read_maps
 from hipt.layout import Results
-from hipt.report.overviews import overview
+from hipt.report.overviews import linked, overview
 from hipt.stats.bootstrap import case_weights
 from hipt.stats.intervals import interval
 from hipt.stats.neighbours import evenly
 from hipt.store.figures import KINDS, write_figure
 from hipt.store.schemas import AGREEMENT
-from hipt.store.tables import read_table
+from hipt.store.tables import Row, read_table
 
 log = logging.getLogger(__name__)
 
@@ -35,17 +33,9 @@ EXAMPLES_PX = 1500
 
 RESAMPLES, SEED = 1000, 0
 
-Row = dict[str, Any]
-
 
 def attention(slides: Sequence[Row], config: Config, results: Results) -> Row | None:
-    """What is shown; None if there are no maps and no examples.
-
-    Args:
-        slides: rows of the slide table that are in order.
-        config: the whole config.
-        results: where maps and examples lie.
-    """
+    """What is shown of slides in order; None if there are no maps and no examples."""
     there = {path.stem for path in (results.root / "attend").glob("*.parquet")}
     mapped = [row for row in slides if row["slide_id"] in there]
     examples = list(_examples(config, results))
@@ -72,7 +62,7 @@ def attention(slides: Sequence[Row], config: Config, results: Results) -> Row | 
 def _maps(row: Row, results: Results) -> Iterator[Row]:
     """The pictures of one slide."""
     for path in listed(results.shard("attend", row["slide_id"])):
-        if path.suffix == ".png" and (shown := _small(path, MAP_PX, results)):
+        if path.suffix == ".png" and (shown := overview(path, MAP_PX, results)):
             yield shown | {"name": path.stem}
 
 
@@ -91,37 +81,27 @@ def _figures(row: Row, results: Results) -> Iterator[Row]:
 def _files(folder: Path, name: str, results: Results) -> list[str]:
     """Those files of a figure that are there, as the page links to them."""
     paths = [folder / f"{name}{kind}" for kind in KINDS]
-    return [quote(path.relative_to(results.root).as_posix()) for path in paths if path.is_file()]
+    return [linked(path, results) for path in paths if path.is_file()]
 
 
 def _examples(config: Config, results: Results) -> Iterator[Row]:
     """The contact sheets of tasks."""
     for task in config.tasks:
         path = results.task(task, "examples.jpg")
-        if path.exists() and (shown := _small(path, EXAMPLES_PX, results)):
+        if path.exists() and (shown := overview(path, EXAMPLES_PX, results)):
             files = _files(results.figures, f"examples-{task}", results)
             yield shown | {"task": task, "files": files}
-
-
-def _small(path: Path, longest_px: int, results: Results) -> Row | None:
-    """A picture, made small, and where the large one lies."""
-    shown = overview(path, longest_px)
-    if shown is None:
-        return None
-    return shown | {"file": quote(path.relative_to(results.root).as_posix())}
 
 
 def _agreement(results: Results) -> list[Row]:
     """Per map the mean over slides of its AUC, with an interval over cases."""
     if not results.agreement.exists():
         return []
-    table = pl.from_arrow(read_table(results.agreement, AGREEMENT))
-    assert isinstance(table, pl.DataFrame)
+    table = pl.DataFrame(read_table(results.agreement, AGREEMENT))
     return [_line(part) for part in table.partition_by("map", maintain_order=True)]
 
 
 def _line(part: pl.DataFrame) -> Row:
-    """One map."""
     auc = part["auc"].to_numpy()
     cases = np.unique(part["case_id"].to_list(), return_inverse=True)[1]
     parts = case_weights(cases, RESAMPLES, SEED)

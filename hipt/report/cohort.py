@@ -15,11 +15,7 @@ SUMMED = ("tissue_mm2", "regions", "patches", "tissue_patches", "unreadable_patc
 
 
 def totals(table: pl.DataFrame) -> dict[str, Any]:
-    """Slides, cases and sites; areas and counts summed over slides in order.
-
-    Args:
-        table: the slide table.
-    """
+    """Slides, cases and sites; areas and counts summed over slides in order."""
     done = table.filter(status="ok")
     return {
         "slides": len(table),
@@ -32,9 +28,6 @@ def totals(table: pl.DataFrame) -> dict[str, Any]:
 
 def distributions(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
     """How many slides have which site, vendor and resolution; only where something is known.
-
-    Args:
-        table: the slide table.
 
     Yields:
         title, rows (value, slides) from frequent to rare, and total.

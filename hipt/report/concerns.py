@@ -50,11 +50,7 @@ ONE_PRECISION = (
 
 
 def statuses(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    """How many slides ended how.
-
-    Args:
-        table: the slide table.
-    """
+    """How many slides ended how."""
     counts = Counter(table["status"])
     for status in STATUSES:
         if counts[status]:
@@ -64,11 +60,6 @@ def statuses(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
 
 def concerns(table: pl.DataFrame, config: Config, results: Results) -> Iterator[dict[str, Any]]:
     """Slides that somebody should look at: status by status, those with remarks, those unmapped.
-
-    Args:
-        table: the slide table.
-        config: the whole config.
-        results: where the indices of heatmaps lie.
 
     Yields:
         name, advice, slides (how many) and listed (the first of them: slide_id, text).

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from hipt.pictures.figure import COLOURS, DASHES, new_figure, style
 from hipt.report.figures import Drawn
 from hipt.report.page import count, number, share
+from hipt.stats.arrays import Floats
 
 MOST_POINTS = 300
 """Most points of a line."""
@@ -21,17 +22,9 @@ WINDOWS = 50
 
 SIZE_MM = (120, 80)
 
-Floats = npt.NDArray[np.float64]
-
 
 def curves(model: str, metrics: pa.Table, classes: int) -> Drawn:
-    """Loss, and the teacher's entropy as a share of the most that it can be.
-
-    Args:
-        model: its name.
-        metrics: one row per step, at least one.
-        classes: K, outputs of the head.
-    """
+    """Loss, and the teacher's entropy as a share of the most that it can be."""
     steps = len(metrics)
     wide = max(1, steps // WINDOWS)
     loss = running_mean(metrics["loss"].to_numpy(), wide)

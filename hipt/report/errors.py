@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 
 from hipt.layout import Results
 from hipt.report.overviews import overview
 from hipt.report.page import share
+from hipt.store.tables import Row
 
 PICTURE_PX = 300
 """Longest side of a picture."""
@@ -32,16 +32,9 @@ WHY = {
     "late_event": "{} of the {} that it outlived were given a lower risk",
 }
 
-Row = dict[str, Any]
-
 
 def error_groups(table: pl.DataFrame, kind: str) -> Iterator[tuple[str, list[Row]]]:
-    """What kind of errors, and of each unit, case, truth and prediction in words; worst first.
-
-    Args:
-        table: rows as in `ERRORS`, of one model.
-        kind: of the task.
-    """
+    """What kind of errors, and of each unit, case, truth and prediction in words; worst first."""
     in_words = _class_in_words if kind == "classification" else _risk_in_words
     for name, heading in HEADINGS[kind].items():
         rows = table.filter(kind=name).sort("rank").to_dicts()
@@ -49,31 +42,25 @@ def error_groups(table: pl.DataFrame, kind: str) -> Iterator[tuple[str, list[Row
         yield heading, [head | in_words(row) for head, row in zip(heads, rows, strict=True)]
 
 
-def with_slides(rows: Sequence[Row], slides: Mapping[str, Sequence[str]]) -> list[Row]:
-    """Errors with the slides of their units, where these have other names.
-
-    Args:
-        rows: errors.
-        slides: the slides of each unit.
-    """
-    return [row | _slides(row["unit"], slides.get(row["unit"], ())) for row in rows]
+def with_slides(rows: Sequence[Row], slides: Mapping[str, Sequence[str]]) -> Iterator[Row]:
+    """Errors with the slides of their units, where these have other names."""
+    for row in rows:
+        others = [name for name in slides.get(row["unit"], ()) if name != row["unit"]]
+        yield row | {"slides": others[:NAMED], "more": max(0, len(others) - NAMED)}
 
 
 def with_pictures(
-    rows: Sequence[Row], slides: Mapping[str, Sequence[str]], results: Results
-) -> list[Row]:
-    """Errors with the overview of the first slide that has one.
-
-    Args:
-        rows: errors.
-        slides: the slides of each unit.
-        results: where the overviews are.
-    """
-    return [row | {"picture": _picture(slides.get(row["unit"], ()), results)} for row in rows]
+    rows: Iterable[Row], slides: Mapping[str, Sequence[str]], results: Results
+) -> Iterator[Row]:
+    """Errors with the overview of the first slide that has one: with regions, or with contours."""
+    for row in rows:
+        names = slides.get(row["unit"], ())
+        paths = (results.overview(step, name) for name in names for step in ("tile", "segment"))
+        path = next((path for path in paths if path.exists()), None)
+        yield row | {"picture": overview(path, PICTURE_PX, results) if path else None}
 
 
 def _class_in_words(row: Row) -> Row:
-    """Truth and prediction."""
     return {
         "truth": row["label"],
         "predicted": f"{row['predicted']}, {_unbroken(row['p'])}",
@@ -82,7 +69,6 @@ def _class_in_words(row: Row) -> Row:
 
 
 def _risk_in_words(row: Row) -> Row:
-    """Truth and prediction."""
     happened = "event after" if row["event"] else "no event in"
     return {
         "truth": f"{happened} {row['time']:.1f} months",
@@ -94,16 +80,3 @@ def _risk_in_words(row: Row) -> Row:
 def _unbroken(part: float) -> str:
     """Per cent with a space that is no end of a line."""
     return share(part).replace(" ", "\u00a0")
-
-
-def _slides(unit: str, slides: Sequence[str]) -> Row:
-    """The names of a unit's slides."""
-    others = [name for name in slides if name != unit]
-    return {"slides": others[:NAMED], "more": max(0, len(others) - NAMED)}
-
-
-def _picture(slides: Sequence[str], results: Results) -> Row | None:
-    """The first overview of slides: with regions, or else with contours."""
-    paths = (results.overview(step, slide) for slide in slides for step in ("tile", "segment"))
-    path = next((path for path in paths if path.exists()), None)
-    return overview(path, PICTURE_PX) if path else None

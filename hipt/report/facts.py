@@ -37,17 +37,13 @@ LOOKED_AT = ("slide_id", "case_id", "content", "path", "width_px", "mpp", "read_
 def facts(table: pl.DataFrame, config: Config, results: Results) -> dict[str, Any]:
     """What the page's template shows; its figures are written on the way.
 
-    Args:
-        table: the slide table, from `hipt.report.slide_table.read_slides`.
-        config: the whole config.
-        results: what the page is about.
-
     Raises:
         HiptError: if a table is damaged.
     """
-    fine, available = _in_order(table), pictured(table, results)
+    in_order = table.filter(status="ok").sort("case_id", "slide_id")
+    fine, available = in_order.select(LOOKED_AT).to_dicts(), pictured(table, results)
     first = available[: config.report.overviews]
-    pictures = ((row, overview(path, PICTURE_PX)) for row, path in first)
+    pictures = ((row, overview(path, PICTURE_PX, results)) for row, path in first)
     return {
         "title": config.report.title,
         "made": f"{datetime.now(UTC):%-d %B %Y, %H:%M} UTC",
@@ -78,17 +74,11 @@ def _with_files(training: dict[str, Any], results: Results) -> dict[str, Any]:
     return training | {"figure": published(drawn, results.figures) if drawn else None}
 
 
-def _in_order(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """The slides that went through every step, case by case."""
-    return table.filter(status="ok").sort("case_id", "slide_id").select(LOOKED_AT).to_dicts()
-
-
 def _probes(results: Results, config: Config) -> Iterator[dict[str, Any]]:
     """What the features know, by level and task; nothing if nobody asked."""
     labelled = config.probe.labels or config.probe.column
     if not labelled or not results.probe.exists():
         return
-    table = pl.from_arrow(read_table(results.probe, PROBE))
-    assert isinstance(table, pl.DataFrame)
+    table = pl.DataFrame(read_table(results.probe, PROBE))
     for part in table.partition_by("level", "task", maintain_order=True):
         yield {**part.row(0, named=True), "rows": part.to_dicts()}

@@ -32,12 +32,7 @@ class Drawn:
 
 
 def published(drawn: Drawn, folder: Path) -> dict[str, Any]:
-    """Write a figure's files; returns what `report_figure.html.j2` shows.
-
-    Args:
-        drawn: the figure.
-        folder: results/figures.
-    """
+    """Write a figure's files; returns what `report_figure.html.j2` shows."""
     write_figure(folder, drawn.name, drawn.figure)
     return {
         "id": drawn.name,

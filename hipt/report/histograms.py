@@ -14,21 +14,16 @@ from matplotlib.ticker import MaxNLocator
 from hipt.pictures.figure import COLOURS, new_figure, style
 from hipt.report.figures import Drawn
 from hipt.report.page import count, number
+from hipt.stats.arrays import Floats
 
 MOST_BARS = 24
 """Most bars of a histogram."""
 
 SIZE_MM = (90, 45)
 
-Floats = npt.NDArray[np.float64]
-
 
 def histograms(table: pl.DataFrame) -> Iterator[Drawn]:
-    """Tissue and regions per slide, over slides in order; nothing where there are none.
-
-    Args:
-        table: the slide table.
-    """
+    """Tissue and regions per slide, over slides in order; nothing where there are none."""
     done = table.filter(status="ok")
     for title, column, least_step in (
         ("Tissue per slide, mm²", "tissue_mm2", 0.0),

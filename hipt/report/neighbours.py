@@ -19,8 +19,9 @@ from hipt.layout import Results
 from hipt.report.page import data_uri
 from hipt.slides.slide import open_slide
 from hipt.slides.squares import square
+from hipt.stats.arrays import Ints
 from hipt.stats.neighbours import evenly, nearest_elsewhere, queries
-from hipt.store.tables import PatchEmbeddings, matrix, read_table
+from hipt.store.tables import PatchEmbeddings, Row, matrix, read_table
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,6 @@ NEAREST = 5
 LEAST_TISSUE = 0.5
 """Patches with less tissue show glass, and glass is like glass."""
 
-Row = dict[str, Any]
-Ints = npt.NDArray[np.int64]
 Sample = tuple[Ints, npt.NDArray[np.floating[Any]]]  # (n, 2) corners and (n, D) vectors
 
 
@@ -76,12 +75,7 @@ class _Items:
 def neighbours(
     slides: Sequence[Row], results: Results, tile: TileConfig
 ) -> Iterator[dict[str, Any]]:
-    """For patches and for regions, a few with their nearest ones of other cases.
-
-    Args:
-        slides: rows of the slide table that are in order.
-        results: where the embeddings lie.
-        tile: their grid.
+    """For patches and regions of slides in order, a few with their nearest ones of other cases.
 
     Yields:
         level, side_px, how many are compared, of how many slides, and rows of pictures, the query

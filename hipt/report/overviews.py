@@ -20,15 +20,10 @@ SHOWN = ("slide_id", "status", "regions", "tissue_mm2")
 """What the page says of a slide below its picture."""
 
 
-def overview(path: Path, longest_px: int) -> dict[str, Any] | None:
+def overview(path: Path, longest_px: int, results: Results) -> dict[str, Any] | None:
     """A picture as an <img> shows it: data, width and height, and the large one's file.
 
-    Args:
-        path: `<results>/<step>/<slide>.jpg`.
-        longest_px: of the small picture's sides.
-
-    Returns:
-        None if it cannot be read; the log says why.
+    None if it cannot be read; the log says why.
     """
     try:
         rgb = read_rgb(path)
@@ -37,15 +32,16 @@ def overview(path: Path, longest_px: int) -> dict[str, Any] | None:
         return None
     height, width = rgb.shape[:2]
     shown = {"data": data_uri(rgb, longest_px), "width": width, "height": height}
-    return shown | {"file": quote(f"{path.parent.name}/{path.name}")}
+    return shown | {"file": linked(path, results)}
+
+
+def linked(path: Path, results: Results) -> str:
+    """A file of the results, as the page links to it."""
+    return quote(path.relative_to(results.root).as_posix())
 
 
 def pictured(table: pl.DataFrame, results: Results) -> list[tuple[dict[str, Any], Path]]:
     """Slides that have an overview, and it: troubled ones first, then those with most regions.
-
-    Args:
-        table: the slide table.
-        results: where overviews lie.
 
     Returns:
         A row with SHOWN, and the picture's path.

@@ -54,8 +54,7 @@ def read_slides(path: Path, results: Results) -> pl.DataFrame:
     Raises:
         HiptError: if it is absent or damaged.
     """
-    table = pl.from_arrow(read_table(path, SLIDES))
-    assert isinstance(table, pl.DataFrame)
+    table = pl.DataFrame(read_table(path, SLIDES))
     batches = table["batch"].unique(maintain_order=True)
     for step in EVERY_SLIDE:
         seconds: dict[str, float] = {}

@@ -25,12 +25,6 @@ def survival_drawn(task: str, model: str, rows: pl.DataFrame, by: str) -> Iterat
     Without a p value: the groups are no independent observations, since each fold's model was
     trained on units that another fold tests; only a permutation that refits all models would tell
     (Simon et al., Brief Bioinform 2011).
-
-    Args:
-        task: its name.
-        model: whose risk it is.
-        rows: as in `SURVIVAL`, of this model and one fraction.
-        by: what gets a prediction: slide or case.
     """
     if not len(rows):
         return

@@ -23,19 +23,8 @@ from hipt.report.figures import Drawn, published
 from hipt.report.survival_figures import survival_drawn
 from hipt.stats.evaluation import METRICS
 from hipt.store.tables import read_table
+from hipt.tasks import schemas
 from hipt.tasks.labels.facts import Fact, sentences
-from hipt.tasks.schemas import (
-    CALIBRATION,
-    DIFFERENCES,
-    ERRORS,
-    FOLDS,
-    LABELS,
-    LEAKS,
-    PUBLISHED,
-    ROC,
-    SCORES,
-    SURVIVAL,
-)
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +61,15 @@ def tasks(config: Config, results: Results) -> Iterator[dict[str, Any]]:
 
 
 def _task(name: str, task: TaskConfig, results: Results) -> dict[str, Any]:
-    """One task."""
-    scores = _frame(results.task(name, "scores.parquet"), SCORES)
-    folds = _frame(results.task(name, "folds.parquet"), FOLDS)
-    leaks = _frame(results.task(name, "leaks.parquet"), LEAKS)
-    differences = _frame(results.task(name, "differences.parquet"), DIFFERENCES)
+    scores = _frame(results.task(name, "scores.parquet"), schemas.SCORES)
+    folds = _frame(results.task(name, "folds.parquet"), schemas.FOLDS)
+    leaks = _frame(results.task(name, "leaks.parquet"), schemas.LEAKS)
+    differences = _frame(results.task(name, "differences.parquet"), schemas.DIFFERENCES)
     beside = _published(name, results)
-    table = pl.concat([scores, *_neighbours(name, results)])
+    neighbours = results.knn_scores(name)
+    table = (
+        pl.concat([scores, _frame(neighbours, schemas.SCORES)]) if neighbours.exists() else scores
+    )
     metrics = METRICS[task.kind]
     ranked = _ranked(scores, metrics[0])
     return {
@@ -110,7 +101,7 @@ def _labels(name: str, task: TaskConfig, results: Results) -> Iterator[str]:
     """What became of the task's labels."""
     path = results.task(name, "labels.parquet")
     if path.exists():  # not beside folds of an earlier version
-        rows = read_table(path, LABELS).to_pylist()
+        rows = read_table(path, schemas.LABELS).to_pylist()
         yield from sentences([Fact(**row) for row in rows], task.columns)
 
 
@@ -124,17 +115,11 @@ def _unknown(config: Config, task: TaskConfig) -> list[str]:
     return [Path(path).name for path in (*imported, *seen_by(weights).unknown)]
 
 
-def _neighbours(name: str, results: Results) -> Iterator[pl.DataFrame]:
-    """The scores of nearest neighbours, where there are some."""
-    if (path := results.knn_scores(name)).exists():
-        yield _frame(path, SCORES)
-
-
 def _published(name: str, results: Results) -> pl.DataFrame:
     """Published numbers beside those of fitted models and nearest neighbours."""
     paths = (results.task(name, "published.parquet"), results.knn_published(name))
-    empty = pl.DataFrame(PUBLISHED.empty_table())
-    return pl.concat([empty, *(_frame(path, PUBLISHED) for path in paths if path.exists())])
+    empty = pl.DataFrame(schemas.PUBLISHED.empty_table())
+    return pl.concat([empty, *(_frame(path, schemas.PUBLISHED) for path in paths if path.exists())])
 
 
 def _models(
@@ -196,30 +181,22 @@ def _drawn(
     folds: pl.DataFrame,
     ranked: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Figures and worst errors; none where a table of theirs cannot be read, as the log says.
-
-    Args:
-        name: of the task.
-        task: its settings.
-        results: where its tables are.
-        folds: its table of folds.
-        ranked: the score of each model, the best first.
-    """
+    """Figures and worst errors; none where a table of theirs cannot be read, as the log says."""
+    figures, errors = [], []
     try:
-        figures = list(_figures(name, task, results, ranked))
-        errors = list(_errors(name, task, results, folds, ranked))
+        if ranked:
+            figures = list(_figures(name, task, results, ranked))
+            errors = list(_errors(name, task, results, folds, ranked))
     except HiptError as error:
         log.warning("task %s is shown without figures: %s", name, error)
-        figures, errors = [], []
-    return {"figures": [published(it, results.figures) for it in figures], "errors": errors}
+        figures = []
+    return {"figures": [published(drawn, results.figures) for drawn in figures], "errors": errors}
 
 
 def _figures(
     name: str, task: TaskConfig, results: Results, ranked: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Drawn]:
     """Of the best model, the baseline (or the second best), and the next best ones."""
-    if not ranked:
-        return
     best = next(iter(ranked))
     chosen = list(dict.fromkeys([best, *(model for model in ranked if model == LINEAR), *ranked]))
 
@@ -229,10 +206,10 @@ def _figures(
 
     if task.kind == "classification":
         scores = {model: _in_words(ranked[model]) for model in chosen[:MOST_CURVES]}
-        yield from roc_drawn(name, rows("roc", ROC), scores, ranked[best]["units"], task.by)
-        yield calibration_drawn(name, rows("calibration", CALIBRATION), chosen)
+        yield from roc_drawn(name, rows("roc", schemas.ROC), scores, ranked[best]["units"], task.by)
+        yield calibration_drawn(name, rows("calibration", schemas.CALIBRATION), chosen)
         return
-    survival = rows("survival", SURVIVAL)
+    survival = rows("survival", schemas.SURVIVAL)
     for model in chosen[:SURVIVAL_CURVES]:
         yield from survival_drawn(name, model, survival.filter(model=model), task.by)
 
@@ -245,10 +222,8 @@ def _errors(
     ranked: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     """The best model's worst errors; with pictures unless features come from a file."""
-    if not ranked:
-        return
     best = next(iter(ranked))
-    table = _frame(results.task(name, "errors.parquet"), ERRORS)
+    table = _frame(results.task(name, "errors.parquet"), schemas.ERRORS)
     own = table.filter(model=best, fraction=ranked[best]["fraction"])
     by_unit = folds.sort("slide_id").group_by("unit", maintain_order=True).agg("slide_id")
     slides = dict(by_unit.iter_rows())
@@ -256,7 +231,7 @@ def _errors(
         listed = with_slides(errors, slides)
         if task.features is None:
             listed = with_pictures(listed, slides, results)
-        yield {"kind": heading, "rows": listed}
+        yield {"kind": heading, "rows": list(listed)}
 
 
 def _download(table: pl.DataFrame) -> str | None:
@@ -279,5 +254,4 @@ def _linear_wins(scores: pl.DataFrame, metric: str) -> list[str]:
 
 
 def _frame(path: Path, schema: pa.Schema) -> pl.DataFrame:
-    """A table of results."""
     return pl.DataFrame(read_table(path, schema))

@@ -16,6 +16,7 @@ from hipt.config.trained import NAMES, Stage
 from hipt.errors import HiptError
 from hipt.layout import Results
 from hipt.pretraining.corpus_list import read_corpus_list
+from hipt.pretraining.lineage import CORPUS
 from hipt.report.curves import curves
 from hipt.store.provenance import KEY
 from hipt.store.schemas import METRICS
@@ -32,9 +33,8 @@ def trainings(config: Config, results: Results) -> Iterator[dict[str, Any]]:
 
     Their `figure` is drawn and not written yet.
     """
-    used = {"patches": config.embed.patches.weights, "regions": config.embed.regions.weights}
     for stage, name in NAMES.items():
-        path, file = results.model(name), used[stage]
+        path, file = results.model(name), getattr(config.embed, stage).weights
         if file is None or not path.is_file() or Path(file).resolve() != path.resolve():
             continue
         try:
@@ -45,8 +45,8 @@ def trainings(config: Config, results: Results) -> Iterator[dict[str, Any]]:
 
 def _training(stage: Stage, path: Path, config: Config) -> dict[str, Any]:
     """One model; its figure is None without steps."""
-    facts, members = _facts(path), read_corpus_list(_beside(path, "corpus.csv"))
-    metrics = read_table(_beside(path, "metrics.parquet"), METRICS)
+    facts, members = _facts(path), read_corpus_list(path.with_suffix(CORPUS))
+    metrics = read_table(path.with_suffix(".metrics.parquet"), METRICS)
     trained = facts["recipe"]
     drawn = sum(m.patches if stage == "patches" else m.regions for m in members)
     return {
@@ -60,17 +60,8 @@ def _training(stage: Stage, path: Path, config: Config) -> dict[str, Any]:
     }
 
 
-def _beside(path: Path, kind: str) -> Path:
-    """A file that is written with the model."""
-    return path.with_suffix(f".{kind}")
-
-
 def _facts(path: Path) -> dict[str, Any]:
-    """What a model says about its training; its tensors stay on disk.
-
-    Raises:
-        HiptError: if it is damaged, or was not trained by the workflow.
-    """
+    """What a model says about its training; its tensors stay on disk."""
     try:
         with safe_open(path, framework="np") as file:
             facts = json.loads((file.metadata() or {}).get(KEY, "{}"))
@@ -90,13 +81,8 @@ def _facts(path: Path) -> dict[str, Any]:
 
 def _configured(stage: Stage, config: Config) -> dict[str, Any]:
     """The recipe that the config asks for now."""
-    if stage == "patches":
-        shape = config.embed.patches.vit_shape
-        configured = recipe("pretrain.patches", config.pretrain.patches, shape)
-    else:
-        shape = config.embed.regions.vit_shape
-        configured = recipe("pretrain.regions", config.pretrain.regions, shape)
-    plain: dict[str, Any] = json.loads(json.dumps(configured))
+    cfg, shape = getattr(config.pretrain, stage), getattr(config.embed, stage).vit_shape
+    plain: dict[str, Any] = json.loads(json.dumps(recipe(f"pretrain.{stage}", cfg, shape)))
     return plain
 
 

@@ -14,17 +14,9 @@ from functools import partial
 
 import numpy as np
 
+from hipt.stats.arrays import Events, Floats, Ints
 from hipt.stats.censoring import censoring_survival
-from hipt.stats.evaluation import (
-    Classified,
-    Events,
-    Floats,
-    Followed,
-    Ints,
-    Predicted,
-    horizons,
-    metrics_of,
-)
+from hipt.stats.evaluation import Classified, Followed, Predicted, horizons, metrics_of
 from hipt.stats.pairs import Blocks, comparable
 
 CHUNK = 512
@@ -35,9 +27,6 @@ HELD = 2**21
 
 SUMMED = 32
 """Resamples whose pairs are summed at once."""
-
-TIED_RISK = 1e-8
-"""Risks that differ by no more are equal, as in `survival`."""
 
 
 def bootstrap_scores(
@@ -84,7 +73,7 @@ def _scorer(predicted: Predicted) -> Callable[[Floats], dict[str, Floats]]:
     """What gives the scores under [r, N] weights."""
     if isinstance(predicted, Classified):
         return partial(_classified, predicted)
-    pairs = tuple(comparable(predicted.time, predicted.event, predicted.risk, TIED_RISK))
+    pairs = tuple(comparable(predicted.time, predicted.event, predicted.risk))
     return partial(_followed, predicted, pairs)
 
 

@@ -11,9 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Events = npt.NDArray[np.bool_]  # (N,)
+from hipt.stats.arrays import Events, Floats, Ints
 
 
 class Counts(NamedTuple):
@@ -44,12 +42,7 @@ def checked(time: npt.ArrayLike, event: npt.ArrayLike) -> tuple[Floats, Events]:
 
 
 def counts(time: Floats, event: Events) -> Counts:
-    """Cases at risk, with event and censored, at every distinct time.
-
-    Args:
-        time: (N,) months.
-        event: (N,).
-    """
+    """Cases at risk, with event and censored, at every distinct time."""
     times, place = np.unique(time, return_inverse=True)
     events = np.bincount(place[event], minlength=len(times))
     censored = np.bincount(place[~event], minlength=len(times))

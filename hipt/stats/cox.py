@@ -5,16 +5,16 @@ N cases, D features, E events. Times are months above 0; event is True where it 
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
-from hipt.stats.censoring import Events, Floats, Ints, checked
+from hipt.stats.arrays import Events, Floats, Ints
+from hipt.stats.censoring import checked
 
 Features = npt.NDArray[np.floating[Any]]  # [N, D]
-Ties = Literal["efron", "breslow"]
 
 MOST_STEPS = 200
 """Newton steps; a weak ridge needs some dozens, a strong one a few."""
@@ -29,9 +29,7 @@ BLOCK = 128
 """Cases whose risk sets are summed by one matrix product."""
 
 
-def cox_ridge(
-    features: Features, time: Floats, event: Events, ridge: float, ties: Ties = "efron"
-) -> Floats:
+def cox_ridge(features: Features, time: Floats, event: Events, ridge: float) -> Floats:
     """(D,) coefficients: the log hazard ratio of one unit of each feature.
 
     They maximise `cox_log_likelihood` - ridge / 2 * |coefficients|^2 by Newton's method. With more
@@ -45,18 +43,17 @@ def cox_ridge(
         event: (N,).
         ridge: strength of the penalty, 0 or more; the likelihood is a sum over events, so the same
             number means less for a larger cohort.
-        ties: how events at the same time are treated.
 
     Raises:
         ValueError: if ridge is negative, or the likelihood has no maximum, as when a feature orders
             all events and the ridge is 0.
 
-    Source: Cox, J R Stat Soc B 1972; Efron, J Am Stat Assoc 1977 (ties); Breslow, 1974 (ties).
+    Source: Cox, J R Stat Soc B 1972; Efron, J Am Stat Assoc 1977 (ties).
     """
     if not ridge >= 0:
         raise ValueError(f"ridge must be 0 or more, got {ridge}")
     values = _centred(features)
-    sets = _at_risk(*checked(time, event), ties)
+    sets = _at_risk(*checked(time, event))
     values = values[sets.order]
     if values.shape[1] <= len(values):
         return _maximum(values, sets, ridge)
@@ -65,7 +62,7 @@ def cox_ridge(
 
 
 def cox_log_likelihood(
-    features: Features, time: Floats, event: Events, coefficients: Floats, ties: Ties = "efron"
+    features: Features, time: Floats, event: Events, coefficients: Floats
 ) -> float:
     """Logarithm of the partial likelihood, without a penalty; 0 where there is no event.
 
@@ -74,9 +71,8 @@ def cox_log_likelihood(
         time: (N,) months.
         event: (N,).
         coefficients: (D,).
-        ties: how events at the same time are treated.
     """
-    sets = _at_risk(*checked(time, event), ties)
+    sets = _at_risk(*checked(time, event))
     risk = np.asarray(features, np.float64) @ coefficients
     return _log_likelihood(risk[sets.order], sets)
 
@@ -100,36 +96,30 @@ class _AtRisk(NamedTuple):
     """(E,) place of the last case at risk at each."""
     group: Ints
     """(T,) where the events of each time begin."""
+    sizes: Ints
+    """(T,) events of each time."""
     spared: Floats
     """(E,) share with which an event does not see the events of its time."""
 
     def of_group(self, values: Floats) -> Floats:
         """Sums over the events of each time, (E,) or (E, D), at each of them."""
-        return np.repeat(np.add.reduceat(values, self.group), self._sizes, axis=0)
-
-    @property
-    def _sizes(self) -> Ints:
-        """(T,) events of each time."""
-        return np.diff(self.group, append=len(self.event))
+        return np.repeat(np.add.reduceat(values, self.group), self.sizes, axis=0)
 
 
-def _at_risk(time: Floats, event: Events, ties: Ties) -> _AtRisk:
+def _at_risk(time: Floats, event: Events) -> _AtRisk:
     """Who is at risk when.
 
     Efron: the first of d events at one time sees all d at risk, the next (d - 1) / d of each, and
-    so on. Breslow: all see all.
+    so on.
     """
     order = np.argsort(-time, kind="stable")
     followed = -time[order]  # rising
     places = np.flatnonzero(event[order])
     last = np.searchsorted(followed, followed[places], "right") - 1
     group = np.flatnonzero(np.diff(last, prepend=-1))
-    sets = _AtRisk(order, places, last, group, np.zeros(len(places)))
-    if ties == "breslow":
-        return sets
-    together = sets.of_group(np.ones(len(places)))
-    before = np.arange(len(places)) - np.repeat(group, sets._sizes)
-    return sets._replace(spared=before / together)
+    sizes = np.diff(group, append=len(places))  # (T,) events of each time
+    before = np.arange(len(places)) - np.repeat(group, sizes)
+    return _AtRisk(order, places, last, group, sizes, before / np.repeat(sizes, sizes))
 
 
 class _Hazards(NamedTuple):
@@ -146,12 +136,7 @@ class _Hazards(NamedTuple):
 
 
 def _hazards(risk: Floats, sets: _AtRisk) -> _Hazards:
-    """What each event sees.
-
-    Args:
-        risk: (N,) in the order of the sets.
-        sets: who is at risk when.
-    """
+    """What each event sees."""
     upto = np.logaddexp.accumulate(risk)
     own = np.exp(risk[sets.event] - upto[sets.last])
     left = 1 - sets.spared * sets.of_group(own)

@@ -10,14 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 from sklearn.metrics import accuracy_score
 
+from hipt.stats.arrays import Events, Floats, Ints
 from hipt.stats.metrics import auc, balanced_accuracy, brier, quadratic_kappa
 from hipt.stats.survival import cumulative_dynamic_auc, harrell_c, uno_c
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Events = npt.NDArray[np.bool_]
 
 METRICS = {
     "classification": ("auc", "balanced_accuracy", "kappa", "brier", "accuracy"),
@@ -146,17 +144,11 @@ def pooled(predicted: Predicted, fold: Ints) -> Predicted:
 
 
 def fold_ranks(risk: Floats, fold: Ints) -> Floats:
-    """(N,) share of the fold's risks that are below each, equal ones counting half.
-
-    Args:
-        risk: (N,).
-        fold: (N,).
-    """
+    """(N,) share of the fold's risks that are below each, equal ones counting half."""
     ranks = np.zeros(len(risk))
     for number in np.unique(fold):
         here = fold == number
-        _, place, equal = np.unique(risk[here], return_inverse=True, return_counts=True)
-        ranks[here] = (np.cumsum(equal) - equal / 2)[place] / here.sum()
+        ranks[here] = (rankdata(risk[here]) - 0.5) / here.sum()
     return ranks
 
 
@@ -164,9 +156,6 @@ def over_folds(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """`<metric>_mean` and `<metric>_sd` of the folds in which the score is a number.
 
     The deviation is that of a sample (one less than the folds); NaN where they are too few.
-
-    Args:
-        folds: scores of each fold.
     """
     summary = {}
     for metric in folds[0] if folds else ():

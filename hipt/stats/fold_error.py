@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Flags = npt.NDArray[np.bool_]
+from hipt.stats.arrays import Flags
 
 
 def corrected_error(sd: float, folds: int, test_share: float) -> float:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from hipt.stats.arrays import Floats
 
 
 class Interval(NamedTuple):
@@ -20,16 +19,12 @@ class Interval(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Score of model a less score of model b."""
+    """How sure the difference of two models' scores is; NaN where no resample had both."""
 
-    value: float
-    """On all items."""
     low: float
     high: float
     p: float
-    """Two-sided; NaN where no resample had both scores."""
-    resamples_used: int
-    """Those in which both scores were numbers."""
+    """Two-sided."""
 
 
 def interval(resampled: Floats, level: float = 0.95) -> Interval:
@@ -48,24 +43,22 @@ def interval(resampled: Floats, level: float = 0.95) -> Interval:
     return Interval(float(low), float(high), len(known))
 
 
-def difference(value: float, a: Floats, b: Floats, level: float = 0.95) -> Difference:
-    """Difference of the scores of two models on the same cases.
+def difference(a: Floats, b: Floats) -> Difference:
+    """Percentile interval and p of the difference of two models' scores on the same cases.
 
     p is twice the smaller share of resamples whose difference is not above, or not below, 0; one
     is added to both counts, so it is never 0.
 
     Args:
-        value: the difference on all items.
         a: (R,) score of the first model in each resample.
         b: (R,) score of the second, in the same resamples.
-        level: share of the resamples inside the interval, 0 to 1.
 
     Source: Davison and Hinkley, Bootstrap Methods and their Application, 1997 (adding one).
     """
-    low, high, used = interval(a - b, level)
+    low, high, used = interval(a - b)
     fewest = min(np.sum(a <= b), np.sum(a >= b))
     p = min(1.0, 2 * float(fewest + 1) / (used + 1)) if used else np.nan
-    return Difference(value, low, high, p, used)
+    return Difference(low, high, p)
 
 
 def holm(p_values: Floats) -> Floats:

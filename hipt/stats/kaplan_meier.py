@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from hipt.stats.censoring import Counts, Events, Floats, checked, counts
+from hipt.stats.arrays import Events, Floats
+from hipt.stats.censoring import Counts, checked, counts
 
 
 class KaplanMeier(NamedTuple):
@@ -29,10 +30,6 @@ def kaplan_meier(time: Floats, event: Events) -> KaplanMeier:
 
     The interval is the 95 % interval of log(-log survival) with Greenwood's variance, which stays
     between 0 and 1.
-
-    Args:
-        time: (N,) months.
-        event: (N,).
 
     Raises:
         ValueError: see `checked`.

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
+from hipt.stats.arrays import Floats, Ints
+
 CHUNK = 1024
 """Queries that are compared with all keys at once."""
 
@@ -16,10 +18,8 @@ PAIRS = 4_000_000
 """Distances that `knn_shares` holds at once, however many keys there are."""
 
 Distance = Literal["euclidean", "cosine"]
-Features = npt.NDArray[np.floating[Any]]  # [N, D]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]  # [N]
 
+Features = npt.NDArray[np.floating[Any]]  # [N, D]
 F = TypeVar("F", bound=np.floating[Any])
 
 
@@ -61,7 +61,7 @@ def knn_predict(
         ValueError: if a query has no key outside its group.
     """
     classes, kinds = np.unique(labels, return_inverse=True)
-    query, known = (_unit(np.asarray(side, np.float32)) for side in (queries, keys))
+    query, known = (unit_rows(np.asarray(side, np.float32)) for side in (queries, keys))
     answer = np.zeros(len(query), np.int64)
     for rows in _chunks(len(query)):
         similarity = query[rows] @ known.T  # (q, N)
@@ -99,7 +99,7 @@ def knn_shares(
         raise ValueError(f"{k} neighbours are asked for, but there are {len(keys)} keys")
     query, known = (np.asarray(side, np.float64) for side in (queries, keys))
     if distance == "cosine":  # of vectors of length 1 it is half the squared Euclidean distance
-        query, known = (_unit(side) for side in (query, known))
+        query, known = (unit_rows(side) for side in (query, known))
     shares = np.zeros((len(query), classes))
     for rows in _chunks(len(query), max(1, PAIRS // len(keys))):
         nearest = _nearest(query[rows], known, k)
@@ -150,7 +150,7 @@ def _votes(kinds: Ints, weights: Features, classes: int) -> Floats:
     return votes
 
 
-def _unit(values: npt.NDArray[F]) -> npt.NDArray[F]:
+def unit_rows(values: npt.NDArray[F]) -> npt.NDArray[F]:
     """Rows of length 1; a row of zeros stays one."""
     length = np.linalg.norm(values, axis=1, keepdims=True)
     return np.asarray(values / np.where(length > 0, length, 1), values.dtype)

@@ -6,15 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
+from hipt.stats.arrays import Flags, Floats, Ints
 from hipt.stats.cox import cox_log_likelihood, cox_ridge
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 NEVER = -20.0
 """Bias of a class that no unit of the training part has; those of the others are around 0."""
@@ -129,7 +125,7 @@ def fit_classes(
 
 
 def fit_hazard(
-    features: Floats, time: Floats, event: Mask, parts: Parts, ridges: Sequence[float]
+    features: Floats, time: Floats, event: Flags, parts: Parts, ridges: Sequence[float]
 ) -> Linear:
     """Cox regression; the penalty with the highest partial likelihood on the validation part.
 

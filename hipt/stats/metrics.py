@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import cohen_kappa_score, recall_score, roc_auc_score
 
-Ints = npt.NDArray[np.int64]  # (N,)
-Floats = npt.NDArray[np.float64]
+from hipt.stats.arrays import Floats, Ints
+
 Scores = npt.NDArray[np.floating[Any]]  # (N,) or [N, K]
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
+from hipt.stats.arrays import Ints
+from hipt.stats.knn import unit_rows
 
 
 def evenly(length: int, most: int) -> Ints:
@@ -24,16 +25,16 @@ def queries(owner: Ints, most: int) -> Ints:
         most: most items.
     """
     _, starts, sizes = np.unique(owner, return_index=True, return_counts=True)
-    groups_asked = evenly(len(starts), most)
-    within = [evenly(int(sizes[group]), len(groups_asked)) for group in groups_asked]
-    turns = [places[i * len(places) // len(groups_asked)] for i, places in enumerate(within)]
-    return np.asarray(starts[groups_asked] + np.array(turns, np.int64), np.int64)
+    chosen = evenly(len(starts), most)
+    within = [evenly(int(sizes[group]), len(chosen)) for group in chosen]
+    turns = [places[i * len(places) // len(chosen)] for i, places in enumerate(within)]
+    return np.asarray(starts[chosen] + np.array(turns, np.int64), np.int64)
 
 
 def nearest_elsewhere(
     chosen: Ints, vectors: npt.NDArray[np.floating[Any]], groups: Ints, most: int
 ) -> list[list[tuple[int, float]]]:
-    """The items of other groups that are most like each asked one, with the cosine.
+    """The items of other groups that are most like each query, with the cosine.
 
     Args:
         chosen: (Q,) places of the queries.
@@ -41,9 +42,7 @@ def nearest_elsewhere(
         groups: (N,) an item of the query's own group is no neighbour.
         most: how many, fewer where there are not so many.
     """
-    values = np.asarray(vectors, np.float32)
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    unit = values / np.where(length > 0, length, 1)
+    unit = unit_rows(np.asarray(vectors, np.float32))
     nearest_of = []
     for query in chosen:
         cosine = unit @ unit[query]  # (N,)

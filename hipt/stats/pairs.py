@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Events = npt.NDArray[np.bool_]
+from hipt.stats.arrays import Events, Floats, Ints
+
+TIED_RISK = 1e-8
+"""Risks that differ by no more are equal."""
 
 
 class Blocks(NamedTuple):
@@ -38,7 +38,9 @@ class Blocks(NamedTuple):
     """(e,) where the block ends."""
 
 
-def comparable(time: Floats, event: Events, risk: Floats, tied_tol: float) -> Iterator[Blocks]:
+def comparable(
+    time: Floats, event: Events, risk: Floats, tied_tol: float = TIED_RISK
+) -> Iterator[Blocks]:
     """Every pair of an event and a case that is followed for longer, or censored at its time.
 
     Args:
@@ -79,7 +81,7 @@ def comparable(time: Floats, event: Events, risk: Floats, tied_tol: float) -> It
 
 
 def _levels(risk: Floats, query: Floats, tied_tol: float) -> tuple[Ints, Ints, Ints]:
-    """(N,) level of each risk; per risk asked (E,) the first level tied, and the first above."""
+    """(N,) level of each risk; per queried risk (E,) the first level tied, and the first above."""
     values, level = np.unique(risk, return_inverse=True)
     low = _first_not(lambda place: query - values[place] > tied_tol, values, query - tied_tol)
     high = _first_not(lambda place: query - values[place] >= -tied_tol, values, query + tied_tol)

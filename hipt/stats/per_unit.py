@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from hipt.stats.bootstrap import TIED_RISK
-from hipt.stats.evaluation import Classified, Events, Floats, Followed, Ints
+from hipt.stats.arrays import Events, Floats, Ints
+from hipt.stats.evaluation import Classified, Followed
 from hipt.stats.pairs import comparable
 
 F = TypeVar("F", Classified, Followed)
@@ -83,7 +83,7 @@ def misordered(time: Floats, event: Events, risk: Floats) -> Misordered:
         risk: (N,) comparable with each other.
     """
     counts = np.zeros((4, len(time)))
-    for blocks in comparable(time, event, risk, TIED_RISK):
+    for blocks in comparable(time, event, risk):
         higher, tied = blocks.last - blocks.tied, blocks.tied - blocks.lower
         counts[:2, blocks.event] += blocks.last - blocks.first, higher + tied / 2
         met, tied_or_higher, only_higher = (
@@ -105,33 +105,17 @@ def _within(start: Ints, stop: Ints, order: Ints) -> Ints:
     return place
 
 
-def worst_early(pairs: Misordered, most: int) -> Ints:
-    """Indices of early events with too low a risk, by pairs with those that outlived them.
+def most_misordered(wrong: Floats, pairs: Floats, most: int) -> Ints:
+    """Indices of the units with the most wrong pairs more than right ones, those first.
 
-    Sorted by wrong pairs less right ones; only where most are wrong, and of units that have at
-    least half as many pairs as any other: of a late event few pairs say nothing.
-
-    Args:
-        pairs: of N units.
-        most: at most as many.
-    """
-    return _worst(pairs.outlived_wrong, pairs.outlived, most)
-
-
-def worst_late(pairs: Misordered, most: int) -> Ints:
-    """Indices of late or absent events with too high a risk, by pairs with earlier events.
-
-    Sorted and chosen as in `worst_early`.
+    Only where most are wrong, and of units that have at least half as many pairs as any other: of
+    a late event few pairs say nothing.
 
     Args:
-        pairs: of N units.
+        wrong: (N,) wrong pairs of each unit.
+        pairs: (N,) all of its pairs.
         most: at most as many.
     """
-    return _worst(pairs.survived_wrong, pairs.survived, most)
-
-
-def _worst(wrong: Floats, of: Floats, most: int) -> Ints:
-    """Indices of the units with the most wrong pairs more than right ones."""
-    surplus = np.where(2 * of >= of.max(), 2 * wrong - of, 0)
+    surplus = np.where(2 * pairs >= pairs.max(), 2 * wrong - pairs, 0)
     order = np.argsort(-surplus, kind="stable")[:most]
     return order[surplus[order] > 0]

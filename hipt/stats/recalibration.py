@@ -11,12 +11,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from hipt.stats.arrays import Floats, Ints
 
 SLOPE_SPREAD = float(np.log(2))
 """Standard deviation of the logarithm of slopes that are expected before anything is seen."""

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hipt.stats.evaluation import Events, Followed, Ints, Predicted, horizons, metrics_of
+from hipt.stats.arrays import Events, Ints
+from hipt.stats.evaluation import Followed, Predicted, horizons, metrics_of
 from hipt.stats.per_unit import misordered
 from hipt.stats.survival import harrell_c
 
@@ -23,11 +24,7 @@ USED_SHARE = 0.9
 
 
 def missing_scores(predictions: Predicted) -> dict[str, str]:
-    """Why each score is no number, or what it leaves out; nothing of scores that are whole.
-
-    Args:
-        predictions: N.
-    """
+    """Why each score is no number, or what it leaves out; nothing of scores that are whole."""
     if isinstance(predictions, Followed):
         return _missing_survival(predictions)
     n, classes = predictions.p.shape
@@ -134,7 +131,6 @@ def _before_the_end(predictions: Followed) -> Followed:
 
 
 def _pairs(predictions: Followed) -> int:
-    """Comparable pairs."""
     pairs = harrell_c(predictions.time, predictions.event, predictions.risk)
     return pairs.concordant + pairs.discordant + pairs.tied_risk
 
@@ -155,5 +151,4 @@ def _too_few(what: str) -> str:
 
 
 def _cases(groups: Ints, rows: Events) -> int:
-    """Cases of some predictions."""
     return len(np.unique(groups[rows]))

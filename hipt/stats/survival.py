@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hipt.stats.censoring import Events, Floats, Ints, censoring_survival, checked
-from hipt.stats.pairs import comparable
+from hipt.stats.arrays import Events, Floats, Ints
+from hipt.stats.censoring import censoring_survival, checked
+from hipt.stats.pairs import TIED_RISK, comparable
 
 
 class Concordance(NamedTuple):
@@ -58,7 +59,7 @@ def bin_of(time: Floats, edges: Floats) -> Ints:
     return np.searchsorted(edges, time, side="right")
 
 
-def harrell_c(time: Floats, event: Events, risk: Floats, tied_tol: float = 1e-8) -> Concordance:
+def harrell_c(time: Floats, event: Events, risk: Floats) -> Concordance:
     """Of the pairs whose order is known, the share that the risks order alike.
 
     Comparable are an event and a case that is followed for longer, or is censored at the very time
@@ -68,11 +69,10 @@ def harrell_c(time: Floats, event: Events, risk: Floats, tied_tol: float = 1e-8)
         time: (N,) months.
         event: (N,).
         risk: (N,) any scale.
-        tied_tol: risks that differ by no more are equal.
 
     Source: Harrell et al., Stat Med 1996; pairs as in scikit-survival.
     """
-    counts = _pairs(time, event, risk, tied_tol).sum(0)
+    counts = _pairs(time, event, risk).sum(0)
     concordant, discordant, tied_risk = (int(pairs) for pairs in counts)
     pairs = concordant + discordant + tied_risk
     value = (concordant + tied_risk / 2) / pairs if pairs else np.nan
@@ -108,7 +108,7 @@ def uno_c(
     time, event = checked(time, event)
     counted = event if tau is None else event & (time < tau)
     weight = _inverse_censoring(train_time, train_event, time, counted) ** 2
-    concordant, discordant, tied_risk = weight @ _pairs(time, event, risk, 1e-8)
+    concordant, discordant, tied_risk = weight @ _pairs(time, event, risk)
     pairs = concordant + discordant + tied_risk
     return float((concordant + tied_risk / 2) / pairs) if pairs > 0 else np.nan
 
@@ -143,16 +143,16 @@ def cumulative_dynamic_auc(
     if not (time.min() <= times.min() and times.max() < time.max()):
         raise ValueError(f"times have to be from {time.min():g} to before {time.max():g} months")
     weight = _inverse_censoring(train_time, train_event, time, event)
-    level = _levels(_finite(risk, time), 1e-8)
+    level = _levels(_finite(risk, time))
     return np.array([_auc_at(t, time, weight, level) for t in times])
 
 
-def _pairs(time: Floats, event: Events, risk: Floats, tied_tol: float) -> Ints:
+def _pairs(time: Floats, event: Events, risk: Floats) -> Ints:
     """[N, 3] comparable pairs of each event: concordant, discordant, tied in risk."""
     time, event = checked(time, event)
     risk = _finite(risk, time)
     counts = np.zeros((len(time), 3), np.int64)
-    for blocks in comparable(time, event, risk, tied_tol):
+    for blocks in comparable(time, event, risk):
         higher, tied = blocks.lower - blocks.first, blocks.tied - blocks.lower
         counts[blocks.event] += np.stack([higher, blocks.last - blocks.tied, tied], axis=1)
     return counts
@@ -178,11 +178,11 @@ def _inverse_censoring(
     return weight
 
 
-def _levels(risk: Floats, tied_tol: float) -> Ints:
-    """(N,) rank of each risk; neighbours that differ by no more than the tolerance share one."""
+def _levels(risk: Floats) -> Ints:
+    """(N,) rank of each risk; neighbours that differ by no more than `TIED_RISK` share one."""
     order = np.argsort(risk, kind="stable")
     level = np.zeros(len(risk), np.int64)
-    level[order[1:]] = np.cumsum(np.diff(risk[order]) > tied_tol)
+    level[order[1:]] = np.cumsum(np.diff(risk[order]) > TIED_RISK)
     return level
 
 

@@ -22,9 +22,9 @@ from hipt.stats.metrics import auc
 from hipt.store.provenance import made_by
 from hipt.store.schemas import AGREEMENT
 from hipt.store.shard import files_mark
-from hipt.store.tables import write_rows
+from hipt.store.tables import Row, write_rows
 from hipt.tasks.labels.label_maps import target_maps
-from hipt.tasks.labels.probe_items import Row, patch_counts, slides_in_order
+from hipt.tasks.labels.probe_items import patch_counts, slides_in_order
 
 log = logging.getLogger(__name__)
 
@@ -39,18 +39,11 @@ def run(slides: Path, out: Path, cfg: AgreementSettings) -> None:
 
     Slides without a positive patch, or with nothing else, have no AUC and are left out.
 
-    Args:
-        slides: the slide table.
-        out: the table.
-        cfg: the settings.
-
     Raises:
         HiptError: if no slide has both a map and a label map, or a label map is damaged.
     """
-    sheet, results = (
-        read_sheet(Path(cfg.sheet), cfg.root, missing=cfg.missing),
-        Results(slides.parent),
-    )
+    sheet = read_sheet(Path(cfg.sheet), cfg.root, missing=cfg.missing)
+    results = Results(slides.parent)
     maps = target_maps(sheet, cfg.labels, cfg.target)
     shown = [
         row

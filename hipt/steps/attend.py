@@ -46,15 +46,7 @@ Floats = npt.NDArray[np.float32]
 def run(
     regions: Path, out: Path, cfg: AttendSettings, chosen: Collection[str] | None, threads: int
 ) -> None:
-    """Map the chosen slides of one batch: tables and pictures, then the batch's index.
-
-    Args:
-        regions: the batch's embed_regions index.
-        out: the index to make.
-        cfg: the settings.
-        chosen: slide_ids; None: all of the batch.
-        threads: threads to read pixels with.
-    """
+    """Map the chosen slides of one batch (None: all): tables and pictures, then its index."""
     torch.set_num_threads(1)  # more would add up in another order
     results = Results.of_index(out)
     rows = [r for r in _facts(regions, results) if chosen is None or r["slide_id"] in chosen]
@@ -141,7 +133,6 @@ class _Viewer:
         return made
 
     def _maps(self, row: Row, views: Sequence[TaskView]) -> SlideMaps:
-        """All maps of a slide."""
         slide_id, grid = row["slide_id"], self._cfg.tile.grid
         manifest = read_table(self._results.shard("tile", slide_id), MANIFEST)
         embeddings = PatchEmbeddings(self._results.shard("embed_patches", slide_id))

@@ -103,14 +103,12 @@ def verified(name: str, file: Path, picture: Path | None, vector: Path | None) -
 
 
 def _row(preset: Preset) -> tuple[str, ...]:
-    """An encoder's row of the table."""
     mpp = "/".join(f"{x:g}" for x in preset.mpp) or "-"
     way = "ask for it" if preset.gated else preset.install or "open"
     return preset.name, f"{preset.width}", mpp, preset.licence, preset.commercial, way
 
 
 def _facts(preset: Preset) -> Iterator[tuple[str, str]]:
-    """What a card says, by name."""
     yield "encoder", f"{preset.name}: {preset.title}"
     yield "takes", card_text(preset.model_dump())
     yield "gives", f"{preset.width:,} numbers: {VECTORS[preset.pooling]}"
@@ -132,11 +130,7 @@ def _facts(preset: Preset) -> Iterator[tuple[str, str]]:
 
 
 def _named(name: str) -> Preset:
-    """The encoder of a name.
-
-    Raises:
-        HiptError: if there is none, with the nearest.
-    """
+    """The encoder of a name."""
     if name not in presets():
         near = [other for other in nearest(name, ()) if other in presets()]
         hint = f"did you mean {' or '.join(near)}?" if near else "see `hipt encoders`"
@@ -146,9 +140,6 @@ def _named(name: str) -> Preset:
 
 def _check_signs(preset: Preset, encoder: PatchEncoder) -> None:
     """Compare the first numbers for a wave, cut to whole ones.
-
-    Raises:
-        HiptError: if they are others.
 
     Source: BigModel, build_ROI_backbone_model: x[0, k, j, i] = (0.1 (i + j + k)) % 1, not
     normalised.
@@ -168,11 +159,7 @@ def _check_signs(preset: Preset, encoder: PatchEncoder) -> None:
 
 
 def _difference(encoder: PatchEncoder, picture: Path, vector: Path) -> float:
-    """The largest difference between a picture's vector and a published one.
-
-    Raises:
-        HiptError: if the picture is no square, or the vector is none of that width.
-    """
+    """The largest difference between a picture's vector and a published one."""
     pixels = torch.tensor(read_rgb(picture))[None]  # (1, px, px, 3)
     if pixels.shape[1] != pixels.shape[2]:
         raise HiptError(f"{picture}: is {pixels.shape[2]} x {pixels.shape[1]} px, and no square")

@@ -18,6 +18,7 @@ from hipt.stats.evaluation import Followed
 from hipt.store.provenance import fingerprint, made_by
 from hipt.store.shard import file_mark, read_provenance
 from hipt.store.tables import write_rows, write_table
+from hipt.tasks import schemas
 from hipt.tasks.curves import (
     ColumnsOf,
     calibration_bins,
@@ -29,15 +30,6 @@ from hipt.tasks.differences import difference_rows, truth
 from hipt.tasks.drawn_together import drawn_together, joined
 from hipt.tasks.predictions import Predictions, read_predictions
 from hipt.tasks.published import published_rows
-from hipt.tasks.schemas import (
-    CALIBRATION,
-    DIFFERENCES,
-    ERRORS,
-    PUBLISHED,
-    ROC,
-    SCORES,
-    SURVIVAL,
-)
 from hipt.tasks.scores import evaluated, score_rows
 from hipt.tasks.units import read_units
 from hipt.tasks.worst_errors import worst_errors
@@ -60,14 +52,6 @@ def run(
     Beside the scores: `roc.parquet`, `calibration.parquet`, `survival.parquet`, `errors.parquet`
     and `published.parquet`; those that say nothing of the kind of task have no rows.
 
-    Args:
-        predictions: of each model and fraction.
-        out: the scores to make.
-        differences: those of pairs of models to make.
-        cfg: the settings.
-        folds: the task's folds, which name the classes and say what folds share.
-        slides: the slide table, beside `folds`: cases with the same slide are drawn as one.
-
     Raises:
         HiptError: if predictions cannot be scored, or contradict each other about a unit.
     """
@@ -77,29 +61,29 @@ def run(
         log.info("cases drawn with another one that holds the same slide: %d", len(together))
     models = [evaluated(joined(made, together), cfg.resamples, cfg.seed) for made in read]
     rows = [{"task": cfg.name, **row} for model in models for row in score_rows(model)]
-    pairs = difference_rows(models, cfg.resamples, cfg.seed)
+    pairs = [{"task": cfg.name, **p} for p in difference_rows(models, cfg.resamples, cfg.seed)]
     inputs = {f"{made.model}/{made.fraction:g}": _mark(made) for made in read}
     same = {"together": fingerprint(cases=sorted(together.items()))} if together else {}
     step = STEP, version_of(STEP)
     scored = made_by(step, settings_of(cfg, {"classes", "published"}), inputs | same)
-    write_rows(out, rows, SCORES, scored)
-    write_rows(differences, [{"task": cfg.name, **row} for row in pairs], DIFFERENCES, scored)
+    write_rows(out, rows, schemas.SCORES, scored)
+    write_rows(differences, pairs, schemas.DIFFERENCES, scored)
     units = read_units(folds) if folds else None
     known = inputs | ({"folds": file_mark(folds)} if folds else {})
     drawn = made_by(step, settings_of(cfg, {"resamples", "seed", "published"}), known)
     names = dict(enumerate(cfg.classes or ())) | dict(units.classes if units else {})
     tables: dict[str, tuple[pa.Schema, ColumnsOf]] = {
-        "roc": (ROC, partial(roc_curves, names=names)),
-        "calibration": (CALIBRATION, partial(calibration_bins, names=names)),
-        "survival": (SURVIVAL, survival_by_risk),
-        "errors": (ERRORS, partial(worst_errors, names=names)),
+        "roc": (schemas.ROC, partial(roc_curves, names=names)),
+        "calibration": (schemas.CALIBRATION, partial(calibration_bins, names=names)),
+        "survival": (schemas.SURVIVAL, survival_by_risk),
+        "errors": (schemas.ERRORS, partial(worst_errors, names=names)),
     }
     for name, (schema, columns_of) in tables.items():
         table = table_of(cfg.name, read, columns_of, schema)
         write_table(out.with_name(f"{name}.parquet"), table, schema, drawn)
     compared = made_by(step, settings_of(cfg, {"resamples", "seed"}), known)
     beside = list(published_rows(rows, cfg.kind, cfg.published, units))
-    write_rows(out.with_name("published.parquet"), beside, PUBLISHED, compared)
+    write_rows(out.with_name("published.parquet"), beside, schemas.PUBLISHED, compared)
 
 
 def _mark(made: Predictions) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +27,7 @@ from hipt.store.figures import pixels, write_figure
 from hipt.store.images import write_jpeg
 from hipt.store.provenance import made_by
 from hipt.store.shard import file_mark
-from hipt.store.tables import read_table
+from hipt.store.tables import Row, read_table
 from hipt.tasks.inputs import unit_inputs
 from hipt.tasks.labels.probe_items import slides_in_order
 from hipt.tasks.predictions import Predictions, read_predictions
@@ -60,11 +60,6 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
     For every class, the units that the folds which never saw them are surest of; for survival,
     those of highest and lowest risk. Of each the region of most attention, and that of least.
 
-    Args:
-        slides: the slide table.
-        out: the picture.
-        cfg: the settings.
-
     Raises:
         HiptError: if no model of the task has attention, or a table is missing.
     """
@@ -73,25 +68,21 @@ def run(slides: Path, out: Path, cfg: ExamplesSettings) -> None:
     if view is None:
         models = ", ".join(cfg.viewed.models)
         raise HiptError(f"tasks.{cfg.name}: none of its models has attention ({models}); add hipt")
-    viewed = cfg.viewed
-    made = read_predictions(
-        Results(slides.parent).fit(
-            viewed.name, view.model, f"{viewed.fraction:g}", "predictions.parquet"
-        ),
-        viewed.kind,
-    )
-    shown = list(
-        _rows(_surest(made, view.units.classes, cfg.examples), view, _Pictures(slides, cfg))
-    )
-    inputs = {
-        "predictions": file_mark(made.path),
-        **unit_inputs(view.units, imported=False),
-    }
+    fit, results = (cfg.viewed.name, view.model, f"{cfg.viewed.fraction:g}"), Results(slides.parent)
+    made = read_predictions(results.fit(*fit, "predictions.parquet"), cfg.viewed.kind)
+    groups = _surest(made, view.units.classes, cfg.examples)
+    rows = {row["slide_id"]: row for row in slides_in_order(slides)}
+
+    def picture(region: Region) -> RGB:
+        return _picture(region, rows[region.slide_id], results, cfg.tile.region_px)
+
+    shown = list(_rows(groups, view, picture))
+    inputs = {"predictions": file_mark(made.path), **unit_inputs(view.units, imported=False)}
     settings = settings_of(cfg) | {"model": view.model}
     drawn_by = {name: version(name) for name in ("matplotlib", "pillow")}
     provenance = made_by((STEP, version_of(STEP)), settings, inputs, drawn_by)
     sheet = contact_sheet(shown, PICTURE_PX)
-    write_figure(Results(slides.parent).figures, f"examples-{cfg.name}", sheet)
+    write_figure(results.figures, f"examples-{cfg.name}", sheet)
     write_jpeg(out, pixels(sheet), provenance.to_json())
     log.info("%s: %s's attention", out, view.name)
 
@@ -116,7 +107,9 @@ def _surest(made: Predictions, classes: Mapping[int, str], most: int) -> Iterato
         yield name, texts
 
 
-def _rows(groups: Iterator[Group], view: TaskView, pictures: _Pictures) -> Iterator[SheetRow]:
+def _rows(
+    groups: Iterator[Group], view: TaskView, picture: Callable[[Region], RGB]
+) -> Iterator[SheetRow]:
     """Two rows per group: most attention, least attention."""
     slides = dict(zip(view.units.names, view.units.slides, strict=True))
     for name, units in groups:
@@ -125,7 +118,7 @@ def _rows(groups: Iterator[Group], view: TaskView, pictures: _Pictures) -> Itera
             regions = [(text, ordered[place]) for text, ordered in attended]
             yield SheetRow(
                 heading=f"{view.name}, {name}: {heading}",
-                pictures=[pictures.of(region) for _, region in regions],
+                pictures=[picture(region) for _, region in regions],
                 captions=[
                     f"{shown.slide_id}\n{text}\nattention {shown.share:.2g} times mean"
                     for text, shown in regions
@@ -146,27 +139,17 @@ def _by_attention(view: TaskView, slides: Sequence[str]) -> list[Region]:
     return sorted(ordered, key=lambda region: region.share)
 
 
-class _Pictures:
-    """Regions as pictures."""
-
-    def __init__(self, slides: Path, cfg: ExamplesSettings) -> None:
-        self._results, self._side = Results(slides.parent), cfg.tile.region_px
-        self._rows: Mapping[str, dict[str, object]] = {
-            row["slide_id"]: row for row in slides_in_order(slides)
-        }
-
-    def of(self, region: Region) -> RGB:
-        """A region; white where its slide cannot be read any more."""
-        row = self._rows[region.slide_id]
-        table = read_table(self._results.shard("embed_regions", region.slide_id))
-        x, y = (table[axis][region.number].as_py() for axis in "xy")
-        side_read = round(self._side * float(row["read_mpp"]) / float(row["mpp"]))  # type: ignore[arg-type]
-        try:
-            with open_slide(Path(str(row["path"]))) as slide:
-                return square(slide, x, y, side_read, PICTURE_PX)
-        except SlideError as error:
-            log.warning("%s: left white: %s", region.slide_id, error)
-            return np.full((PICTURE_PX, PICTURE_PX, 3), 255, np.uint8)
+def _picture(region: Region, row: Row, results: Results, region_px: int) -> RGB:
+    """A region; white where its slide, a row of the slide table, cannot be read any more."""
+    table = read_table(results.shard("embed_regions", region.slide_id))
+    x, y = (table[axis][region.number].as_py() for axis in "xy")
+    side_read = round(region_px * row["read_mpp"] / row["mpp"])
+    try:
+        with open_slide(Path(row["path"])) as slide:
+            return square(slide, x, y, side_read, PICTURE_PX)
+    except SlideError as error:
+        log.warning("%s: left white: %s", region.slide_id, error)
+        return np.full((PICTURE_PX, PICTURE_PX, 3), 255, np.uint8)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -51,7 +51,8 @@ def run(slides: Path, out: Path, name: str, cfg: ExportSettings) -> None:
     progress, lines = Progress(len(rows), "slides"), list[Row]()
     for row in rows:
         if exporter.takes(row):
-            at_work = _at_work(row["slide_id"], out, cfg)
+            trace = results.traceback(f"{STEP}/{out.stem}", row["slide_id"])
+            at_work = OneSlide(row["slide_id"], trace, out, cfg.on_slide_error == "stop")
             try:
                 lines.append(_line(row["slide_id"], exporter.entry(row)))
             except Exception as error:  # noqa: BLE001 (no slide ends the others)
@@ -111,7 +112,7 @@ class _Exporter:
         return self._tree.remember(slide.slide_id, slide.fingerprint, files, counts)
 
     def _slide(self, row: Row) -> ExportedSlide:
-        """What the format's writer is told of a slide."""
+        """A slide as the format's writer needs it."""
         slide_id, tissue = row["slide_id"], row["status"] == "ok"
         shards = {s: self._results.shard(s, slide_id) for s in MADE_FROM} if tissue else {}
         made = {step: read_provenance(shard) for step, shard in shards.items()}
@@ -141,12 +142,6 @@ def _dim(rows: Sequence[Row], results: Results) -> int | None:
             with suppress(HiptError):
                 return PatchEmbeddings(results.shard("embed_patches", row["slide_id"])).dim
     return None
-
-
-def _at_work(slide_id: str, out: Path, cfg: ExportSettings) -> OneSlide:
-    """A slide at work: what becomes of it when something raises."""
-    trace = Results(out.parents[1]).traceback(f"{STEP}/{out.stem}", slide_id)
-    return OneSlide(slide_id, trace, out, cfg.on_slide_error == "stop")
 
 
 def _line(slide_id: str, entry: Entry) -> Row:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from hipt.nn.mil.losses import hazards, risk_of
 from hipt.progress import Progress
 from hipt.registry import version_of
 from hipt.store.provenance import Provenance, fingerprint, merged_software
-from hipt.store.tables import write_rows
+from hipt.store.tables import Row, write_rows
 from hipt.tasks.fold_files import FoldFit, read_fold, write_fold
 from hipt.tasks.fold_fits import FoldFitter, read_task_data
 from hipt.tasks.inputs import unit_inputs
@@ -39,7 +38,6 @@ STEP = "fit"
 STAGE_2 = ("hipt_finetuned", "hipt_scratch")
 """Models that hold stage 2; to the others its settings do not matter."""
 
-Row = dict[str, Any]
 
 _fitter: FoldFitter
 """What a worker process fits with; set before it is forked, so that bags are in memory once."""
@@ -160,11 +158,7 @@ def _fit(task: _Task, slides: Path, folds: Sequence[_Fold], threads: int, grante
 
 
 def _fitted(fitter: FoldFitter, folds: Sequence[int], workers: int, name: str) -> Iterator[FoldFit]:
-    """Fits in the order of their folds, several at once where there are cores, one core each.
-
-    Raises:
-        HiptError: if a fit of the task, by its name, fails.
-    """
+    """Fits in the order of their folds, several at once where there are cores, one core each."""
     global _fitter
     _fitter = fitter
     try:
@@ -190,7 +184,6 @@ def _fit_one(fold: int) -> FoldFit:
 
 
 def _epochs(fits: Sequence[FoldFit]) -> Iterator[Row]:
-    """The curves of all folds."""
     for fold, fit in enumerate(fits):
         for epoch, (train, validation) in enumerate(fit.curve.tolist()):
             yield {

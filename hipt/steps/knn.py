@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from hipt.registry import version_of
 from hipt.stats.evaluation import Classified
 from hipt.stats.knn import Distance, knn_shares
 from hipt.store.provenance import fingerprint, made_by
-from hipt.store.tables import write_rows
+from hipt.store.tables import Row, write_rows
 from hipt.tasks.drawn_together import drawn_together, joined
 from hipt.tasks.features import features_of
 from hipt.tasks.inputs import unit_inputs
@@ -35,8 +34,6 @@ STEP = "knn"
 
 WHOLE = 1.0
 """Share of the training part that votes."""
-
-Row = dict[str, Any]
 
 
 def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) -> None:
@@ -73,7 +70,8 @@ def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) ->
     scored: list[Row] = []
     for level in cfg.levels:
         means = _means(level, units, slides, cfg)
-        log.info("%s: %d means over %s vectors, %d wide", cfg.name, *_size(means, level))
+        size = len(means), level, means.shape[1]
+        log.info("%s: %d means over %s vectors, %d wide", cfg.name, *size)
         for distance in cfg.distances:
             made = _predictions(out, units, means, level, distance, cfg.k)
             lines += [{"level": level, "distance": distance, **row} for row in _rows(made)]
@@ -88,7 +86,7 @@ def run(folds: Path, slides: Path, out: Path, scores: Path, cfg: KnnSettings) ->
     beside = list(published_rows(scored, cfg.kind, cfg.published, units))
     compared = made_by(step, settings_of(cfg), inputs)
     write_rows(out.with_suffix(".published.parquet"), beside, PUBLISHED, compared)
-    write_rows(out, lines, knn_schema(_classes(units)), provenance)
+    write_rows(out, lines, knn_schema(units.outputs), provenance)
 
 
 def _refuse_too_few(units: Units, cfg: KnnSettings) -> None:
@@ -109,15 +107,6 @@ def _means(level: str, units: Units, slides: Path, cfg: KnnSettings) -> Means:
     return region_means(units, features_of(cfg.features, slides))
 
 
-def _size(means: Means, level: str) -> tuple[int, str, int]:
-    """What the log says of them."""
-    return len(means), level, means.shape[1]
-
-
-def _classes(units: Units) -> int:
-    return int(units.y.max()) + 1
-
-
 def _predictions(
     out: Path, units: Units, means: Means, level: str, distance: Distance, k: int
 ) -> Predictions:
@@ -127,7 +116,7 @@ def _predictions(
     for fold, test in enumerate(tests):
         train = units.of(fold, TRAIN)
         voters = means[train], units.y[train]
-        shares.append(knn_shares(means[test], *voters, k, _classes(units), distance))
+        shares.append(knn_shares(means[test], *voters, k, units.outputs, distance))
     rows = np.concatenate(tests)
     return Predictions(
         path=out,

@@ -31,7 +31,7 @@ from hipt.stats.metrics import balanced_accuracy
 from hipt.store.provenance import Provenance, made_by
 from hipt.store.schemas import MANIFEST, PROBE
 from hipt.store.shard import file_mark, files_mark
-from hipt.store.tables import PatchEmbeddings, matrix, read_table, write_rows
+from hipt.store.tables import PatchEmbeddings, Row, matrix, read_table, write_rows
 from hipt.tasks.inputs import slide_inputs
 from hipt.tasks.labels.label_maps import class_names, label_maps, slide_labels
 from hipt.tasks.labels.probe_items import (
@@ -55,7 +55,6 @@ DEVICE = torch.device("cpu")
 RANDOM_SEED = 1000
 """Added to the probe's seed: the weights of the random networks."""
 
-Row = dict[str, Any]
 E = TypeVar("E", PatchEncoderConfig, RegionEncoderConfig)
 Floats = npt.NDArray[np.floating[Any]]  # [N, D]
 
@@ -152,7 +151,6 @@ def _region_lines(
 def _of_regions(
     task: str, what: str, labelled: Items, results: Results, cfg: ProbeSettings
 ) -> Iterator[Row]:
-    """The lines of one task."""
     items = labelled.drawn(cfg.probe.most_patches, cfg.probe.seed)
     _look_at(items, what)
     network, means = _of_grids(items, results, cfg)
@@ -174,8 +172,8 @@ def _look_at(items: Items, what: str) -> None:
             + (", that do not share a slide" if groups < cases else "")
         )
     for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
-        of_it = len(np.unique(items.case[items.label == kind]))
-        log.info("class %s: %d items, %d cases", items.names.get(kind, str(kind)), count, of_it)
+        of_kind = len(np.unique(items.case[items.label == kind]))
+        log.info("class %s: %d items, %d cases", items.names.get(kind, str(kind)), count, of_kind)
 
 
 def _scored(

@@ -22,11 +22,6 @@ STEP = "report"
 def run(slides: Path, out: Path, cfg: ReportSettings) -> None:
     """Write the page, and its figures beside it.
 
-    Args:
-        slides: the slide table.
-        out: the page.
-        cfg: the settings.
-
     Raises:
         HiptError: if a table is damaged.
     """

@@ -60,8 +60,8 @@ def _placed(
         (r.slide_id, r.case_id, r.site, str(r.path), batch_of[r.slide_id], unknown_note(r) or None)
         for r in sheet
     ]
-    columns = ["slide_id", "case_id", "site", "path", "batch"]
-    return pl.DataFrame(rows, {**dict.fromkeys((*columns, "unknown"), pl.String)}, orient="row")
+    columns = ("slide_id", "case_id", "site", "path", "batch", "unknown")
+    return pl.DataFrame(rows, dict.fromkeys(columns, pl.String), orient="row")
 
 
 def _joined(slides: pl.DataFrame, step: str, results: Results) -> pl.DataFrame:
@@ -89,17 +89,11 @@ def _joined(slides: pl.DataFrame, step: str, results: Results) -> pl.DataFrame:
 def _index(step: str, batches: Iterable[str], results: Results) -> pl.DataFrame:
     """The indices of a step's batches, one below the other."""
     tables = [read_table(results.index(step, batch), INDICES[step]) for batch in batches]
-    index = pl.from_arrow(pa.concat_tables(tables))
-    assert isinstance(index, pl.DataFrame)
-    return index
+    return pl.DataFrame(pa.concat_tables(tables))
 
 
 def _compare_precisions(table: pl.DataFrame, mixed: Literal["note", "refuse"]) -> None:
-    """Say it where some slides' vectors were made in another precision than others'.
-
-    Raises:
-        HiptError: where that is refused.
-    """
+    """Say it where some slides' vectors were made in another precision than others'."""
     for column, what in COLUMNS.items():
         precisions = table.filter(status="ok")[column]
         counts = counted(precisions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +19,7 @@ from hipt.config.tasks import TaskConfig
 from hipt.errors import HiptError, some_of
 from hipt.pretraining.lineage import seen_by
 from hipt.registry import version_of
+from hipt.stats.arrays import Ints, Texts
 from hipt.store.provenance import Provenance, fingerprint, made_by
 from hipt.store.tables import write_rows
 from hipt.tasks.features import Features, features_of
@@ -47,9 +49,6 @@ KEPT: Mapping[str, Collection[Kind]] = {
 LATER = ("fit", "models", "train_fractions", "resamples", "published", "missing")
 """Settings that the folds do not depend on, or by their labels alone."""
 
-Texts = npt.NDArray[np.str_]  # (N,)
-Ints = npt.NDArray[np.int64]
-
 
 def run(slides: Path, out: Path, leaks_out: Path, cfg: SplitSettings) -> None:
     """Write the task's folds, what became of its labels, and the audit of the folds.
@@ -75,23 +74,18 @@ def run(slides: Path, out: Path, leaks_out: Path, cfg: SplitSettings) -> None:
     made = _provenance(cfg, labels.slides, features, parts)
     rows = [
         {
-            "slide_id": slide.slide_id,
-            "case_id": slide.case_id,
-            "site": slide.site,
-            "unit": _unit(task, slide),
-            "label": slide.label,
-            "y": slide.y,
-            "time": slide.time,
-            "event": slide.event,
+            **vars(slide),
+            "unit": slide.case_id if task.by == "case" else slide.slide_id,
             "source": features.source(slide.slide_id),
-            "parts": parts[i].tolist(),
+            "parts": of_slide,
         }
-        for i, slide in enumerate(labels.slides)
+        for slide, of_slide in zip(labels.slides, parts.tolist(), strict=True)
     ]
     facts = [fact._asdict() for fact in labels.facts]
     write_rows(out.with_name("labels.parquet"), facts, LABELS, _and_by(made, facts=facts))
     of_corpus = _and_by(made, corpus=sorted(map(str, corpus)))
-    write_rows(leaks_out, [_row(leak) for leak in audit], LEAKS, of_corpus)
+    lines = [leak._asdict() | {"sides": " ".join(leak.sides)} for leak in audit]
+    write_rows(leaks_out, lines, LEAKS, of_corpus)
     write_rows(out, rows, FOLDS, made)
 
 
@@ -99,7 +93,7 @@ def _provenance(
     cfg: SplitSettings, slides: Sequence[Labelled], features: Features, parts: Ints
 ) -> Provenance:
     """What decides the folds; nothing else, or models would be fitted again for nothing."""
-    labels = [(s.slide_id, s.case_id, s.site, s.label, s.y, s.time, s.event) for s in slides]
+    labels = [astuple(slide) for slide in slides]
     sources = {slide.slide_id: features.source(slide.slide_id) for slide in slides}
     inputs = slide_inputs(labels, sources, cfg.task.features is not None)
     inputs["parts"] = fingerprint(parts=parts.tolist())
@@ -118,11 +112,6 @@ def _log(name: str, task: TaskConfig, labels: TaskLabels) -> None:
         log.info("task %s: %s", name, sentence)
     if labels.left_out:
         log.info("task %s: left out: %s", name, some_of(labels.left_out, 10))
-
-
-def _unit(task: TaskConfig, slide: Labelled) -> str:
-    """What gets the prediction that the slide takes part in."""
-    return slide.case_id if task.by == "case" else slide.slide_id
 
 
 def _own(
@@ -179,8 +168,8 @@ def _from_files(
     for fold, parts in listed.parts.items():
         if not (parts == VALIDATION).any():
             rows = np.flatnonzero(parts == TRAIN)
-            of_them = (cases[rows], strata[rows], None, np.zeros(len(rows), bool))
-            parts[rows] = _parts(task, *of_them, fold)
+            trained = (cases[rows], strata[rows], None, np.zeros(len(rows), bool))
+            parts[rows] = _parts(task, *trained, fold)
         refuse_empty(task.split_files, fold, parts)
     return np.stack(list(listed.parts.values()), axis=1)
 
@@ -213,8 +202,8 @@ def _audit(items: Sequence[Item], parts: Ints, corpus: Sequence[Item]) -> list[L
 def _look_at(name: str, task: TaskConfig, audit: Sequence[Leak]) -> None:
     """Say what leaks; refuse a split of our own that tears apart what it must not."""
     for kind in get_args(Kind):
-        of_it = [leak for leak in audit if leak.kind == kind]
-        log.info("leaks by %s: %d", kind, len(of_it))
+        of_kind = [leak for leak in audit if leak.kind == kind]
+        log.info("leaks by %s: %d", kind, len(of_kind))
     torn = [leak for leak in audit if leak.kind in KEPT[task.split] and "test" in leak.sides]
     if torn:
         leak = torn[0]
@@ -222,17 +211,6 @@ def _look_at(name: str, task: TaskConfig, audit: Sequence[Leak]) -> None:
             f"tasks.{name}: {leak.kind} '{leak.value}' is on two sides of fold {leak.fold} "
             f"({', '.join(leak.sides)}); please report this as a defect"
         )
-
-
-def _row(leak: Leak) -> dict[str, object]:
-    """A line of the audit's table."""
-    return {
-        "fold": leak.fold,
-        "kind": leak.kind,
-        "value": leak.value,
-        "sides": " ".join(leak.sides),
-        "slides": leak.n_slides,
-    }
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,12 +61,6 @@ def audit(results: Path, threads: int) -> str:
 def compare(results: Path, against: Path, out: Path | None, threads: int) -> str:
     """Compare results with a manifest, or with another folder; what was found where all is equal.
 
-    Args:
-        results: the folder to look at.
-        against: a manifest, or a folder.
-        out: where to write a line per file that differs.
-        threads: files that are read at once.
-
     Raises:
         HiptError: if they differ; the table of differences was printed.
     """
@@ -74,42 +68,30 @@ def compare(results: Path, against: Path, out: Path | None, threads: int) -> str
     old = read_entries(against, threads) if folder else read_manifest(against)
     new = read_entries(results, threads)
     compared = [_looked_into(difference, results, folder) for difference in differences(old, new)]
-    alike = [
-        difference
-        for difference in compared
-        if difference.kind == "bytes" and difference.why[0] == EQUAL
-    ]
+    alike = sum(d.kind == "bytes" and d.why[0] == EQUAL for d in compared)
     compared.sort(key=_rank)
     if out is not None:
         _write(out, compared)
     if compared:
         _say(table(compared))
-    if len(compared) > len(alike):
-        apart, total = (
-            len(compared) - len(alike),
-            len({difference.name for difference in (*old, *new)}),
-        )
+    if apart := len(compared) - alike:
+        total = len({entry.name for entry in (*old, *new)})
         raise HiptError(f"{results} differs from {against} in {apart} of {total} files")
-    note = f", {len(alike)} of them in content alone" if alike else ""
+    note = f", {alike} of them in content alone" if alike else ""
     return f"{len(new)} files equal{note}"
 
 
 def table(compared: Sequence[Difference]) -> str:
     """Differences by step and reason, in the order of the steps; a reason is named once."""
     groups: dict[tuple[str, tuple[str, ...]], list[Difference]] = defaultdict(list)
-    for difference in sorted(compared, key=_rank):
-        groups[
-            difference.step, difference.why[:1] if difference.kind in DETAILED else difference.why
-        ].append(difference)
+    for d in sorted(compared, key=_rank):
+        groups[d.step, d.why[:1] if d.kind in DETAILED else d.why].append(d)
     rows = [("step", "of", "files", "why")]
-    for (step, why), ones in groups.items():
-        details = [
-            (difference.name, *difference.why[1:])
-            for difference in ones
-            if difference.kind in DETAILED and difference.why[1:]
-        ]
+    for (step, why), group in groups.items():
+        details = [(d.name, *d.why[1:]) for d in group if d.kind in DETAILED and d.why[1:]]
         example = f" (e.g. {': '.join(details[0])})" if details else ""
-        rows.append((step, _whose(ones), _files(ones), "; ".join(why) + example))
+        files = group[0].name if len(group) == 1 else str(len(group))
+        rows.append((step, _whose(group), files, "; ".join(why) + example))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     return "\n".join(
         "  ".join([*(c.ljust(w) for c, w in zip(row[:3], widths, strict=True)), row[3]]).rstrip()
@@ -151,11 +133,10 @@ def _content(name: str, results: Path, against: Path | None) -> str:
         return f"{against / name} cannot be read: {error}"
 
 
-def _whose(ones: Sequence[Difference]) -> str:
+def _whose(group: Sequence[Difference]) -> str:
     """What some differences are of, in a few words."""
-    names: Mapping[str, None] = dict.fromkeys(difference.of for difference in ones if difference.of)
     kinds: dict[str, list[str]] = defaultdict(list)
-    for name in names:
+    for name in dict.fromkeys(d.of for d in group if d.of):
         kind, _, rest = name.partition(" ")
         kinds[kind].append(rest)
     return ", ".join(_counted(kind, some) for kind, some in kinds.items())
@@ -169,23 +150,9 @@ def _counted(kind: str, names: Sequence[str]) -> str:
     return f"{len(names)} {plural} ({some_of(names, SHOWN, counted=False)})"
 
 
-def _files(ones: Sequence[Difference]) -> str:
-    """One file's name, or how many."""
-    return ones[0].name if len(ones) == 1 else str(len(ones))
-
-
 def _write(path: Path, compared: Sequence[Difference]) -> None:
     """A line per file that differs."""
-    lines = (
-        (
-            difference.name,
-            difference.step,
-            difference.of,
-            difference.kind,
-            "; ".join(difference.why),
-        )
-        for difference in compared
-    )
+    lines = ((d.name, d.step, d.of, d.kind, "; ".join(d.why)) for d in compared)
     write_csv(path, ("file", "step", "of", "kind", "why"), lines)
 
 

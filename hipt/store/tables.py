@@ -22,6 +22,9 @@ from hipt.store.provenance import KEY, Provenance
 from hipt.store.schemas import patch_embeddings_schema
 from hipt.store.whole import whole
 
+Row = dict[str, Any]
+"""A row of a table, by column."""
+
 DAMAGED = (pa.ArrowException, OSError, ValueError, LookupError, SystemError)
 """What Arrow raises while it reads a damaged file."""
 

@@ -34,14 +34,7 @@ def table_of(
     columns_of: ColumnsOf,
     schema: pa.Schema,
 ) -> pa.Table:
-    """The columns of all models as one table; those that are not given are null.
-
-    Args:
-        task: its name.
-        models: predictions of each.
-        columns_of: what is in the table of each model.
-        schema: of the table.
-    """
+    """The columns of all models as one table; those that are not given are null."""
     frames = []
     for made in models:
         head = {"task": task, "model": made.model, "fraction": made.fraction}
@@ -54,12 +47,7 @@ def table_of(
 
 
 def roc_curves(made: Predictions, names: Mapping[int, str]) -> Iterator[Columns]:
-    """ROC curves as in `ROC`; none of a class that nobody has, or everybody.
-
-    Args:
-        made: predictions of a model.
-        names: of the classes.
-    """
+    """ROC curves as in `ROC`; none of a class that nobody has, or everybody."""
     if not isinstance(made.predicted, Classified):
         return
     y, p = made.predicted.y, made.predicted.p
@@ -82,12 +70,7 @@ def roc_curves(made: Predictions, names: Mapping[int, str]) -> Iterator[Columns]
 
 
 def calibration_bins(made: Predictions, names: Mapping[int, str]) -> Iterator[Columns]:
-    """Bins as in `CALIBRATION`, with 95 % intervals (Wilson) as if predictions were independent.
-
-    Args:
-        made: predictions of a model.
-        names: of the classes.
-    """
+    """Bins as in `CALIBRATION`, with 95 % intervals (Wilson) as if predictions were independent."""
     if not isinstance(made.predicted, Classified):
         return
     y, p = made.predicted.y, made.predicted.at_prevalence
@@ -111,9 +94,6 @@ def survival_by_risk(made: Predictions) -> Iterator[Columns]:
 
     Each unit counts once, with the mean of its ranks over the folds that test it. None where all
     risks are equal. Without a p value: see `docs/decisions/0023-what-folds-share.md`.
-
-    Args:
-        made: predictions of a model.
     """
     comparable = pooled(made.predicted, made.fold)
     if not isinstance(comparable, Followed):

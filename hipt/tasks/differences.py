@@ -9,10 +9,12 @@ from itertools import combinations
 import numpy as np
 
 from hipt.errors import HiptError
-from hipt.stats.evaluation import Classified, Floats, Followed, Ints, Predicted, metrics_of
+from hipt.stats.arrays import Floats, Ints
+from hipt.stats.evaluation import Classified, Predicted, metrics_of
 from hipt.stats.intervals import difference, holm
+from hipt.store.tables import Row
 from hipt.tasks.predictions import Predictions
-from hipt.tasks.scores import Evaluated, Row, evaluated
+from hipt.tasks.scores import Evaluated, evaluated
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +26,6 @@ def difference_rows(models: Sequence[Evaluated], resamples: int, seed: int) -> l
     """The differences of all pairs of models that were fitted with the same fraction.
 
     Rows as in `DIFFERENCES`, but for the task's name.
-
-    Args:
-        models: with their scores.
-        resamples: of cases, as of the scores.
-        seed: of their draws.
 
     Raises:
         HiptError: if two models contradict each other about a unit.
@@ -43,10 +40,9 @@ def difference_rows(models: Sequence[Evaluated], resamples: int, seed: int) -> l
 
 def truth(predictions: Predicted) -> Floats | Ints:
     """[T, N] what came true."""
-    if isinstance(predictions, Followed):
-        return np.stack([predictions.time, predictions.event])
-    assert isinstance(predictions, Classified)
-    return predictions.y[None]
+    if isinstance(predictions, Classified):
+        return predictions.y[None]
+    return np.stack([predictions.time, predictions.event])
 
 
 def _row(first: Evaluated, other: Evaluated, resamples: int, seed: int) -> Row:
@@ -68,8 +64,8 @@ def _row(first: Evaluated, other: Evaluated, resamples: int, seed: int) -> Row:
         return row | {"note": _logged(first, other, f"no {metric}: {_note(a, b, metric)}")}
     if metric in a.bare | b.bare:
         return row | {"difference": value, "note": _logged(first, other, _note(a, b, metric))}
-    drawn = difference(value, a.resampled[metric], b.resampled[metric])
-    return row | {"difference": value, "low": drawn.low, "high": drawn.high, "p": drawn.p}
+    drawn = difference(a.resampled[metric], b.resampled[metric])
+    return row | {"difference": value} | drawn._asdict()
 
 
 def _note(first: Evaluated, other: Evaluated, metric: str) -> str:
@@ -119,7 +115,7 @@ def _corrected(rows: Sequence[Row], resamples: int) -> list[Row]:
     fractions = [row["fraction"] for row in rows]
     corrected = np.full(len(rows), np.nan)
     for fraction in set(fractions):
-        family = [i for i, its in enumerate(fractions) if its == fraction]
+        family = [i for i, share in enumerate(fractions) if share == fraction]
         corrected[family] = holm(np.array([rows[i]["p"] for i in family], np.float64))
     tested = [row["fraction"] for row in rows if row["p"] is not None]
     _warn_of_few_resamples(max(map(tested.count, tested), default=0), resamples)

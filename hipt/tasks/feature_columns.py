@@ -83,11 +83,7 @@ def read_vectors(path: Path, column: pa.ChunkedArray) -> npt.NDArray[np.float32]
 
 
 def _length(path: Path, column: pa.ChunkedArray) -> int:
-    """How many numbers every row has.
-
-    Raises:
-        HiptError: if there is no row, or one has none or another number of them.
-    """
+    """How many numbers every row has."""
     if not len(column):
         raise HiptError(f"{path}: has no rows")
     lengths = pc.list_value_length(column).to_numpy()  # null: nan

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,24 +37,12 @@ class SlideRegions(NamedTuple):
     """(M, 2) x, y in sides of a region; None if the source does not say."""
 
 
-class Features(Protocol):
-    """Where the regions of slides come from."""
-
-    def slides(self) -> Sequence[str]:
-        """The slides that have regions, rising."""
-
-    def source(self, slide_id: str) -> str:
-        """A name of the slide's content: another content, another name."""
-
-    def contents(self) -> Mapping[str, str]:
-        """By slide, what is equal where two slides show the same; empty where it is not known."""
-
-    def regions(self, slide_id: str) -> SlideRegions:
-        """A slide's regions."""
-
-
 class OwnFeatures:
-    """What embed_regions made of the slides of the slide table."""
+    """What embed_regions made of the slides of the slide table.
+
+    The slides that were asked for last are kept: all folds of all models ask for the regions of
+    one slide before they come to the next.
+    """
 
     def __init__(self, slides: Path) -> None:
         """Look at the slide table.
@@ -66,6 +54,7 @@ class OwnFeatures:
         self._results = Results(slides.parent)
         self._contents = {row["slide_id"]: row["content"] or "" for row in table}
         self._slides = sorted(row["slide_id"] for row in table if row["status"] == "ok")
+        self.regions = lru_cache(RECENT)(self._regions)
 
     def slides(self) -> Sequence[str]:
         """The slides that went through every step, rising."""
@@ -79,41 +68,14 @@ class OwnFeatures:
         """The marks of all slides in the slide table; see `hipt.cohort.same_content`."""
         return self._contents
 
-    def regions(self, slide_id: str) -> SlideRegions:
-        """A slide's regions, in the order of its file."""
+    def _regions(self, slide_id: str) -> SlideRegions:
+        """A slide's regions, in the order of its file; nobody may change them."""
         path = self._results.shard("embed_regions", slide_id)
         table = read_table(path)
         wanted = region_embeddings_schema(list_size(table.schema, "embedding"))
         refuse_other_schema(path, table.schema, wanted)
         corners = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], 1)
         return SlideRegions(np.array(matrix(table["embedding"])), places(corners))
-
-
-class RecentFeatures:
-    """Features of which the slides that were asked for last are kept.
-
-    All folds of all models ask for the regions of one slide before they come to the next.
-    """
-
-    def __init__(self, features: Features) -> None:
-        self._features = features
-        self._regions = lru_cache(RECENT)(features.regions)
-
-    def slides(self) -> Sequence[str]:
-        """The slides that have regions, rising."""
-        return self._features.slides()
-
-    def source(self, slide_id: str) -> str:
-        """A name of the slide's content."""
-        return self._features.source(slide_id)
-
-    def contents(self) -> Mapping[str, str]:
-        """By slide, what is equal where two slides show the same."""
-        return self._features.contents()
-
-    def regions(self, slide_id: str) -> SlideRegions:
-        """A slide's regions; nobody may change them."""
-        return self._regions(slide_id)
 
 
 class FileFeatures:
@@ -158,6 +120,10 @@ class FileFeatures:
         return SlideRegions(self._vectors[rows], corners)
 
 
+Features = OwnFeatures | FileFeatures
+"""Where the regions of slides come from."""
+
+
 def features_of(file: str | None, slides: Path) -> Features:
     """The features of a task: those of a file, else the workflow's own.
 
@@ -171,12 +137,9 @@ def bag(features: Features, slides: Sequence[str]) -> SlideRegions:
     """The regions of some slides together, e.g. of a case; their slides lie far apart."""
     parts = [features.regions(slide_id) for slide_id in slides]
     vectors = np.concatenate([part.vectors for part in parts])
-    placed = list(_apart(parts))
+    placed = [
+        part.positions + np.float32(number * APART)
+        for number, part in enumerate(parts)
+        if part.positions is not None
+    ]
     return SlideRegions(vectors, np.concatenate(placed) if len(placed) == len(parts) else None)
-
-
-def _apart(parts: Sequence[SlideRegions]) -> Iterator[npt.NDArray[np.float32]]:
-    """The positions of each part that has some, moved by its number."""
-    for number, part in enumerate(parts):
-        if part.positions is not None:
-            yield part.positions + np.float32(number * APART)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from hipt.nn.encoders import build_region_encoder
 from hipt.nn.mil import CLUSTERS, MODELS, BagModel, build
 from hipt.nn.mil.fitting import BagData, answers, fit, refuse_empty
 from hipt.nn.vit import initialise
+from hipt.stats.arrays import Ints
 from hipt.stats.linear import Linear, Parts, fit_classes, fit_hazard
 from hipt.stats.recalibration import class_shares, recalibration
 from hipt.stats.survival import bin_of, time_bins
@@ -29,8 +31,6 @@ from hipt.tasks.fold_files import FoldFit
 from hipt.tasks.folds.splits import subsample
 from hipt.tasks.phenotypes import phenotype_centres, phenotypes
 from hipt.tasks.units import TEST, TRAIN, VALIDATION, Units
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class FoldFitter:
             train: (t,) units that were trained on.
             validation: (v,) units.
         """
-        y, classes = self._data.units.y, self._classes()
+        y, classes = self._data.units.y, self._data.units.outputs
         equal = np.full(classes, 1 / classes) if self._cfg.fit.balanced else None
         natural = class_shares(y[np.concatenate([train, validation])], classes)
         recalibrate = recalibration(seen.double().numpy(), y[validation], natural, equal)
@@ -166,7 +166,7 @@ class FoldFitter:
             fit_hazard(means, units.time, units.event, parts, cfg.ridges)
             if self._cfg.kind == "survival"
             else fit_classes(
-                means, units.y, self._classes(), parts, cfg.ridges, balanced=cfg.balanced
+                means, units.y, units.outputs, parts, cfg.ridges, balanced=cfg.balanced
             )
         )
         fitted = FoldFit(
@@ -187,7 +187,7 @@ class FoldFitter:
     def _bags(self, train: Ints, validation: Ints, test: Ints, seed: int) -> tuple[FoldFit, Tensor]:
         """A bag model, and its logits of the validation part."""
         data = self._bag_data(train, seed)
-        make = self._maker(seed)
+        make = partial(self._built, seed)
         parts = train.tolist(), validation.tolist()
         fitted = fit(make, data, *parts, self._cfg.fit, seed, self._device)
         model = make().to(self._device)
@@ -195,16 +195,16 @@ class FoldFitter:
         output = answers(model, data, test.tolist(), self._device)
         seen = torch.empty(0, output.logits.shape[1])
         if len(validation):
-            seen = answers(model, data, validation.tolist(), self._device).logits.cpu()
-        fitted_fold = FoldFit(
+            seen = answers(model, data, validation.tolist(), self._device).logits
+        fold = FoldFit(
             units=tuple(self._data.units.names[i] for i in test),
-            logits=output.logits.cpu(),
-            attention=tuple(values.cpu() for values in output.attention),
+            logits=output.logits,
+            attention=tuple(output.attention),
             chosen=fitted.epoch,
-            curve=torch.tensor([list(epoch) for epoch in fitted.curve], dtype=torch.float64),
+            curve=torch.tensor(fitted.curve, dtype=torch.float64),
             weights=fitted.state,
         )
-        return fitted_fold, seen
+        return fold, seen
 
     def _bag_data(self, train: Ints, seed: int) -> BagData:
         """Bags with their targets; phenotypes and time bins are those of the training part."""
@@ -217,44 +217,30 @@ class FoldFitter:
                 torch.from_numpy(phenotypes(bag.numpy(), centres)) for bag in self._data.bags
             ]
         positions = self._data.positions if MODELS[self._model].placed else None
+        classes = torch.from_numpy(units.y)
+        data = BagData(self._data.bags, positions, clusters, classes, None, None)
         if cfg.kind == "classification":
-            target = torch.from_numpy(units.y)
-            return BagData(self._data.bags, positions, clusters, target, None, None)
-        time, event = units.time, units.event
-        edges = time_bins(time[train], event[train], cfg.fit.bins)
-        return BagData(
-            self._data.bags,
-            positions,
-            clusters,
-            torch.from_numpy(np.asarray(bin_of(time, edges), np.int64)),
-            torch.from_numpy(event),
-            torch.from_numpy(time).float(),
-        )
+            return data
+        edges = time_bins(units.time[train], units.event[train], cfg.fit.bins)
+        bins = torch.from_numpy(np.asarray(bin_of(units.time, edges), np.int64))
+        event, time = torch.from_numpy(units.event), torch.from_numpy(units.time).float()
+        return replace(data, target=bins, event=event, time=time)
 
-    def _maker(self, seed: int) -> Callable[[], BagModel]:
-        """What builds the model with its first weights."""
-        outputs, cfg = self._outputs(), self._cfg
-
-        def make() -> BagModel:
-            stage2 = None
-            if self._model == "hipt_finetuned":
-                stage2 = load_region_encoder(cfg.regions, self._data.width)
-            elif self._model == "hipt_scratch":
-                stage2 = build_region_encoder(cfg.regions, self._data.width)
-                initialise(stage2, seed)
-            return build(
-                self._model, self._data.width, outputs, dropout=cfg.fit.dropout, stage2=stage2
-            )
-
-        return make
-
-    def _classes(self) -> int:
-        return int(self._data.units.y.max()) + 1
+    def _built(self, seed: int) -> BagModel:
+        """The model with its first weights."""
+        cfg, width, stage2 = self._cfg, self._data.width, None
+        if self._model == "hipt_finetuned":
+            stage2 = load_region_encoder(cfg.regions, width)
+        elif self._model == "hipt_scratch":
+            stage2 = build_region_encoder(cfg.regions, width)
+            initialise(stage2, seed)
+        outputs, dropout = self._outputs(), cfg.fit.dropout
+        return build(self._model, width, outputs, dropout=dropout, stage2=stage2)
 
     def _outputs(self) -> int:
         """Classes, time bins, or one log hazard."""
         if self._cfg.kind == "classification":
-            return self._classes()
+            return self._data.units.outputs
         return 1 if self._cfg.fit.loss == "cox" else self._cfg.fit.bins
 
 

@@ -12,13 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hipt.errors import HiptError
+from hipt.stats.arrays import Ints, Texts
 from hipt.stats.evaluation import Classified, Followed, Predicted
 from hipt.store.tables import read_table
 from hipt.tasks.schemas import predictions_schema
 
 Kind = Literal["classification", "survival"]
-Ints = npt.NDArray[np.int64]
-Texts = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,6 @@ def read_predictions(path: Path, kind: Kind) -> Predictions:
 
 
 def _classified(table: pa.Table, outputs: int) -> Classified:
-    """Classes and probabilities."""
     p, calibrated = (
         np.stack([table[f"{stem}_{k}"].to_numpy() for k in range(outputs)], 1)
         for stem in ("p", "calibrated")
@@ -112,17 +110,13 @@ def _look_at(made: Predictions) -> None:
     twice = next((key for key, two in pairwise(keys) if key == two), None)
     if twice:
         raise HiptError(f"{made.path}: fold {twice[0]} predicts '{twice[1]}' twice; delete it")
-    values = (
-        _sums(made.predicted) if isinstance(made.predicted, Classified) else made.predicted.risk
-    )
+    if isinstance(made.predicted, Classified):  # no number where a probability is none
+        values = (made.predicted.p + made.predicted.at_prevalence).sum(1) / 2
+    else:
+        values = made.predicted.risk
     if (wrong := np.flatnonzero(~np.isfinite(values))).size:
         fold, unit = keys[wrong[0]]
         raise HiptError(
             f"{made.path}: fold {fold} predicts {values[wrong[0]]} for '{unit}'; the fit went "
             f"astray: lower fit.lr"
         )
-
-
-def _sums(predicted: Classified) -> npt.NDArray[np.float64]:
-    """(N,) no number where a probability is none."""
-    return np.asarray((predicted.p + predicted.at_prevalence).sum(1) / 2)

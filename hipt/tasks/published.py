@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from hipt.config.tasks import NEIGHBOURS
 from hipt.stats.evaluation import METRICS
 from hipt.stats.fold_error import corrected_error, share_tested
+from hipt.store.tables import Row
 from hipt.tasks.units import TEST, UNUSED, Units
 
 PAPERS_NEIGHBOURS = "knn_region_euclidean"
 """Our row of nearest neighbours that is the published one."""
 
-Row = dict[str, Any]
 Published = Mapping[str, Mapping[float, Sequence[float]]]
 """Mean and deviation, by model and fraction."""
 

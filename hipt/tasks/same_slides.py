@@ -108,12 +108,6 @@ def corpus_items(
 
     Their cases are those of the sheet, else of the list beside the weights, else, where ids are
     barcodes, in their ids.
-
-    Args:
-        seen: what the weights have seen.
-        sheet: the sheet.
-        contents: mark by slide, of the sheet's slides.
-        case_from: `column` or `tcga`.
     """
     cases = {row.slide_id: row.case_id for row in sheet}
     barcode_characters = 12 if case_from == "tcga" else 0

@@ -6,15 +6,17 @@ import pyarrow as pa
 
 from hipt.store.schemas import INT, REAL, TEXT, schema_of
 
+
+def _nullable(**columns: pa.DataType) -> pa.Schema:
+    """A schema of columns that may be null."""
+    return pa.schema(list(columns.items()))
+
+
 FOLDS = pa.schema(
     [
-        *(pa.field(c, TEXT, nullable=False) for c in ("slide_id", "case_id", "site", "unit")),
-        pa.field("label", TEXT),
-        pa.field("y", INT),
-        pa.field("time", REAL),
-        pa.field("event", pa.bool_()),
-        pa.field("source", TEXT, nullable=False),
-        pa.field("parts", pa.list_(pa.int8()), nullable=False),
+        *schema_of(slide_id=TEXT, case_id=TEXT, site=TEXT, unit=TEXT),
+        *_nullable(label=TEXT, y=INT, time=REAL, event=pa.bool_()),
+        *schema_of(source=TEXT, parts=pa.list_(pa.int8())),
     ]
 )
 """results/tasks/<task>/folds.parquet: one row per slide of the task. `unit` is the slide or case
@@ -27,11 +29,7 @@ and what of the test part was in the pretraining corpus; one row each. See `hipt
 """
 
 LABELS = pa.schema(
-    [
-        *(pa.field(c, TEXT, nullable=False) for c in ("kind", "value", "meaning")),
-        pa.field("slides", INT, nullable=False),
-        pa.field("cases", INT),
-    ]
+    [*schema_of(kind=TEXT, value=TEXT, meaning=TEXT, slides=INT), *_nullable(cases=INT)]
 )
 """results/tasks/<task>/labels.parquet: what became of the labels, see `hipt.tasks.labels.facts`."""
 
@@ -44,13 +42,11 @@ _MODEL = schema_of(task=TEXT, model=TEXT, fraction=REAL)
 SCORES = pa.schema(
     [
         *_MODEL,
-        pa.field("fold", INT),
-        pa.field("metric", TEXT, nullable=False),
-        pa.field("value", REAL),
-        pa.field("low", REAL),
-        pa.field("high", REAL),
-        pa.field("units", INT, nullable=False),
-        pa.field("note", TEXT),
+        *_nullable(fold=INT),
+        *schema_of(metric=TEXT),
+        *_nullable(value=REAL, low=REAL, high=REAL),
+        *schema_of(units=INT),
+        *_nullable(note=TEXT),
     ]
 )
 """results/tasks/<task>/scores.parquet: one row per model, fraction, fold and metric; without fold:
@@ -59,11 +55,8 @@ interval is missing, or what a value leaves out."""
 
 DIFFERENCES = pa.schema(
     [
-        *(pa.field(c, TEXT, nullable=False) for c in ("task", "model", "other")),
-        pa.field("fraction", REAL, nullable=False),
-        pa.field("metric", TEXT, nullable=False),
-        *(pa.field(c, REAL) for c in ("difference", "low", "high", "p", "p_holm")),
-        pa.field("note", TEXT),
+        *schema_of(task=TEXT, model=TEXT, other=TEXT, fraction=REAL, metric=TEXT),
+        *_nullable(difference=REAL, low=REAL, high=REAL, p=REAL, p_holm=REAL, note=TEXT),
     ]
 )
 """results/tasks/<task>/differences.parquet: every pair of models on the same units; `difference` is
@@ -73,8 +66,8 @@ model minus other, p from the bootstrap over cases, p_holm corrected for all pai
 ROC = pa.schema(
     [
         *_MODEL,
-        pa.field("label", TEXT, nullable=False),
-        pa.field("against", TEXT),
+        *schema_of(label=TEXT),
+        *_nullable(against=TEXT),
         *schema_of(auc=REAL, positives=INT, negatives=INT),
         *schema_of(threshold=REAL, false_positive_rate=REAL, true_positive_rate=REAL),
     ]
@@ -85,10 +78,9 @@ classes that of the second, of more each class against all others (`against` is 
 CALIBRATION = pa.schema(
     [
         *_MODEL,
-        pa.field("label", TEXT),
-        pa.field("calibrated", pa.bool_(), nullable=False),
-        *schema_of(items=INT, predicted=REAL, observed=REAL, low=REAL, high=REAL),
-        pa.field("expected_error", REAL, nullable=False),
+        *_nullable(label=TEXT),
+        *schema_of(calibrated=pa.bool_(), items=INT, predicted=REAL, observed=REAL),
+        *schema_of(low=REAL, high=REAL, expected_error=REAL),
     ]
 )
 """results/tasks/<task>/calibration.parquet: bins of about as many predictions, one row each; of two
@@ -98,7 +90,7 @@ SURVIVAL = pa.schema(
     [
         *_MODEL,
         *schema_of(group=TEXT, time=REAL, at_risk=INT, events=INT, censored=INT, survival=REAL),
-        *(pa.field(c, REAL) for c in ("low", "high")),
+        *_nullable(low=REAL, high=REAL),
     ]
 )
 """results/tasks/<task>/survival.parquet: Kaplan-Meier curves of the units above (`high`) and below
@@ -108,10 +100,8 @@ ERRORS = pa.schema(
     [
         *_MODEL,
         *schema_of(kind=TEXT, rank=INT, unit=TEXT, case_id=TEXT, folds=INT),
-        *(pa.field(c, TEXT) for c in ("label", "predicted")),
-        *(pa.field(c, REAL) for c in ("p", "time")),
-        pa.field("event", pa.bool_()),
-        *(pa.field(c, REAL) for c in ("risk", "wrong", "pairs")),
+        *_nullable(label=TEXT, predicted=TEXT, p=REAL, time=REAL, event=pa.bool_()),
+        *_nullable(risk=REAL, wrong=REAL, pairs=REAL),
     ]
 )
 """results/tasks/<task>/errors.parquet: the units that a model is most wrong about, worst first."""
@@ -119,10 +109,10 @@ ERRORS = pa.schema(
 PUBLISHED = pa.schema(
     [
         *_MODEL,
-        pa.field("metric", TEXT, nullable=False),
-        *(pa.field(c, REAL) for c in ("mean", "sd")),
+        *schema_of(metric=TEXT),
+        *_nullable(mean=REAL, sd=REAL),
         *schema_of(folds=INT, published_mean=REAL, published_sd=REAL),
-        *(pa.field(c, REAL) for c in ("test_share", "difference", "error", "distance")),
+        *_nullable(test_share=REAL, difference=REAL, error=REAL, distance=REAL),
     ]
 )
 """results/tasks/<task>/published.parquet: mean and deviation over folds beside those of others, one
@@ -138,14 +128,11 @@ def predictions_schema(kind: str, outputs: int) -> pa.Schema:
             the event comes early; hazard_0 ... are those of the time bins, if any).
         outputs: classes, or time bins.
     """
-    common = {"fold": INT, "unit": TEXT, "case_id": TEXT}
     if kind == "classification":
-        fields = [
-            *_of_classes(outputs),
-            *(pa.field(f"calibrated_{k}", REAL) for k in range(outputs)),
-        ]
-        return pa.schema(fields)
+        calibrated = {f"calibrated_{k}": REAL for k in range(outputs)}
+        return pa.schema([*_of_classes(outputs), *_nullable(**calibrated)])
     hazards = {f"hazard_{k}": REAL for k in range(outputs)}
+    common = {"fold": INT, "unit": TEXT, "case_id": TEXT}
     return schema_of(**common, time=REAL, event=pa.bool_(), risk=REAL, **hazards)
 
 
@@ -155,8 +142,7 @@ def knn_schema(classes: int) -> pa.Schema:
     Args:
         classes: p_0 ... are the shares of the neighbours that are of each.
     """
-    head = schema_of(level=TEXT, distance=TEXT)
-    return pa.schema([*head, *_of_classes(classes)])
+    return pa.schema([*schema_of(level=TEXT, distance=TEXT), *_of_classes(classes)])
 
 
 def _of_classes(classes: int) -> pa.Schema:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from hipt.stats.arrays import Floats
 from hipt.stats.bootstrap import bootstrap_scores
-from hipt.stats.evaluation import Floats, metrics_of, over_folds, pooled, scores
+from hipt.stats.evaluation import metrics_of, over_folds, pooled, scores
 from hipt.stats.intervals import Interval, interval
 from hipt.stats.sufficiency import missing_intervals, missing_resamples, missing_scores
+from hipt.store.tables import Row
 from hipt.tasks.predictions import Predictions
 
 log = logging.getLogger(__name__)
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,6 @@ def score_rows(model: Evaluated) -> Iterator[Row]:
 
 
 def _say(model: Evaluated, summary: Mapping[str, float], folds: int) -> None:
-    """A line for the log."""
     made, main = model.made, next(iter(model.pooled))
     around = model.interval(main)
     log.info(

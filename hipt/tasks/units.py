@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from hipt.stats.arrays import Ints
 from hipt.store.tables import read_table
 from hipt.tasks.schemas import FOLDS
 
 TRAIN, VALIDATION, TEST, UNUSED = 0, 1, 2, -1
 """The numbers in `parts`."""
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Units:
         """Number of folds."""
         return int(self.parts.shape[1])
 
+    @property
+    def outputs(self) -> int:
+        """Classes that a model tells apart, whether or not all occur; 1 for survival."""
+        return int(self.y.max()) + 1
+
     def of(self, fold: int, part: int) -> Ints:
         """Indices, rising, of the units of a fold's part."""
         return np.flatnonzero(self.parts[:, fold] == part)
@@ -59,9 +64,8 @@ def read_units(path: Path) -> Units:
     Raises:
         HiptError: if it is absent, damaged, or of another version.
     """
-    frame = pl.from_arrow(read_table(path, FOLDS))
-    assert isinstance(frame, pl.DataFrame)
-    groups = list(_by_unit(frame.sort("unit", "slide_id").to_dicts()))
+    rows = pl.DataFrame(read_table(path, FOLDS)).sort("unit", "slide_id").to_dicts()
+    groups = [list(group) for _, group in groupby(rows, key=itemgetter("unit"))]
     first = [rows[0] for rows in groups]
     return Units(
         names=tuple(row["unit"] for row in first),
@@ -75,15 +79,3 @@ def read_units(path: Path) -> Units:
         event=np.array([bool(row["event"]) for row in first]),
         classes={row["y"]: row["label"] for row in first if row["label"] is not None},
     )
-
-
-def _by_unit(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Sorted rows, unit by unit."""
-    group: list[dict[str, Any]] = []
-    for row in rows:
-        if group and row["unit"] != group[0]["unit"]:
-            yield group
-            group = []
-        group.append(row)
-    if group:
-        yield group

@@ -23,7 +23,7 @@ from hipt.layout import Results
 from hipt.nn.attribution import answer_gradients
 from hipt.nn.mil import MODELS, build, pad
 from hipt.nn.mil.losses import risk_of
-from hipt.tasks.features import Features, OwnFeatures, RecentFeatures, bag
+from hipt.tasks.features import Features, OwnFeatures, bag
 from hipt.tasks.fold_files import FoldFit, read_fold
 from hipt.tasks.units import TEST, Units, read_units
 
@@ -186,7 +186,7 @@ def task_views(tasks: Sequence[ViewedTask], slides: Path) -> Iterator[TaskView]:
     Raises:
         HiptError: if a table or a fit is missing or damaged.
     """
-    results, features = Results(slides.parent), RecentFeatures(OwnFeatures(slides))
+    results, features = Results(slides.parent), OwnFeatures(slides)
     for task in tasks:
         units = read_units(results.task(task.name, "folds.parquet"))
         for model in task.models:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from hipt.stats.evaluation import Classified, Ints, pooled
-from hipt.stats.per_unit import each_once, misordered, most_wrong, worst_early, worst_late
+from hipt.stats.arrays import Ints
+from hipt.stats.evaluation import Classified, pooled
+from hipt.stats.per_unit import each_once, misordered, most_misordered, most_wrong
 from hipt.tasks.curves import Columns
 from hipt.tasks.predictions import Predictions
 
@@ -19,10 +20,6 @@ def worst_errors(made: Predictions, names: Mapping[int, str]) -> Iterator[Column
     """Errors as in `ERRORS`, worst first, one part for each kind.
 
     A unit that several folds test counts once, with its mean probability, or mean rank of risk.
-
-    Args:
-        made: predictions of a model.
-        names: of the classes.
     """
     comparable = pooled(made.predicted, made.fold)
     if isinstance(comparable, Classified):
@@ -37,11 +34,11 @@ def worst_errors(made: Predictions, names: Mapping[int, str]) -> Iterator[Column
         return
     first, times, once = each_once(comparable, made.unit)
     pairs = misordered(once.time, once.event, once.risk)
-    early, late = worst_early(pairs, MOST // 2), worst_late(pairs, MOST // 2)
-    for kind, rows, wrong, of in (
-        ("early_event", early, pairs.outlived_wrong, pairs.outlived),
-        ("late_event", late, pairs.survived_wrong, pairs.survived),
+    for kind, wrong, of in (
+        ("early_event", pairs.outlived_wrong, pairs.outlived),
+        ("late_event", pairs.survived_wrong, pairs.survived),
     ):
+        rows = most_misordered(wrong, of, MOST // 2)
         yield _units(kind, made, first[rows], times[rows]) | {
             **{"time": once.time[rows], "event": once.event[rows], "risk": once.risk[rows]},
             **{"wrong": wrong[rows], "pairs": of[rows]},

@@ -17,7 +17,7 @@ from hipt.store.tables import vectors
 from tests.store.test_tables import embeddings, write_embeddings
 
 
-def told(tmp_path: Path, old: dict[str, Any], new: dict[str, Any], **writing: Any) -> str:
+def difference(tmp_path: Path, old: dict[str, Any], new: dict[str, Any], **writing: Any) -> str:
     paths = [tmp_path / f"{name}.parquet" for name in ("old", "new")]
     pq.write_table(pa.table(old), paths[0])
     pq.write_table(pa.table(new), paths[1], **writing)
@@ -26,7 +26,7 @@ def told(tmp_path: Path, old: dict[str, Any], new: dict[str, Any], **writing: An
 
 def test_the_way_of_writing_is_no_content(tmp_path: Path):
     values = {"a": np.arange(2000), "b": [f"{i}" for i in range(2000)]}
-    assert told(tmp_path, values, values, compression="gzip", row_group_size=100) == EQUAL
+    assert difference(tmp_path, values, values, compression="gzip", row_group_size=100) == EQUAL
 
 
 def test_the_largest_difference_of_each_column(tmp_path: Path):
@@ -40,8 +40,8 @@ def test_the_largest_difference_of_each_column(tmp_path: Path):
         **{"n": [1, 5], "x": [0.5, 0.5], "t": ["a", "c"]},
         "v": vectors(np.array([[0, 0, 0], [0, -2, 1]], np.float32)),
     }
-    said = told(tmp_path, old, {name: new[name] for name in old})
-    assert said == (
+    text = difference(tmp_path, old, {name: new[name] for name in old})
+    assert text == (
         "column 'n': largest absolute difference 3; column 'x': largest absolute difference 0.25; "
         "column 'v': largest absolute difference 2; column 't': other values"
     )
@@ -49,13 +49,13 @@ def test_the_largest_difference_of_each_column(tmp_path: Path):
 
 def test_no_number_equals_no_number_alone(tmp_path: Path):
     old = {"x": [1.0, float("nan")]}
-    assert told(tmp_path, old, old, compression="gzip") == EQUAL
-    assert "difference inf" in told(tmp_path, old, {"x": [1.0, 2.0]})
+    assert difference(tmp_path, old, old, compression="gzip") == EQUAL
+    assert "difference inf" in difference(tmp_path, old, {"x": [1.0, 2.0]})
 
 
 def test_other_columns_and_other_rows(tmp_path: Path):
-    assert told(tmp_path, {"a": [1]}, {"a": [1.0]}) == "other columns: a int64 -> a double"
-    assert told(tmp_path, {"a": [1]}, {"a": [1, 2]}) == "1 rows -> 2"
+    assert difference(tmp_path, {"a": [1]}, {"a": [1.0]}) == "other columns: a int64 -> a double"
+    assert difference(tmp_path, {"a": [1]}, {"a": [1, 2]}) == "1 rows -> 2"
 
 
 def test_patch_embeddings(tmp_path: Path):

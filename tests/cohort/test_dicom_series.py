@@ -53,9 +53,9 @@ def test_what_is_found_whatever_lies_between(tmp_path: Path, between: str):
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
 def test_both_ways_of_writing(tmp_path: Path, syntax: str):
-    found = dicom_header(written(tmp_path, header("1.2.3", (512, 256), syntax=syntax)))
-    assert found is not None
-    assert (found.series, found.size_px, found.is_level) == ("1.2.3", (512, 256), True)
+    result = dicom_header(written(tmp_path, header("1.2.3", (512, 256), syntax=syntax)))
+    assert result is not None
+    assert (result.series, result.size_px, result.is_level) == ("1.2.3", (512, 256), True)
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,16 @@ def test_both_ways_of_writing(tmp_path: Path, syntax: str):
     [("VOLUME", True), ("LABEL", False), ("OVERVIEW", False), ("THUMBNAIL", False)],
 )
 def test_labels_and_overviews_are_no_levels(tmp_path: Path, kind: str, level: bool):
-    found = dicom_header(written(tmp_path, header("1.2.3", kind=kind)))
-    assert found is not None
-    assert (found.is_slide, found.is_level) == (True, level)
+    result = dicom_header(written(tmp_path, header("1.2.3", kind=kind)))
+    assert result is not None
+    assert (result.is_slide, result.is_level) == (True, level)
 
 
 def test_a_radiograph_is_no_slide(tmp_path: Path):
-    found = dicom_header(written(tmp_path, header("1.2.3", sop_class=CT)))
-    assert found is not None
-    assert not found.is_slide
-    assert not found.is_level
+    result = dicom_header(written(tmp_path, header("1.2.3", sop_class=CT)))
+    assert result is not None
+    assert not result.is_slide
+    assert not result.is_level
 
 
 def test_no_header(tmp_path: Path):
@@ -94,8 +94,8 @@ def test_damage_is_no_traceback(tmp_path_factory: pytest.TempPathFactory, data: 
         content[data.draw(st.integers(128, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path_factory.getbasetemp() / "damaged.dcm"
     path.write_bytes(content)
-    found = dicom_header(path)
-    assert found is None or (found.series and min(found.size_px) >= 0)
+    result = dicom_header(path)
+    assert result is None or (result.series and min(result.size_px) >= 0)
 
 
 def test_names_that_archives_give():

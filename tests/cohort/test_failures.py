@@ -62,7 +62,7 @@ def test_an_error_of_opencv_is_a_row(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (MemoryError("Unable to allocate 9.31 GiB"), "MemoryError: Unable to allocate 9.31 GiB"),
         (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
@@ -72,11 +72,11 @@ def test_an_error_of_opencv_is_a_row(tmp_path: Path):
         (RuntimeError("can't start new thread"), "can't start new thread"),
     ],
 )
-def test_the_machines_fault_stops_the_job(tmp_path: Path, error: Exception, said: str):
+def test_the_machines_fault_stops_the_job(tmp_path: Path, error: Exception, message: str):
     with pytest.raises(HiptError) as caught:
         run(tmp_path, error)
     assert str(caught.value).startswith("slide s0: ")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "this is the machine's trouble and not the slide's" in str(caught.value)
     assert not index_of(tmp_path).exists()
 

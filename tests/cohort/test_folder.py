@@ -210,8 +210,8 @@ def test_rows_that_are_slides_of_their_own(tmp_path: Path):
 
 def test_slides_that_are_not_in_the_folder_any_more(tmp_path: Path):
     touch(tmp_path, "a.svs", "slides.csv")
-    (found,) = departed(tmp_path, ["z", "a", "b"], ["a", "new"])
-    assert found == (
+    (result,) = departed(tmp_path, ["z", "a", "b"], ["a", "new"])
+    assert result == (
         "slides of earlier runs that are not in the folder any more: 2 (b, z); they leave the "
         "slide table; see whether a disk is not mounted"
     )

@@ -99,17 +99,17 @@ def test_a_resolution_that_cannot_be(tmp_path: Path, name: str):
     ],
 )
 def test_a_resolution_that_can_be(tmp_path: Path, header: str, mpp: float, note: str):
-    found = resolution(tmp_path, header)
-    assert (found.value, found.source) == (mpp, "header")
-    assert note in found.note
-    assert bool(note) == bool(found.note)
+    result = resolution(tmp_path, header)
+    assert (result.value, result.source) == (mpp, "header")
+    assert note in result.note
+    assert bool(note) == bool(result.note)
 
 
 def test_the_sheet_is_believed_and_what_contradicts_it_is_noted(tmp_path: Path):
-    found = resolution(tmp_path, "AppMag = 20|MPP = 0.5", sheet="4.99")
-    assert (found.value, found.source) == (4.99, "sheet")
-    assert "contradicts the header's 0.5" in found.note
-    assert "4.99 um/px, from the sheet's column mpp, and its objective of 20x" in found.note
+    result = resolution(tmp_path, "AppMag = 20|MPP = 0.5", sheet="4.99")
+    assert (result.value, result.source) == (4.99, "sheet")
+    assert "contradicts the header's 0.5" in result.note
+    assert "4.99 um/px, from the sheet's column mpp, and its objective of 20x" in result.note
     mended = resolution(tmp_path, "AppMag = 20|MPP = 4.99", sheet="0.499")
     assert mended.value == 0.499
 
@@ -132,8 +132,8 @@ def test_a_default_that_the_objective_contradicts(tmp_path: Path):
 )
 def test_formats_that_state_the_lens_or_a_level(vendor: str, objective: float, mpp: float):
     info = SlideInfo(vendor, objective, (mpp, mpp), "header", 9, 9, (1.0,), (0, 0, 9, 9))
-    found = slide_mpp(info, SlideRow("a", Path("a"), "a"), None)
-    assert (found.value, found.note) == (mpp, "")
+    result = slide_mpp(info, SlideRow("a", Path("a"), "a"), None)
+    assert (result.value, result.note) == (mpp, "")
 
 
 @pytest.mark.parametrize(

@@ -352,12 +352,12 @@ LIKELY = st.lists(st.lists(CELL, min_size=1, max_size=4).map(",".join), max_size
 @given(data=st.one_of(st.binary(max_size=300), LIKELY), tcga=st.booleans())
 def test_any_bytes_are_slides_or_a_sentence(tmp_path: Path, data: bytes, tcga: bool):
     rows: list[SlideRow] = []
-    said = ""
+    message = ""
     try:
         rows = read_sheet(sheet(tmp_path, data), case_from="tcga" if tcga else "column")
     except HiptError as error:
-        said = str(error)
-    assert ("slides.csv" in said) != bool(rows)
+        message = str(error)
+    assert ("slides.csv" in message) != bool(rows)
     assert len({row.slide_id.casefold() for row in rows}) == len(rows)
     for row in rows:
         assert row.digest()

@@ -57,15 +57,15 @@ def test_a_tissue_source_site_of_tcga_is_called_na(tmp_path: Path):
 
 def test_all_rows_at_fault_are_named_at_once(tmp_path: Path):
     text = "slide_id,path,mpp,exclude\n1,a,0,\n2,,,\n3,a,,maybe\n1,a,,\n4,a,,\n"
-    said = sentence(sheet(tmp_path, text))
-    assert said.startswith("slides.csv, row 2, column 'mpp': ")
-    assert said.endswith(" (2 more rows are at fault: 3, 4)")
+    message = sentence(sheet(tmp_path, text))
+    assert message.startswith("slides.csv, row 2, column 'mpp': ")
+    assert message.endswith(" (2 more rows are at fault: 3, 4)")
 
 
 def test_all_rows_with_too_many_cells_are_named_at_once(tmp_path: Path):
-    said = sentence(sheet(tmp_path, "slide_id,path\n1,a,b\n2,a\n3,a,b\n"))
-    assert said.startswith("slides.csv, row 2: has 3 cells, the header 2; ")
-    assert said.endswith(" (1 more row is at fault: 4)")
+    message = sentence(sheet(tmp_path, "slide_id,path\n1,a,b\n2,a\n3,a,b\n"))
+    assert message.startswith("slides.csv, row 2: has 3 cells, the header 2; ")
+    assert message.endswith(" (1 more row is at fault: 4)")
 
 
 def test_what_cannot_be_seen_at_the_ends_of_a_cell_is_left_out(tmp_path: Path):

@@ -52,7 +52,7 @@ SPARSE[:9, :9, 3] = 255  # nearly all of it is transparent
 
 
 @pytest.mark.parametrize(
-    ("levels", "status", "said"),
+    ("levels", "status", "message"),
     [
         ([tissue_picture(512, 384) // 16], "unreadable", "is dark, without bright glass"),
         ([tissue_picture(512, 384).astype(np.uint16) * 16], "unreadable", "only the lower 12"),
@@ -60,8 +60,8 @@ SPARSE[:9, :9, 3] = 255  # nearly all of it is transparent
         ([SPARSE], "no_tissue", "the fourth was taken for alpha"),
     ],
 )
-def test_a_picture_in_which_no_tissue_can_be_found_is_said_at_the_trial(
-    tmp_path: Path, levels, status, said
+def test_a_picture_in_which_no_tissue_can_be_found_is_reported_at_the_trial(
+    tmp_path: Path, levels, status, message
 ):
     more = {"extrasamples": ("unassalpha",)} if levels[0].shape[2] == 4 else {}
     write_levels(tmp_path / "a.tif", levels, **more)
@@ -69,12 +69,12 @@ def test_a_picture_in_which_no_tissue_can_be_found_is_said_at_the_trial(
     config = Config.model_validate({"slides": {"sheet": str(tmp_path / "slides.csv")}})
     (header,) = headers(read_sheet(tmp_path / "slides.csv"), config)
     assert header.status == "ok"  # its header alone does not tell
-    with pytest.raises(SlideError, match=said) as caught:
+    with pytest.raises(SlideError, match=message) as caught:
         grid_of(header, config)
     assert caught.value.status == status
 
 
-def test_what_the_header_says_of_levels_pixels_and_resolution_is_said_before_a_run(tmp_path: Path):
+def test_remarks_of_the_header_on_levels_pixels_and_resolution_come_before_a_run(tmp_path: Path):
     slide = tissue_picture(1024, 768)
     wide = tissue_picture(300, 100)
     write_levels(tmp_path / "a.tif", [slide.astype(np.uint16) * 257, wide.astype(np.uint16) * 257])

@@ -46,11 +46,11 @@ def nested(key: Key, value: object) -> dict[str, Any]:
 def sentence(values: object) -> str:
     with pytest.raises(HiptError) as error:
         parse(Config, values, "config.yaml")
-    said = str(error.value)
-    assert said.startswith("config.yaml: ")
-    assert "\n" not in said
-    assert len(said) < 400
-    return said.removeprefix("config.yaml: ")
+    message = str(error.value)
+    assert message.startswith("config.yaml: ")
+    assert "\n" not in message
+    assert len(message) < 400
+    return message.removeprefix("config.yaml: ")
 
 
 def test_nothing_given_is_the_defaults():
@@ -131,9 +131,9 @@ def test_sentence(text: str):
 
 def test_a_long_value_is_cut():
     for value in ("x" * 10_000, [["x" * 10_000] * 50] * 50, datetime.date(2022, 6, 1)):
-        said = sentence({"mpp": value})
-        assert said.startswith("mpp: must be a number, got ")
-        assert len(said) < 130
+        message = sentence({"mpp": value})
+        assert message.startswith("mpp: must be a number, got ")
+        assert len(message) < 130
 
 
 @pytest.mark.parametrize("text", ["16", "16.0", "'16'"])
@@ -203,7 +203,7 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
 OF_TASK = [name for name, step in COMMANDS.items() if step.per == "task"]
 STEPS = [name for name, step in COMMANDS.items() if step.version and name not in OF_TASK]
 MAPS = {"attend", "agreement"}
-TOLD = {
+READ = {
     "slides.sheet": {"segment", "embed_patches", "pretrain", "slides", "probe", "export"} | MAPS,
     "slides.root": {"segment", "embed_patches", "pretrain", "slides", "probe", "export"} | MAPS,
     "slides.missing": {"segment", "embed_patches", "pretrain", "slides", "probe", "export"} | MAPS,
@@ -246,17 +246,17 @@ TOLD = {
 
 
 @pytest.mark.parametrize(("key", "value", "kind"), LEAVES, ids=NAMES)
-def test_a_changed_key_is_told_to_the_steps_that_use_it(key: Key, value: Any, kind: Any):
+def test_a_changed_key_reaches_the_steps_that_use_it(key: Key, value: Any, kind: Any):
     changed = with_another_value(key, value, kind)
-    told = {s for s in STEPS if settings(s, changed) != settings(s, Config())}
-    longest = max((n for n in TOLD if f"{'.'.join(key)}.".startswith(f"{n}.")), key=len)
-    assert told == TOLD[longest] | {"report"}
+    changed_steps = {s for s in STEPS if settings(s, changed) != settings(s, Config())}
+    longest = max((n for n in READ if f"{'.'.join(key)}.".startswith(f"{n}.")), key=len)
+    assert changed_steps == READ[longest] | {"report"}
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_what_a_step_is_told_survives_its_command_line(step: str):
-    told = settings(step, Config())
-    assert parse(type(told), json.loads(told.model_dump_json()), "x") == told
+def test_the_settings_of_a_step_survive_its_command_line(step: str):
+    own = settings(step, Config())
+    assert parse(type(own), json.loads(own.model_dump_json()), "x") == own
 
 
 @pytest.mark.parametrize("made", [{"encoder": "resnet18"}, {"features": "f"}])
@@ -318,14 +318,14 @@ def test_values_that_contain_themselves():
 
 
 TASK = {"kind": "classification", "label": "grade"}
-TOLD_OF_TASK = {
+READ_OF_TASK = {
     **{"classes": ("a", "b"), "unit": "case", "folds": 3, "validation": 0.2, "labels": "x.csv"},
     **{"split": "site", "seed": 9, "features": "x.parquet", "resamples": 500},
     **{"fit": {"epochs": 3}, "models": ["linear"], "train_fractions": [0.5]},
     "published": {"knn": {0.5: [0.8, 0.1]}},
 }
 HEARD = {
-    **{key: {"split"} for key in TOLD_OF_TASK},
+    **{key: {"split"} for key in READ_OF_TASK},
     **{"split": {"split", "fit"}, "seed": {"split", "fit", "evaluate", "knn"}},
     **{"features": {"split", "fit", "knn"}, "fit": {"split", "fit"}},
     **{"resamples": {"split", "evaluate", "knn"}, "published": {"evaluate", "knn"}},
@@ -334,13 +334,13 @@ HEARD = {
 }
 
 
-@pytest.mark.parametrize("key", TOLD_OF_TASK)
-def test_a_changed_key_of_a_task_is_told_to_its_steps(key: str):
-    def told(**changed: Any) -> dict[str, Any]:
+@pytest.mark.parametrize("key", READ_OF_TASK)
+def test_a_changed_key_of_a_task_reaches_its_steps(key: str):
+    def settings_with(**changed: Any) -> dict[str, Any]:
         config = parse(Config, {"tasks": {"t": TASK | changed}}, "x")
         return {step: task_settings(step, config, "t") for step in OF_TASK}
 
-    before, after = told(), told(**{key: TOLD_OF_TASK[key]})
+    before, after = settings_with(), settings_with(**{key: READ_OF_TASK[key]})
     assert {step for step in OF_TASK if before[step] != after[step]} == HEARD[key]
 
 
@@ -388,5 +388,5 @@ TASK_SENTENCES = {
 
 
 @pytest.mark.parametrize("task", TASK_SENTENCES)
-def test_a_wrong_task_is_said_in_a_sentence(task: str):
+def test_a_wrong_task_is_refused_in_a_sentence(task: str):
     assert sentence(yaml.safe_load(f"tasks: {{t: {task}}}")) == TASK_SENTENCES[task]

@@ -30,12 +30,12 @@ TASKS = {
         ("tasks", [], set()),
     ],
 )
-def test_a_changed_key_of_knn_is_told_to_its_step(key: str, value: Any, heard: set[str]):
-    def told(**knn: Any) -> dict[str, Any]:
+def test_a_changed_key_of_knn_reaches_its_step(key: str, value: Any, heard: set[str]):
+    def settings_with(**knn: Any) -> dict[str, Any]:
         config = parse(Config, {"tasks": {"t": TASK}, "knn": knn}, "x")
         return {step: task_settings(step, config, "t") for step in OF_TASK}
 
-    before, after = told(), told(**{key: value})
+    before, after = settings_with(), settings_with(**{key: value})
     assert {step for step in OF_TASK if before[step] != after[step]} == heard
 
 
@@ -56,15 +56,15 @@ KNN_SENTENCES = {
 
 
 @pytest.mark.parametrize("knn", KNN_SENTENCES)
-def test_wrong_neighbours_are_said_in_a_sentence(knn: str):
+def test_wrong_neighbours_are_refused_in_a_sentence(knn: str):
     with pytest.raises(HiptError) as error:
         parse(Config, {"tasks": TASKS, "knn": yaml.safe_load(knn)}, "x")
     assert str(error.value) == f"x: {KNN_SENTENCES[knn]}"
 
 
-def test_neighbours_are_asked_in_classifications_unless_tasks_are_named():
-    asked = [
+def test_neighbours_vote_in_classifications_unless_tasks_are_named():
+    classifications = [
         parse(Config, {"tasks": TASKS, "knn": knn}, "x").knn_tasks
         for knn in ({}, {"tasks": ["f", "a"]}, {"tasks": ["a"], "levels": ["patch"]}, {"tasks": []})
     ]
-    assert asked == [("a", "f"), ("a", "f"), ("a",), ()]
+    assert classifications == [("a", "f"), ("a", "f"), ("a",), ()]

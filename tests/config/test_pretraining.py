@@ -67,6 +67,6 @@ def test_one_changed_key_leaves_the_others_of_its_stage():
         ({"local_px": 90}, r"local_px \(90\) must be a multiple of 16"),
     ],
 )
-def test_views_that_cannot_be_are_said(views: dict[str, object], sentence: str):
+def test_views_that_cannot_be_are_refused(views: dict[str, object], sentence: str):
     with pytest.raises(ValidationError, match=sentence):
         PretrainPatchesConfig.model_validate({"views": views})

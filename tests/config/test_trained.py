@@ -26,16 +26,16 @@ def test_only_what_says_pretrain_is_trained():
 
 
 def test_a_resolved_config_has_paths_and_is_else_the_same():
-    asked = config({"weights": "pretrain", "max_unreadable": 0.5}, {"weights": "a.pth"})
-    told = resolved(asked)
-    assert told.embed.patches.weights == str(Path("out") / "models" / "vit256.safetensors")
-    put_back = told.embed.patches.model_copy(update={"weights": "pretrain"})
-    embed = told.embed.model_copy(update={"patches": put_back})
-    assert told.model_copy(update={"embed": embed}) == asked
-    assert trained(told) == {}
-    assert resolved(told) == told
+    given = config({"weights": "pretrain", "max_unreadable": 0.5}, {"weights": "a.pth"})
+    made = resolved(given)
+    assert made.embed.patches.weights == str(Path("out") / "models" / "vit256.safetensors")
+    put_back = made.embed.patches.model_copy(update={"weights": "pretrain"})
+    embed = made.embed.model_copy(update={"patches": put_back})
+    assert made.model_copy(update={"embed": embed}) == given
+    assert trained(made) == {}
+    assert resolved(made) == made
 
 
 def test_a_path_is_no_setting_of_the_other_stage():
-    asked = config({"random": 1}, {"weights": "pretrain"})
-    assert resolved(asked).embed.patches == asked.embed.patches
+    given = config({"random": 1}, {"weights": "pretrain"})
+    assert resolved(given).embed.patches == given.embed.patches

@@ -59,11 +59,11 @@ def test_the_sheet_is_one_that_the_workflow_reads(cohort, tmp_path):
 
 
 def test_slides_of_a_case_share_what_is_said_about_it(cohort):
-    said = defaultdict(set)
+    message = defaultdict(set)
     for slide in cohort:
-        said[slide.case.case_id].add(slide.case)
+        message[slide.case.case_id].add(slide.case)
 
-    assert all(len(cases) == 1 for cases in said.values())
+    assert all(len(cases) == 1 for cases in message.values())
     assert {slide.case.label for slide in cohort} == {"inflamed", "excluded"}
 
 

@@ -31,13 +31,13 @@ NAMED = {
 def made(tmp_path_factory):
     """Every named slide: its row, its pixels at level 0 and its truth picture."""
     out = tmp_path_factory.mktemp("demo")
-    found = {}
+    result = {}
     for name, slide in NAMED.items():
         row = make_slide(slide, out)
         with openslide.OpenSlide(out / "slides" / f"{slide.slide_id}.svs") as file:
             whole = file.read_region((0, 0), 0, file.dimensions).convert("RGB")
-            found[name] = row, np.asarray(whole).astype(float), dict(file.properties)
-    return out, found
+            result[name] = row, np.asarray(whole).astype(float), dict(file.properties)
+    return out, result
 
 
 def truth(out, name):
@@ -46,8 +46,8 @@ def truth(out, name):
 
 @pytest.mark.parametrize("name", NAMED)
 def test_picture_header_truth_and_row_agree(made, name):
-    out, found = made
-    slide, (row, pixels, properties) = NAMED[name], found[name]
+    out, result = made
+    slide, (row, pixels, properties) = NAMED[name], result[name]
     labels = truth(out, name)
 
     assert float(properties["openslide.mpp-x"]) == slide.mpp
@@ -63,8 +63,8 @@ def test_picture_header_truth_and_row_agree(made, name):
 
 
 def test_tissue_is_coloured_where_truth_says_so_and_glass_is_white(made):
-    out, found = made
-    row, pixels, _ = found["plain"]
+    out, result = made
+    row, pixels, _ = result["plain"]
     side = round(TRUTH_UM / row["mpp"])
     labels = truth(out, "plain")
     mean = pixels.reshape(labels.shape[0], side, labels.shape[1], side, 3).mean(axis=(1, 3))
@@ -78,8 +78,8 @@ def test_tissue_is_coloured_where_truth_says_so_and_glass_is_white(made):
 
 
 def test_the_blank_slide_is_glass_with_dust(made):
-    out, found = made
-    row, pixels, _ = found["blank"]
+    out, result = made
+    row, pixels, _ = result["blank"]
 
     assert not truth(out, "blank").any()
     assert row["tissue_mm2"] == 0
@@ -89,10 +89,10 @@ def test_the_blank_slide_is_glass_with_dust(made):
 
 
 def test_the_same_slide_is_painted_in_the_same_bytes(made, tmp_path):
-    out, found = made
+    out, result = made
     slide = NAMED["fold"]
 
-    assert make_slide(slide, tmp_path) == found["fold"][0]
+    assert make_slide(slide, tmp_path) == result["fold"][0]
 
     for file in (f"slides/{slide.slide_id}.svs", f"truth/{slide.slide_id}.png"):
         assert (tmp_path / file).read_bytes() == (out / file).read_bytes()

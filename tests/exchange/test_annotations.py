@@ -185,7 +185,7 @@ def test_a_mask_that_is_missing_or_binary_rubbish(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("name", ["a.xml", "a.ndpa", "a.geojson.gz", "a.npy"])
-def test_annotations_of_other_programs_are_told_what_to_do(tmp_path: Path, name: str):
+def test_annotations_of_other_programs_are_refused_with_a_remedy(tmp_path: Path, name: str):
     (tmp_path / name).write_text("<Annotations/>")
     with pytest.raises(HiptError) as caught:
         read_outside_mask(tmp_path / name, (4, 4), 1.0)
@@ -199,8 +199,8 @@ def test_a_picture_that_marks_everything_is_noted(tmp_path: Path):
     picture = np.full((40, 40, 3), 255, np.uint8)
     picture[10:20, 10:20] = (180, 20, 90)  # tissue in colour on white: an overview, no mask
     Image.fromarray(picture).save(tmp_path / "m.png")
-    found = read_outside_mask(tmp_path / "m.png", (20, 20), 2.0)
-    assert found.note == (
+    result = read_outside_mask(tmp_path / "m.png", (20, 20), 2.0)
+    assert result.note == (
         "its mask m.png marks all of what was scanned; what is no tissue has to be black, 0 or "
         "transparent"
     )

@@ -19,7 +19,7 @@ def rows(*ids: str, case: str = "c1") -> list[SlideRow]:
 @pytest.mark.parametrize(
     "text", ["0012", "12", "007.50", "1e5", "12.", "NA", "nan", "null", "None"]
 )
-def test_what_pandas_makes_of_an_id_is_said(text: str):
+def test_what_pandas_makes_of_an_id_is_noted(text: str):
     column = pd.read_csv(StringIO(f"slide_id,n\n{text},1\n"))["slide_id"]
     value = "missing" if column.isna()[0] else str(column[0])
     assert misread_ids(rows(text)) == {

@@ -54,18 +54,18 @@ def chain(tmp_path: Path) -> Chain:
     return chain
 
 
-def said(chain: Chain, capsys: pytest.CaptureFixture[str]) -> str:
+def reasons(chain: Chain, capsys: pytest.CaptureFixture[str]) -> str:
     values = {**chain.values, "results": str(chain.results.root)}
     check.main(["--cfg", Config.model_validate(values).model_dump_json(), "--threads", "1"])
     return capsys.readouterr().out
 
 
-def test_each_slide_is_told_as_the_run_will_tell_it(
+def test_each_slide_ends_as_the_run_will_end_it(
     chain: Chain, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     with monkeypatch.context() as patch:
         patch.setattr(h5py.Dataset, "__getitem__", refused)  # no value is read
-        text = said(chain, capsys)
+        text = reasons(chain, capsys)
     assert "features  3 of 10 slides have a file that fits, 192 patches" in text
     assert "          2 missing\n" in text
     assert "          4 unreadable\n" in text
@@ -86,7 +86,7 @@ def refused(*_: Any) -> None:
 def test_a_folder_without_a_file(chain: Chain, capsys: pytest.CaptureFixture[str]):
     for path in Path(chain.values["embed"]["patches"]["features"]).iterdir():
         path.unlink()
-    text = said(chain, capsys)
+    text = reasons(chain, capsys)
     assert "features  0 of 10 slides have a file that fits, 0 patches" in text
     assert "          10 missing\n            fits: its imported features: " in text
     assert "to do     0 x slide" in text

@@ -53,8 +53,8 @@ def test_pt(tmp_path: Path):
     values = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
     for name in ("a", "b"):
         write_pt(tmp_path / f"{name}.pt", values)
-    found = torch.load(tmp_path / "a.pt", weights_only=True)
-    np.testing.assert_array_equal(found.numpy(), values)
+    result = torch.load(tmp_path / "a.pt", weights_only=True)
+    np.testing.assert_array_equal(result.numpy(), values)
     assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
 
 

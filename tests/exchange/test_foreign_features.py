@@ -152,7 +152,7 @@ def test_no_hdf5_file(tmp_path: Path, content: bytes | None):
     assert features_width(files) is None
 
 
-def test_a_failed_read_is_said_in_the_same_words_every_time(tmp_path: Path):
+def test_a_failed_read_has_the_same_sentence_every_time(tmp_path: Path):
     """HDF5 brings the time of day and an address; an index holds nothing that varies."""
     (tmp_path / "a.h5").mkdir()
     with pytest.raises(SlideError) as error:

@@ -86,9 +86,9 @@ def test_tiles_are_squares_at_their_corners_less_the_origin(tmp_path_factory, at
     path = tmp_path_factory.mktemp("q") / "new" / "t.geojson"
     corners = np.array(at, np.int64).reshape(-1, 2)
     write_tiles(path, corners, side_px, {}, origin)
-    found = features(path)
-    assert len(found) == len(at)
-    for one, (x, y) in zip(found, at, strict=True):
+    result = features(path)
+    assert len(result) == len(at)
+    for one, (x, y) in zip(result, at, strict=True):
         area = shape(one["geometry"])
         left, top = x - origin[0], y - origin[1]
         assert area.bounds == (left, top, left + side_px, top + side_px)
@@ -124,8 +124,8 @@ def test_100_regions_of_tiles_take_a_moment(tmp_path: Path):
     start = time.process_time()
     write_tiles(tmp_path / "t.geojson", lattice(25_600, 256), 256, values)
     assert time.process_time() - start < 2
-    found = json.loads((tmp_path / "t.geojson").read_text())["features"]
-    assert len(found) == 25_600
+    result = json.loads((tmp_path / "t.geojson").read_text())["features"]
+    assert len(result) == 25_600
     assert (tmp_path / "t.geojson").stat().st_size < 15e6
 
 

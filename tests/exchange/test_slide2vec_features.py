@@ -55,8 +55,8 @@ def test_the_folder_above_and_a_relative_one(tmp_path: Path, monkeypatch: pytest
 def test_the_format_that_was_written_last_counts(tmp_path: Path):
     folder = write_slide2vec(tmp_path, "a", FEATURES, COORDS, 128, kind="pt")
     write_slide2vec(tmp_path, "a", FEATURES + 1, COORDS, 128, kind="npz")
-    found = read_features(FeatureFiles.named(str(folder)), "a")
-    np.testing.assert_array_equal(found, (FEATURES + 1).astype(np.float16))
+    result = read_features(FeatureFiles.named(str(folder)), "a")
+    np.testing.assert_array_equal(result, (FEATURES + 1).astype(np.float16))
 
 
 def test_a_slide_without_tissue_has_no_vectors(tmp_path: Path):

@@ -91,7 +91,7 @@ def test_what_the_main_process_says_once(run: Run):
     assert task.startswith("tasks.t: 4 of 4 slides have a label")
 
 
-def test_slides_that_left_a_folder_are_said(run: Run):
+def test_slides_that_left_a_folder_are_a_remark(run: Run):
     slides = run.folder / "slides"
     slides.mkdir()
     for name in "ab":

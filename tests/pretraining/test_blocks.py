@@ -74,7 +74,7 @@ def test_the_slide_used_last_stays_open():
     assert seen[1].closed
 
 
-def test_a_slide_that_is_missing_can_be_asked_for_again(tmp_path: Path):
+def test_a_slide_that_is_missing_can_be_opened_again(tmp_path: Path):
     slides = OpenSlides(2)
     for _ in range(3):
         with pytest.raises(SlideError, match="no such file"), slides.lent(tmp_path / "no.svs"):

@@ -41,16 +41,16 @@ def corpus_of(cohort: Chain, least: float = 0.1, corpus: str = "all") -> Corpus:
 
 def places(corpus: Corpus) -> set[tuple[str, int, int]]:
     """slide_id, x, y of every patch."""
-    found = []
+    result = []
     for number in range(len(corpus.counts)):
         slide, index = corpus.block(number)
         mask, (x, y) = int(slide.masks[index]), slide.corners[index].tolist()
         cells = [divmod(bit, BLOCK) for bit in range(BLOCK**2) if mask >> bit & 1]
         assert len(cells) == corpus.counts[number] > 0
         side = slide.plan.patch_read_px
-        found += [(slide.member.slide_id, x + c * side, y + r * side) for r, c in cells]
-    assert len(found) == len(set(found))
-    return set(found)
+        result += [(slide.member.slide_id, x + c * side, y + r * side) for r, c in cells]
+    assert len(result) == len(set(result))
+    return set(result)
 
 
 @pytest.mark.parametrize("least", [0.0, 0.1, 0.6, 1.0])
@@ -85,7 +85,7 @@ def test_a_block_costs_a_few_bytes(cohort: Chain):
     assert size + corpus.counts.nbytes == 19 * len(corpus.counts)
 
 
-def test_an_empty_corpus_is_said(cohort: Chain, tmp_path: Path):
+def test_an_empty_corpus_is_refused(cohort: Chain, tmp_path: Path):
     (tmp_path / "gone").write_text("gone")
     with pytest.raises(HiptError, match="no slide in it has a patch with 10% tissue"):
         corpus_of(cohort, corpus=str(tmp_path / "gone"))
@@ -93,7 +93,7 @@ def test_an_empty_corpus_is_said(cohort: Chain, tmp_path: Path):
         read_grid_corpus(rows_of(cohort), str(tmp_path / "gone"), cohort.results)
 
 
-def test_slides_without_a_batch_or_row_are_said(cohort: Chain):
+def test_slides_without_a_batch_or_row_are_refused(cohort: Chain):
     new = SlideRow("new", Path("new.svs"), "new")
     with pytest.raises(HiptError, match="new and 0 more slides have no batch yet"):
         read_grid_corpus([*rows_of(cohort), new], "all", cohort.results)

@@ -39,7 +39,7 @@ def test_a_corpus_is_a_file_of_ids(tmp_path: Path):
         ("ids.txt", "pretrain corpus 'ids.txt': no such file .*; write 'all'"),
     ],
 )
-def test_a_choice_that_is_none_is_said(corpus: str, sentence: str):
+def test_a_choice_of_nothing_is_refused(corpus: str, sentence: str):
     with pytest.raises(HiptError, match=sentence):
         chosen(ROWS, corpus)
 
@@ -52,7 +52,7 @@ def test_a_choice_that_is_none_is_said(corpus: str, sentence: str):
         (b"\xff", "ids.txt: is not UTF-8"),
     ],
 )
-def test_a_wrong_file_is_said(tmp_path: Path, content: bytes, sentence: str):
+def test_a_wrong_file_is_refused(tmp_path: Path, content: bytes, sentence: str):
     (tmp_path / "ids.txt").write_bytes(content)
     with pytest.raises(HiptError, match=sentence):
         chosen(ROWS, str(tmp_path / "ids.txt"))

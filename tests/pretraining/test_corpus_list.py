@@ -44,7 +44,7 @@ BROKEN = (
 )
 
 
-def test_a_list_that_is_none_is_said(tmp_path: Path):
+def test_a_file_that_is_no_list_is_refused(tmp_path: Path):
     with pytest.raises(HiptError, match="not there"):
         read_corpus_list(tmp_path / "no.csv")
     for number, text in enumerate(["", "a,b\n", *BROKEN]):

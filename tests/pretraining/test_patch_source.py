@@ -148,9 +148,9 @@ def test_minibatches_mix_slides(cohort):
     total = {member.slide_id: member.patches / len(known) for member in corpus.members}
     with PatchSource(corpus, Share(0), 64, 1000, 2) as source:
         for _ in range(12):
-            found = Counter(known[patch.tobytes()][0] for patch in next(source))
+            result = Counter(known[patch.tobytes()][0] for patch in next(source))
             for name, p in total.items():
-                assert abs(found[name] / 64 - p) < 4 * (p * (1 - p) / 64) ** 0.5
+                assert abs(result[name] / 64 - p) < 4 * (p * (1 - p) / 64) ** 0.5
 
 
 @pytest.fixture

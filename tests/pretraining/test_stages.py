@@ -30,19 +30,19 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
 def stage(chain: Chain, name: str = "patches", **section: object) -> Stage:
     config = Config.model_validate(chain.values | {"pretrain": {name: section}})
-    told = settings("pretrain", config)
-    assert isinstance(told, PretrainSettings)
-    return stage_of(name, told, chain.results, 1)
+    cfg = settings("pretrain", config)
+    assert isinstance(cfg, PretrainSettings)
+    return stage_of(name, cfg, chain.results, 1)
 
 
 @pytest.mark.parametrize("name", ["patches", "regions"])
 def test_the_recipe_is_what_decides_the_weights(chain: Chain, name: str):
     first = stage(chain, name).recipe()
-    told = json.dumps(first)
+    cfg = json.dumps(first)
     assert first["stage"] == f"pretrain.{name}"
     assert first["shape"] == SHAPE
     assert {"corpus", "micro_batches"}.isdisjoint(first)
-    assert "checkpoint_every" not in told
+    assert "checkpoint_every" not in cfg
     same = stage(chain, name, dino={"checkpoint_every": 7}, micro_batches=2).recipe()
     assert same == first
     for other in ({"seed": 1}, {"lr": 1e-3}, {"iterations": 5}):
@@ -81,17 +81,17 @@ def test_training_starts_from_init(chain: Chain, tmp_path: Path):
     model = vit256(Config.model_validate(chain.values).embed.patches.vit_shape)
     initialise(model, 77)
     write_weights(tmp_path / "w.safetensors", model.state_dict(), {})
-    found = stage(chain, init=str(tmp_path / "w.safetensors")).backbone(0.1).state_dict()
-    assert all(torch.equal(value, found[name]) for name, value in model.state_dict().items())
+    result = stage(chain, init=str(tmp_path / "w.safetensors")).backbone(0.1).state_dict()
+    assert all(torch.equal(value, result[name]) for name, value in model.state_dict().items())
 
 
 def test_init_of_another_architecture_is_one_sentence(chain: Chain, tmp_path: Path):
     path = tmp_path / "w.safetensors"
     state = stage(chain, "regions").backbone(0.0).state_dict()
     write_weights(path, state, {})
-    with pytest.raises(HiptError) as said:
+    with pytest.raises(HiptError) as caught:
         stage(chain, init=str(path)).backbone(0.0)
-    assert str(said.value).startswith(f"pretrain.patches.init: {path}")
-    assert "\n" not in str(said.value)
+    assert str(caught.value).startswith(f"pretrain.patches.init: {path}")
+    assert "\n" not in str(caught.value)
     with pytest.raises(HiptError, match="no such weights file"):
         stage(chain, init=str(tmp_path / "gone")).backbone(0.0)

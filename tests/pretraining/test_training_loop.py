@@ -116,11 +116,11 @@ def test_stopped_it_goes_on_to_the_same_weights(
     weights, steps = by_hand(stage)
     out, draw = tmp_path / "vit256.safetensors", InMemory.__next__
 
-    def asked(self: InMemory) -> Minibatch:
+    def interrupted(self: InMemory) -> Minibatch:
         os.kill(os.getpid(), signal.SIGUSR1)
         return draw(self)
 
-    monkeypatch.setattr(InMemory, "__next__", asked)
+    monkeypatch.setattr(InMemory, "__next__", interrupted)
     for done in range(1, 5):
         training = Training(stage, out, ALONE, 1)
         with pytest.raises(SystemExit) as left:

@@ -24,8 +24,8 @@ TWO = ("IDC", "ILC")
 
 def predictions(model: str, y: Any, p: Any, calibrated: Any = None) -> Predictions:
     names = np.array([f"u{i:03}" for i in range(len(y))])
-    found = Classified(np.asarray(y), np.asarray(p, float), calibrated)
-    return Predictions(Path("x"), model, 1.0, np.zeros(len(y), np.int64), names, names, found)
+    result = Classified(np.asarray(y), np.asarray(p, float), calibrated)
+    return Predictions(Path("x"), model, 1.0, np.zeros(len(y), np.int64), names, names, result)
 
 
 def binary(model: str, p: Any) -> Predictions:

@@ -25,9 +25,9 @@ def test_totals_are_of_slides_in_order():
         status=["ok", "ok", "damaged"],
         regions=[2, 3, 9],
     )
-    found = totals(cohort)
-    assert (found["slides"], found["done"], found["cases"], found["sites"]) == (3, 2, 2, 1)
-    assert found["regions"] == 5
+    result = totals(cohort)
+    assert (result["slides"], result["done"], result["cases"], result["sites"]) == (3, 2, 2, 1)
+    assert result["regions"] == 5
 
 
 def test_distribution_from_frequent_to_rare_with_the_rest_together():

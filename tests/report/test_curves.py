@@ -39,22 +39,22 @@ def test_a_line_lies_inside_its_axes(loss: list[float]):
 
 
 def test_a_point_lies_at_its_step_and_entropy_is_a_share_of_the_most():
-    found = drawn(np.array([3.0, 2.0, 1.0]), np.array([0.0, 0.25, 1.0]) * math.log(8))
-    loss, entropy = (axes.lines[0].get_xydata() for axes in found.figure.axes)
+    result = drawn(np.array([3.0, 2.0, 1.0]), np.array([0.0, 0.25, 1.0]) * math.log(8))
+    loss, entropy = (axes.lines[0].get_xydata() for axes in result.figure.axes)
     np.testing.assert_allclose(loss, [(1, 3), (2, 2), (3, 1)])
     np.testing.assert_allclose(entropy, [(1, 0), (2, 0.25), (3, 1)])
-    assert found.description == (
+    assert result.description == (
         "Training of vit256: loss from 3 to 1, teacher entropy from 0 % to 100 % of log K, over "
         "3 steps."
     )
 
 
 def test_many_steps_make_few_points_and_say_what_they_are_means_of():
-    found = drawn(np.linspace(10, 5, 400_000), np.ones(400_000))
-    points = found.figure.axes[0].lines[0].get_xydata()
+    result = drawn(np.linspace(10, 5, 400_000), np.ones(400_000))
+    points = result.figure.axes[0].lines[0].get_xydata()
     assert len(points) == MOST_POINTS
     assert (points[0, 0], points[-1, 0]) == (1, 400_000)
-    assert found.figure.axes[1].get_xlabel() == "Step (running mean over 8,000 steps)"
+    assert result.figure.axes[1].get_xlabel() == "Step (running mean over 8,000 steps)"
 
 
 @given(st.integers(1, 10**7))

@@ -31,18 +31,18 @@ def test_classes_worst_first_with_truth_and_prediction():
         error("wrong_class", "d", 2, **wrong, p=0.9),
         error("wrong_class", "b", 1, **wrong, p=0.99999),
     ]
-    ((kind, found),) = groups(rows, "classification")
+    ((kind, result),) = groups(rows, "classification")
     assert kind == "Highest probability of a wrong class"
-    assert [row["unit"] for row in found] == ["b", "d"]
-    assert (found[0]["truth"], found[0]["predicted"]) == ("ILC", "IDC, >\u00a099.9\u00a0%")
-    assert (found[1]["case"], found[1]["predicted"]) == ("case of d", "IDC, 90\u00a0%")
-    assert all(row["why"] == "" for row in found)
+    assert [row["unit"] for row in result] == ["b", "d"]
+    assert (result[0]["truth"], result[0]["predicted"]) == ("ILC", "IDC, >\u00a099.9\u00a0%")
+    assert (result[1]["case"], result[1]["predicted"]) == ("case of d", "IDC, 90\u00a0%")
+    assert all(row["why"] == "" for row in result)
 
 
 def test_a_unit_of_several_folds_is_a_mean():
     row = error("wrong_class", "a", label="y", predicted="x", p=0.6) | {"folds": 2}
-    ((_, (found,)),) = groups([row], "classification")
-    assert (found["predicted"], found["why"]) == ("x, 60\u00a0%", "mean of 2 folds that test it")
+    ((_, (result,)),) = groups([row], "classification")
+    assert (result["predicted"], result["why"]) == ("x, 60\u00a0%", "mean of 2 folds that test it")
 
 
 def test_survival_on_both_sides():
@@ -67,9 +67,9 @@ def test_a_kind_without_errors_stays():
 def test_slides_of_a_case_are_named_up_to_a_few():
     rows = [{"unit": "c1"}, {"unit": "s9"}, {"unit": "gone"}]
     slides = {"c1": ["s1", "s2", "s3", "s4", "s5"], "s9": ["s9"]}
-    found = with_slides(rows, slides)
-    assert found[0] == {"unit": "c1", "slides": ["s1", "s2", "s3"], "more": 2}
-    assert [row["slides"] for row in found[1:]] == [[], []]
+    result = list(with_slides(rows, slides))
+    assert result[0] == {"unit": "c1", "slides": ["s1", "s2", "s3"], "more": 2}
+    assert [row["slides"] for row in result[1:]] == [[], []]
 
 
 def test_the_first_picture_that_is_there(tmp_path: Path):
@@ -78,6 +78,6 @@ def test_the_first_picture_that_is_there(tmp_path: Path):
         results.overview(step, slide).parent.mkdir(exist_ok=True)
         write_jpeg(results.overview(step, slide), np.full((9, 12, 3), 200, np.uint8))
     slides = {"a": ["s0", "s1"], "b": ["s2"], "c": ["s3"]}
-    found = with_pictures([{"unit": name} for name in "abcd"], slides, results)
-    files = [row["picture"] and row["picture"]["file"] for row in found]
+    result = list(with_pictures([{"unit": name} for name in "abcd"], slides, results))
+    files = [row["picture"] and row["picture"]["file"] for row in result]
     assert files == ["segment/s1.jpg", "tile/s2.jpg", None, None]

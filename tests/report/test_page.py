@@ -12,7 +12,7 @@ from hipt.report.page import count, data_uri, duration, memory, number, share, w
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("text", "expected"),
     [
         (count(10678), "10,678"),
         (number(0.2525), "0.253"),
@@ -33,8 +33,8 @@ from hipt.report.page import count, data_uri, duration, memory, number, share, w
         (memory(3481.6), "3.4 GiB"),
     ],
 )
-def test_numbers_are_said_as_people_say_them(said: str, expected: str):
-    assert said == expected
+def test_numbers_read_as_people_say_them(text: str, expected: str):
+    assert text == expected
 
 
 @pytest.mark.parametrize("say", [count, number, share, duration, memory])

@@ -21,7 +21,7 @@ from tests.taskmaker import MadeTask
 TWO = {"linear": 1.0, "hipt": 3.0}
 
 
-def told(made: MadeTask) -> dict[str, Any]:
+def shown(made: MadeTask) -> dict[str, Any]:
     (task,) = tasks(made.config, made.results)
     return task
 
@@ -44,13 +44,13 @@ def test_tasks_without_scores_are_left_out(tmp_path: Path):
 
 def test_what_became_of_the_labels(tmp_path: Path):
     made = taskmaker.survival(tmp_path, "os", TWO)
-    assert told(made)["labels"] == []  # folds of an earlier version have no such table
+    assert shown(made)["labels"] == []  # folds of an earlier version have no such table
     facts = [
         {"kind": "missing", "value": "NA", "meaning": "", "slides": 2},
         {"kind": "reading", "value": "1:DECEASED", "meaning": "event seen", "slides": 9},
     ]
     write_rows(made.results.task("os", "labels.parquet"), facts, LABELS)
-    assert told(made)["labels"][1:] == [
+    assert shown(made)["labels"][1:] == [
         "2 of 2 slides have no time or event, left out: 2 'NA'",
         "e: '1:DECEASED' is event seen (9)",
     ]
@@ -58,7 +58,7 @@ def test_what_became_of_the_labels(tmp_path: Path):
 
 def test_scores_of_every_fraction_and_model(tmp_path: Path):
     made = taskmaker.classes(tmp_path, "grade", "ab", TWO, train_fractions=[0.25, 1.0])
-    task = told(made)
+    task = shown(made)
     assert task["metrics"] == [NAMES[m] for m in ("auc", "balanced_accuracy", "kappa")] + [
         NAMES[m] for m in ("brier", "accuracy")
     ]
@@ -75,7 +75,7 @@ def test_scores_of_every_fraction_and_model(tmp_path: Path):
 def test_published_numbers_beside_ours(tmp_path: Path):
     given = {"hipt": {1.0: [0.879, 0.06], 0.5: [0.1, 0.1]}, "linear": {1: [0.5, 0.0]}}
     made = taskmaker.classes(tmp_path, "grade", "ab", TWO, published=given)
-    task = told(made)
+    task = shown(made)
     linear, hipt = task["models"]
     ours, beside = hipt["scores"][0], hipt["published"]
     assert (beside["published_mean"], beside["published_sd"]) == (0.879, 0.06)
@@ -87,13 +87,13 @@ def test_published_numbers_beside_ours(tmp_path: Path):
     assert task["test_share"] == pytest.approx(1 / 3)
 
 
-def test_what_is_missing_is_said_once_for_all_models(tmp_path: Path):
+def test_what_is_missing_is_noted_once_for_all_models(tmp_path: Path):
     made = taskmaker.classes(tmp_path, "grade", "abc", TWO, classes=["a", "b", "c", "d"])
     for path in made.predictions:  # nobody is of class d
         rows = [row | {"p_3": 0.0} for row in read_table(path).to_pylist()]
         write_rows(path, rows, predictions_schema("classification", 4))
     made.evaluate()
-    task = told(made)
+    task = shown(made)
     assert task["notes"] == [
         "AUC of linear (100 %), hipt (100 %): no unit has y = 3",
         "balanced accuracy of linear (100 %), hipt (100 %): no unit has y = 3: mean over the rest",
@@ -120,32 +120,32 @@ def neighbours(made: MadeTask, model: str, value: float) -> None:
 
 def test_neighbours_are_rows_beside_the_published_ones(tmp_path: Path):
     made = taskmaker.classes(tmp_path, "grade", "ab", TWO, published={"knn": {1.0: [0.77, 0.04]}})
-    assert [row["model"] for row in told(made)["models"]] == ["linear", "hipt"]
+    assert [row["model"] for row in shown(made)["models"]] == ["linear", "hipt"]
     neighbours(made, "knn_region_euclidean", 0.9999)
-    task = told(made)
+    task = shown(made)
     assert [row["model"] for row in task["models"]] == ["linear", "hipt", "knn_region_euclidean"]
     assert task["models"][2]["published"]["difference"] == pytest.approx(0.2299)
     assert task["best"] == "hipt"  # neighbours are no fitted model
     neighbours(made, "knn_region_cosine", 0.5)
-    assert told(made)["models"][2]["published"] is None
+    assert shown(made)["models"][2]["published"] is None
 
 
 def test_the_download_is_both_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     made = taskmaker.classes(tmp_path, "grade", "ab", TWO)
     neighbours(made, "knn_region_cosine", 0.5)
-    head, _, data = told(made)["download"].partition(",")
+    head, _, data = shown(made)["download"].partition(",")
     assert head == "data:text/csv;charset=utf-8;base64"
-    found = pl.read_csv(base64.b64decode(data))
-    assert found.columns == SCORES.names
-    assert len(found) == len(scores(made)) + 4
+    result = pl.read_csv(base64.b64decode(data))
+    assert result.columns == SCORES.names
+    assert len(result) == len(scores(made)) + 4
     monkeypatch.setattr("hipt.report.tasks.MOST_DOWNLOAD", 100)
-    assert told(made)["download"] is None
+    assert shown(made)["download"] is None
 
 
 def test_the_best_and_the_baseline_are_drawn(tmp_path: Path):
     models = {"linear": 0.5, "max": 1.0, "mean": 1.5, "abmil": 2.0, "hipt": 3.0}
     made = taskmaker.classes(tmp_path, "grade", ["IDC", "ILC"], models, units=240)
-    roc, curve = told(made)["figures"]
+    roc, curve = shown(made)["figures"]
     names = [text.split(":")[0] for text in texts(roc) if ": AUC" in text]
     assert names == ["hipt", LINEAR, "abmil", "mean"]
     names = [text.split(":")[0] for text in texts(curve) if "calibration error" in text]
@@ -160,7 +160,7 @@ def test_the_best_and_the_baseline_are_drawn(tmp_path: Path):
 
 def test_the_second_best_where_the_baseline_is_best(tmp_path: Path):
     made = taskmaker.survival(tmp_path, "death", {"linear": 3.0, "hipt": 1.0, "max": 0.1}, 150)
-    task = told(made)
+    task = shown(made)
     titles = [f"Survival by the risk that {name} predicts" for name in ("linear", "hipt")]
     assert [it["title"] for it in task["figures"]] == titles
     assert task["linear_wins"] == ["hipt", "max"]
@@ -175,7 +175,7 @@ def test_classes_that_no_unit_has_keep_their_names(tmp_path: Path):
     known = [row for row in read_table(path, FOLDS).to_pylist() if row["y"] != 1]
     write_rows(path, known, FOLDS)
     made.evaluate()
-    assert [text[0] for text in texts(told(made)["figures"][0]) if ": AUC" in text] == names
+    assert [text[0] for text in texts(shown(made)["figures"][0]) if ": AUC" in text] == names
 
 
 @pytest.mark.parametrize(
@@ -183,13 +183,13 @@ def test_classes_that_no_unit_has_keep_their_names(tmp_path: Path):
 )
 def test_classes_in_any_script(tmp_path: Path, names: tuple[str, str]):
     made = taskmaker.classes(tmp_path, "grade", names, TWO)
-    task = told(made)
+    task = shown(made)
     roc, curve = task["figures"]
     assert roc["title"] == f"ROC: {names[1]} told from {names[0]}"
     assert curve["title"] == f"Calibration: probability of {names[1]}"
     assert {row["truth"] for row in task["errors"][0]["rows"]} <= set(names)
     many = taskmaker.classes(tmp_path, "three", [*names, "c"], TWO)
-    legend = [text for text in texts(told(many)["figures"][0]) if ": AUC" in text]
+    legend = [text for text in texts(shown(many)["figures"][0]) if ": AUC" in text]
     assert [text.split(": AUC")[0] for text in legend] == [*names, "c"]
 
 
@@ -199,7 +199,7 @@ def test_tables_that_are_gone_leave_the_scores(
 ):
     made = taskmaker.classes(tmp_path, "grade", "ab", TWO)
     made.results.task("grade", f"{table}.parquet").unlink()
-    task = told(made)
+    task = shown(made)
     assert task["figures"] == task["errors"] == []
     assert len(task["models"]) == 2
     assert "task grade is shown without figures" in caplog.text
@@ -211,6 +211,6 @@ def test_no_pictures_of_features_from_a_file(tmp_path: Path):
         path = made.results.overview("tile", f"s{slide:03}")
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"not looked at")
-    (group,) = told(made)["errors"]
+    (group,) = shown(made)["errors"]
     assert group["rows"]
     assert all(row["picture"] is None for row in group["rows"])

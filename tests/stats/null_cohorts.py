@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from hipt.stats.arrays import Floats, Ints
 from hipt.stats.bootstrap import bootstrap_scores
-from hipt.stats.evaluation import Floats, Followed, Ints, pooled
+from hipt.stats.evaluation import Followed, pooled
 from hipt.stats.intervals import interval
 from hipt.stats.linear import Parts, fit_hazard
 from hipt.tasks.folds.splits import grouped_folds, validation_part

@@ -12,11 +12,11 @@ EVENT = np.array([1, 1, 0, 0, 1, 1, 0, 0], bool)
 
 
 def test_who_is_at_risk():
-    found = counts(TIME, EVENT)
-    assert found.time.tolist() == [1, 2, 3, 5, 8]
-    assert found.at_risk.tolist() == [8, 7, 5, 4, 1]
-    assert found.events.tolist() == [1, 1, 0, 2, 0]
-    assert found.censored.tolist() == [0, 1, 1, 1, 1]
+    result = counts(TIME, EVENT)
+    assert result.time.tolist() == [1, 2, 3, 5, 8]
+    assert result.at_risk.tolist() == [8, 7, 5, 4, 1]
+    assert result.events.tolist() == [1, 1, 0, 2, 0]
+    assert result.censored.tolist() == [0, 1, 1, 1, 1]
 
 
 def test_censoring_comes_after_an_event_at_the_same_time():

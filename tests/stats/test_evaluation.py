@@ -42,8 +42,8 @@ def test_perfect_classes():
 
 def test_classes_by_hand():
     p = np.array([0.2, 0.6, 0.4, 0.9])
-    found = scores(Classified(np.array([0, 0, 1, 1]), np.stack([1 - p, p], 1)))
-    assert found == pytest.approx(
+    result = scores(Classified(np.array([0, 0, 1, 1]), np.stack([1 - p, p], 1)))
+    assert result == pytest.approx(
         {
             "auc": 3 / 4,
             "balanced_accuracy": 0.5,
@@ -78,24 +78,24 @@ def test_dynamic_auc_is_the_mean_over_three_times():
     part = whole.take(np.arange(60) < 40)
     at = np.quantile(time[event], [0.25, 0.5, 0.75])
     assert horizons(whole) == pytest.approx(at)
-    told = cumulative_dynamic_auc(time, event, part.time, part.event, part.risk, at)
-    assert scores(part)["dynamic_auc"] == pytest.approx(told.mean())
+    expected = cumulative_dynamic_auc(time, event, part.time, part.event, part.risk, at)
+    assert scores(part)["dynamic_auc"] == pytest.approx(expected.mean())
     assert math.isnan(scores(part.take(part.time < at[2]))["dynamic_auc"])
     assert math.isnan(scores(part.take(part.time > at[0]))["dynamic_auc"])
 
 
-def test_uno_can_be_told_where_the_last_cases_are_censored_with_an_event():
-    found = followed([1, 2, 2, 3, 3], [1, 1, 0, 1, 0], [5, 4, 3, 2, 1])
-    assert scores(found)["uno_c"] == 1
+def test_uno_is_known_where_the_last_cases_are_censored_with_an_event():
+    result = followed([1, 2, 2, 3, 3], [1, 1, 0, 1, 0], [5, 4, 3, 2, 1])
+    assert scores(result)["uno_c"] == 1
 
 
 def test_metrics_are_named_in_order():
     y = np.array([0, 1])
-    for kind, found in (
+    for kind, result in (
         ("classification", Classified(y, np.eye(2)[y])),
         ("survival", followed([1, 2], [1, 1], [1, 2])),
     ):
-        assert tuple(scores(found)) == METRICS[kind] == metrics_of(found)
+        assert tuple(scores(result)) == METRICS[kind] == metrics_of(result)
 
 
 def test_ranks_are_those_of_the_fold_and_equal_ones_share_one():
@@ -107,18 +107,18 @@ def test_ranks_are_those_of_the_fold_and_equal_ones_share_one():
 
 def test_pooling_undoes_a_scale_of_each_fold():
     time, fold = RNG.permutation(80) + 1.0, np.repeat([0, 1], 40)
-    found = followed(time, np.ones(80), -time)
-    shifted = found._replace(risk=np.where(fold == 0, -time, 1000 - time / 9))
+    result = followed(time, np.ones(80), -time)
+    shifted = result._replace(risk=np.where(fold == 0, -time, 1000 - time / 9))
     assert scores(shifted)["c_index"] < 0.8
-    assert scores(pooled(shifted, fold)) == scores(pooled(found, fold))
+    assert scores(pooled(shifted, fold)) == scores(pooled(result, fold))
     assert scores(pooled(shifted, fold))["c_index"] > 0.9
     one = np.zeros(80, int)
-    assert scores(pooled(found, one)) == scores(found)
+    assert scores(pooled(result, one)) == scores(result)
 
 
 def test_pooling_leaves_probabilities():
-    found = Classified(np.array([0, 1]), np.eye(2))
-    assert pooled(found, np.array([0, 1])) is found
+    result = Classified(np.array([0, 1]), np.eye(2))
+    assert pooled(result, np.array([0, 1])) is result
 
 
 def test_a_unit_in_two_folds_is_not_compared_with_itself():
@@ -127,8 +127,8 @@ def test_a_unit_in_two_folds_is_not_compared_with_itself():
 
 
 def test_mean_and_deviation_over_folds_leave_out_what_is_no_number():
-    found = over_folds([{"auc": 0.5}, {"auc": math.nan}, {"auc": 0.9}])
-    assert found == pytest.approx({"auc_mean": 0.7, "auc_sd": 0.2 * math.sqrt(2)})
+    result = over_folds([{"auc": 0.5}, {"auc": math.nan}, {"auc": 0.9}])
+    assert result == pytest.approx({"auc_mean": 0.7, "auc_sd": 0.2 * math.sqrt(2)})
     alone = over_folds([{"auc": 0.5}])
     assert alone["auc_mean"] == 0.5
     assert math.isnan(alone["auc_sd"])
@@ -140,10 +140,10 @@ def test_the_brier_score_alone_is_of_calibrated_probabilities():
     y = np.array([0, 0, 0, 1])
     p = np.array([[0.6, 0.4], [0.3, 0.7], [0.8, 0.2], [0.2, 0.8]])
     calibrated = np.array([[0.9, 0.1], [0.7, 0.3], [0.95, 0.05], [0.6, 0.4]])
-    raw, found = scores(Classified(y, p)), scores(Classified(y, p, calibrated))
-    assert found["brier"] == pytest.approx((0.1**2 + 0.3**2 + 0.05**2 + 0.6**2) / 4)
-    assert found["brier"] != raw["brier"]
-    assert {**found, "brier": 0} == {**raw, "brier": 0}
+    raw, result = scores(Classified(y, p)), scores(Classified(y, p, calibrated))
+    assert result["brier"] == pytest.approx((0.1**2 + 0.3**2 + 0.05**2 + 0.6**2) / 4)
+    assert result["brier"] != raw["brier"]
+    assert {**result, "brier": 0} == {**raw, "brier": 0}
     drawn = bootstrap_scores(Classified(y, p, calibrated), np.arange(4), 50, 0)
     assert np.nanmean(drawn["brier"]) < np.nanmean(
         bootstrap_scores(Classified(y, p), np.arange(4), 50, 0)["brier"]

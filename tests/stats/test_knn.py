@@ -22,7 +22,7 @@ from hipt.stats.knn import (
 
 def by_loop(features: np.ndarray, labels: np.ndarray, cases: np.ndarray, k: int) -> list[int]:
     unit = [row / np.linalg.norm(row) for row in features.astype(float)]
-    found = []
+    result = []
     for i, query in enumerate(unit):
         others = [j for j in range(len(unit)) if cases[j] != cases[i]]
         others.sort(key=lambda j: -float(query @ unit[j]))
@@ -31,8 +31,8 @@ def by_loop(features: np.ndarray, labels: np.ndarray, cases: np.ndarray, k: int)
             votes[int(labels[j])] += max(0.0, float(query @ unit[j]))
         best = max(votes.values())
         first = int(labels[others[0]])
-        found.append(min(c for c in votes if votes[c] == best) if best > 0 else first)
-    return found
+        result.append(min(c for c in votes if votes[c] == best) if best > 0 else first)
+    return result
 
 
 @settings(max_examples=30)
@@ -43,8 +43,8 @@ def test_as_a_plain_loop(seed: int, k: int):
     labels, cases = rng.integers(3, 7, 40), np.arange(40) % rng.integers(2, 6)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(knn, "CHUNK", 7)
-        found = knn_predict(features, features, labels, k, (cases, cases))
-    assert found.tolist() == by_loop(features, labels, cases, k)
+        result = knn_predict(features, features, labels, k, (cases, cases))
+    assert result.tolist() == by_loop(features, labels, cases, k)
 
 
 def test_a_query_is_its_own_nearest_key_unless_its_group_is_left_out():
@@ -52,8 +52,8 @@ def test_a_query_is_its_own_nearest_key_unless_its_group_is_left_out():
     features = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     assert knn_predict(features, features, labels, 1).tolist() == [5, 6, 7, 8]
     groups = np.arange(4)
-    found = knn_predict(features, features, labels, 1, (groups, groups))
-    assert found.tolist() == [6, 5, 6, 7]
+    result = knn_predict(features, features, labels, 1, (groups, groups))
+    assert result.tolist() == [6, 5, 6, 7]
 
 
 def test_nearer_keys_outvote_more_keys():
@@ -86,12 +86,12 @@ def shares_by_loop(
             return 1 - sum(one * other) / math.sqrt(sum(one * one) * sum(other * other))
         return math.sqrt(sum((a - b) ** 2 for a, b in zip(one, other, strict=True)))
 
-    found = []
+    result = []
     for query in queries:
         order = sorted(range(len(keys)), key=lambda j: (apart(query, keys[j]), j))
         votes = [int(labels[j]) for j in order[:k]]
-        found.append([votes.count(kind) / k for kind in range(4)])
-    return found
+        result.append([votes.count(kind) / k for kind in range(4)])
+    return result
 
 
 @settings(max_examples=30)
@@ -102,8 +102,8 @@ def test_shares_as_a_plain_loop(seed: int, k: int, cosine: bool):
     labels = rng.integers(0, 4, 30)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(knn, "CHUNK", 7)
-        found = knn_shares(queries, keys, labels, k, 4, "cosine" if cosine else "euclidean")
-    assert found.tolist() == shares_by_loop(queries, keys.astype(float), labels, k, cosine)
+        result = knn_shares(queries, keys, labels, k, 4, "cosine" if cosine else "euclidean")
+    assert result.tolist() == shares_by_loop(queries, keys.astype(float), labels, k, cosine)
 
 
 @settings(max_examples=30)
@@ -112,13 +112,13 @@ def test_shares_ignore_the_order_of_keys_and_a_common_scale(seed: int, distance:
     rng = np.random.default_rng(seed)
     queries, keys = rng.normal(size=(10, 4)), rng.normal(size=(25, 4))
     labels, order = rng.integers(0, 3, 25), rng.permutation(25)
-    found = knn_shares(queries, keys, labels, 5, 3, distance)
+    result = knn_shares(queries, keys, labels, 5, 3, distance)
     assert (
-        found.tolist()
+        result.tolist()
         == knn_shares(7 * queries, 7 * keys[order], labels[order], 5, 3, distance).tolist()
     )
-    assert found.sum(1) == pytest.approx(1)
-    assert set(found.ravel().tolist()) <= {n / 5 for n in range(6)}
+    assert result.sum(1) == pytest.approx(1)
+    assert set(result.ravel().tolist()) <= {n / 5 for n in range(6)}
 
 
 def test_of_equally_near_keys_the_first_ones_vote():
@@ -134,8 +134,8 @@ def test_distances_that_a_product_cannot_tell_apart_are_computed_one_by_one(offs
     rng = np.random.default_rng(5)
     keys = offset + rng.integers(0, 9, (60, 4)) / 8  # exact, with many ties
     queries, labels = keys[::3] + 1 / 16, np.arange(60)
-    found = knn_shares(queries, keys, labels, 3, 60, "euclidean")
-    for query, shares in zip(queries, found, strict=True):
+    result = knn_shares(queries, keys, labels, 3, 60, "euclidean")
+    for query, shares in zip(queries, result, strict=True):
         apart = ((keys - query) ** 2).sum(1)
         expected = np.argsort(apart, kind="stable")[:3]
         assert np.flatnonzero(shares).tolist() == sorted(expected.tolist())
@@ -145,8 +145,8 @@ def test_equal_vectors_are_equally_near_wherever_they_stand():
     rng = np.random.default_rng(3)
     one, queries = rng.normal(size=192), rng.normal(size=(50, 192))
     keys, labels = np.tile(one, (40, 1)), np.arange(40)
-    found = knn_shares(queries, keys, labels, 5, 40, "euclidean")
-    assert (found[:, :5] == 0.2).all()
+    result = knn_shares(queries, keys, labels, 5, 40, "euclidean")
+    assert (result[:, :5] == 0.2).all()
 
 
 def test_a_vectors_length_counts_for_one_distance_and_not_for_the_other():
@@ -156,7 +156,7 @@ def test_a_vectors_length_counts_for_one_distance_and_not_for_the_other():
     assert knn_shares(query, keys, labels, 1, 2, "cosine").tolist() == [[1, 0]]
 
 
-def test_nobody_is_asked_and_too_few_answer():
+def test_no_query_and_too_few_keys():
     keys, labels = np.eye(3), np.zeros(3, np.int64)
     assert knn_shares(np.zeros((0, 3)), keys, labels, 3, 2, "cosine").shape == (0, 2)
     with pytest.raises(ValueError, match="4 neighbours are asked for, but there are 3 keys"):
@@ -166,10 +166,10 @@ def test_nobody_is_asked_and_too_few_answer():
 def test_standardised_knows_no_offset_scale_or_constant_column():
     values = np.random.default_rng(0).normal(size=(50, 3))
     values[:, 2] = 0.1
-    found = standardised(values)
-    np.testing.assert_allclose(found.mean(0), 0, atol=1e-6)
-    np.testing.assert_allclose(found.std(0), [1, 1, 0], atol=1e-6)
-    np.testing.assert_allclose(standardised(values * [3, 9, 7] + 100), found, atol=1e-5)
+    result = standardised(values)
+    np.testing.assert_allclose(result.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(result.std(0), [1, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(standardised(values * [3, 9, 7] + 100), result, atol=1e-5)
 
 
 @settings(max_examples=50)

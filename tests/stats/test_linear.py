@@ -57,19 +57,19 @@ def test_a_constant_column_says_nothing():
 def test_the_penalty_that_validates_best_is_chosen_and_units_left_out_do_not_count():
     parts = Parts(np.arange(30), np.arange(30, 45))
     ridges = (1e-3, 1.0, 1e3)
-    found = fit_classes(X, Y, 3, parts, ridges, balanced=False)
-    assert found.ridge == ridges[int(np.argmin(found.losses))]
-    log_p = log_softmax(found(X), axis=1)[np.arange(30, 45), Y[30:45]]
-    assert min(found.losses) == pytest.approx(-log_p.mean())
+    result = fit_classes(X, Y, 3, parts, ridges, balanced=False)
+    assert result.ridge == ridges[int(np.argmin(result.losses))]
+    log_p = log_softmax(result(X), axis=1)[np.arange(30, 45), Y[30:45]]
+    assert min(result.losses) == pytest.approx(-log_p.mean())
     changed = X.copy()
     changed[45:] = 99
     again = fit_classes(changed, Y, 3, parts, ridges, balanced=False)
-    np.testing.assert_array_equal(again.weights, found.weights)
+    np.testing.assert_array_equal(again.weights, result.weights)
 
 
 def test_hazards_rise_with_what_kills():
     time = np.exp(-X[:, 2]) * 10
     event = np.arange(60) % 5 > 0
-    found = fit_hazard(X, time, event, Parts(np.arange(40), np.arange(40, 60)), (0.1, 1.0, 10.0))
-    assert found.weights[2, 0] > 3 * np.abs(np.delete(found.weights[:, 0], 2)).max()
-    assert np.corrcoef(found(X)[:, 0], X[:, 2])[0, 1] > 0.9
+    result = fit_hazard(X, time, event, Parts(np.arange(40), np.arange(40, 60)), (0.1, 1.0, 10.0))
+    assert result.weights[2, 0] > 3 * np.abs(np.delete(result.weights[:, 0], 2)).max()
+    assert np.corrcoef(result(X)[:, 0], X[:, 2])[0, 1] > 0.9

@@ -20,8 +20,8 @@ def test_evenly_gives_as_many_as_there_are_and_no_place_twice(length: int, most:
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=20), st.integers(1, 8))
 def test_queries_are_of_different_owners(sizes: list[int], most: int):
     owner = np.repeat(np.arange(len(sizes)), sizes)
-    asked = queries(owner, most)
-    assert len(asked) == len(set(owner[asked].tolist())) == min(most, len(sizes))
+    chosen = queries(owner, most)
+    assert len(chosen) == len(set(owner[chosen].tolist())) == min(most, len(sizes))
 
 
 def test_queries_go_from_early_to_late():
@@ -32,11 +32,11 @@ def test_queries_go_from_early_to_late():
 def test_nearest_are_those_of_a_plain_search(seed: int):
     rng = np.random.default_rng(seed)
     vectors, groups = rng.normal(size=(30, 4)), rng.integers(0, 3, 30)
-    (found,) = nearest_elsewhere(np.array([7]), vectors, groups, 5)
+    (result,) = nearest_elsewhere(np.array([7]), vectors, groups, 5)
     cosine = {
         i: vectors[i] @ vectors[7] / np.linalg.norm(vectors[i]) / np.linalg.norm(vectors[7])
         for i in range(30)
         if groups[i] != groups[7]
     }
-    assert [i for i, _ in found] == sorted(cosine, key=lambda i: -cosine[i])[:5]
-    np.testing.assert_allclose([c for _, c in found], [cosine[i] for i, _ in found], atol=1e-5)
+    assert [i for i, _ in result] == sorted(cosine, key=lambda i: -cosine[i])[:5]
+    np.testing.assert_allclose([c for _, c in result], [cosine[i] for i, _ in result], atol=1e-5)

@@ -12,24 +12,24 @@ from hipt.stats.pairs import comparable
 
 def listed(time: np.ndarray, event: np.ndarray, risk: np.ndarray, tol: float) -> list[tuple]:
     """Pairs as the blocks have them: event, other case, how its risk lies."""
-    found = []
+    result = []
     for blocks in comparable(time, event, risk, tol):
         sides = (blocks.first, blocks.lower, blocks.tied, blocks.last)
         for i, *ends in zip(blocks.event, *sides, strict=True):
-            for start, stop, said in zip(ends, ends[1:], ("lower", "tied", "higher"), strict=False):
-                found += [(int(i), int(j), said) for j in blocks.order[start:stop]]
-    return found
+            for start, stop, side in zip(ends, ends[1:], ("lower", "tied", "higher"), strict=False):
+                result += [(int(i), int(j), side) for j in blocks.order[start:stop]]
+    return result
 
 
 def one_by_one(time: np.ndarray, event: np.ndarray, risk: np.ndarray, tol: float) -> list[tuple]:
-    found = []
+    result = []
     for i in np.flatnonzero(event).tolist():
         for j in range(len(time)):
             if time[j] > time[i] or (time[j] == time[i] and not event[j]):
                 gap = risk[i] - risk[j]
-                said = "tied" if abs(gap) <= tol else "lower" if gap > 0 else "higher"
-                found.append((i, j, said))
-    return found
+                side = "tied" if abs(gap) <= tol else "lower" if gap > 0 else "higher"
+                result.append((i, j, side))
+    return result
 
 
 @settings(max_examples=150)

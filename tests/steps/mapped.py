@@ -59,12 +59,12 @@ def fit_tasks(chain: Chain, tasks: dict[str, Any]) -> None:
     """The folds of tasks, and all their models."""
     config = Config.model_validate(chain.values | {"tasks": tasks})
     for name, task in tasks.items():
-        told = task_settings("split", config, name).model_dump_json()
+        settings = task_settings("split", config, name).model_dump_json()
         folds = chain.results.task(name, "folds.parquet")
-        common = ["--slides", str(chain.results.slides), "--cfg", told]
+        common = ["--slides", str(chain.results.slides), "--cfg", settings]
         split.main([*common, "--leaks", str(folds.with_name("leaks.parquet")), "--out", str(folds)])
-        told = task_settings("fit", config, name).model_dump_json()
-        common = ["--slides", str(chain.results.slides), "--cfg", told, "--folds", str(folds)]
+        settings = task_settings("fit", config, name).model_dump_json()
+        common = ["--slides", str(chain.results.slides), "--cfg", settings, "--folds", str(folds)]
         for model in task["models"]:
             out = chain.results.fit(name, model, "1", "predictions.parquet")
             fit.main([*common, "--out", str(out)])

@@ -36,8 +36,8 @@ def stage2():
 
 def grids(chain: Chain, slide_id: str) -> torch.Tensor:
     patches = PatchEmbeddings(chain.results.shard("embed_patches", slide_id))
-    found = np.stack([patches.grid(i) for i in range(len(patches))]).astype(np.float32)
-    return torch.from_numpy(found).transpose(1, 2).reshape(len(found), 16, 4, 4)
+    result = np.stack([patches.grid(i) for i in range(len(patches))]).astype(np.float32)
+    return torch.from_numpy(result).transpose(1, 2).reshape(len(result), 16, 4, 4)
 
 
 def test_maps_are_the_networks_attention_region_by_region(chain: Chain, made: Path):
@@ -92,8 +92,8 @@ def test_tasks_maps_are_of_folds_that_never_saw_the_slide(chain: Chain, made: Pa
     with torch.no_grad():
         both = [torch.cat([stage2()(grid[None]) for grid in grids(chain, s)]) for s in ("s2", "s3")]
         shares = model(pad([torch.cat(both)])).attention[0][:regions]
-    found = table["death.abmil.region"].to_numpy().reshape(regions, 16)
-    np.testing.assert_allclose(found, shares[:, None].expand(-1, 16), atol=1e-5)
+    result = table["death.abmil.region"].to_numpy().reshape(regions, 16)
+    np.testing.assert_allclose(result, shares[:, None].expand(-1, 16), atol=1e-5)
     product = table["death.abmil.product"].to_numpy().reshape(regions, 16)
     np.testing.assert_allclose(product.sum(1), shares, atol=1e-5)
     inside = table["attention"].to_numpy().reshape(regions, 16)
@@ -125,8 +125,8 @@ def test_contributions_are_the_derivative_of_the_answer_by_a_patch(chain: Chain,
         where = (region, slice(None), patch // 4, patch % 4)
         moved[where] += step * (at[where] - mean)
         slope = (answer(moved) - answer(at)) / step
-        found = table["grade.hipt.contribution"][region * 16 + patch].as_py()
-        assert found == pytest.approx(slope, rel=0.01, abs=2e-6)
+        result = table["grade.hipt.contribution"][region * 16 + patch].as_py()
+        assert result == pytest.approx(slope, rel=0.01, abs=2e-6)
 
 
 def test_pictures_pyramids_and_tiles(chain: Chain, made: Path):
@@ -242,11 +242,11 @@ def test_agreement_is_the_auc_of_each_map(chain: Chain, made: Path, tmp_path: Pa
     cfg = settings("agreement", Config.model_validate(chain.values))
     out = chain.results.agreement
     agreement.run(chain.results.slides, out, cfg)
-    found = {row["map"]: row for row in read_table(out).to_pylist()}
-    assert found["attention"]["auc"] == 1
-    assert found["attention"]["slide_id"] == "s0"
-    assert set(found) == {"attention", "head 0", "head 1"}
-    assert any(0 < found[f"head {k}"]["auc"] < 1 for k in (0, 1))
+    result = {row["map"]: row for row in read_table(out).to_pylist()}
+    assert result["attention"]["auc"] == 1
+    assert result["attention"]["slide_id"] == "s0"
+    assert set(result) == {"attention", "head 0", "head 1"}
+    assert any(0 < result[f"head {k}"]["auc"] < 1 for k in (0, 1))
 
 
 def test_without_stage_2_maps_are_of_tasks_and_of_patch_vectors(chain: Chain, made: Path):

@@ -49,8 +49,8 @@ class Task:
         """Both tables."""
         out, differences = self.folder / "scores.parquet", self.folder / "differences.parquet"
         config = Config.model_validate({"tasks": {"grade": self.task}})
-        told = task_settings("evaluate", config, "grade")
-        arguments = ["--task", "grade", "--cfg", told.model_dump_json()]
+        settings = task_settings("evaluate", config, "grade")
+        arguments = ["--task", "grade", "--cfg", settings.model_dump_json()]
         arguments += ["--out", str(out), "--differences", str(differences)]
         evaluate.main([*arguments, "--predictions", *self.paths])
         return read_table(out, SCORES).to_pylist(), read_table(differences, DIFFERENCES).to_pylist()
@@ -87,8 +87,8 @@ def risks(risk: Any, event: Any = None) -> list[dict[str, Any]]:
 
 def one(rows: list[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
     """The row with these values."""
-    (found,) = [r for r in rows if all(r[name] == value for name, value in wanted.items())]
-    return found
+    (result,) = [r for r in rows if all(r[name] == value for name, value in wanted.items())]
+    return result
 
 
 def test_perfect_and_random_classes(classes: Task):
@@ -100,19 +100,25 @@ def test_perfect_and_random_classes(classes: Task):
     chance = one(scores, model="mean", fold=None, metric="auc")
     assert chance["low"] < 0.5 < chance["high"]
     assert chance["low"] < chance["value"] < chance["high"]
-    (found,) = differences
-    assert (found["model"], found["other"], found["metric"]) == ("hipt", "mean", "auc")
-    assert found["difference"] == pytest.approx(1 - chance["value"])
-    assert found["p"] == found["p_holm"] == pytest.approx(2 / 201)
-    assert found["low"] > 0
+    (result,) = differences
+    assert (result["model"], result["other"], result["metric"]) == ("hipt", "mean", "auc")
+    assert result["difference"] == pytest.approx(1 - chance["value"])
+    assert result["p"] == result["p_holm"] == pytest.approx(2 / 201)
+    assert result["low"] > 0
     assert {r["task"] for r in scores + differences} == {"grade"}
 
 
 def test_same_predictions_do_not_differ(classes: Task):
     for model in ("abmil", "dsmil"):
         classes.add(model, probabilities(NOISE))
-    _, (found,) = classes.call()
-    assert [found[name] for name in ("difference", "low", "high", "p", "p_holm")] == [0, 0, 0, 1, 1]
+    _, (result,) = classes.call()
+    assert [result[name] for name in ("difference", "low", "high", "p", "p_holm")] == [
+        0,
+        0,
+        0,
+        1,
+        1,
+    ]
 
 
 def test_pairs_meet_at_the_same_fraction_and_are_a_family_of_their_own(classes: Task):
@@ -124,12 +130,12 @@ def test_pairs_meet_at_the_same_fraction_and_are_a_family_of_their_own(classes: 
     assert pairs == {(*pair, part) for pair in ("ab", "ac", "bc") for part in (0.5, 1.0)}
     assert len(differences) == len(pairs)
     for fraction in (0.5, 1.0):  # three pairs each, whatever other fractions there are
-        found = one(differences, model="a", other="b", fraction=fraction)
-        assert found["p_holm"] == pytest.approx(3 * found["p"]) == pytest.approx(6 / 201)
+        result = one(differences, model="a", other="b", fraction=fraction)
+        assert result["p_holm"] == pytest.approx(3 * result["p"]) == pytest.approx(6 / 201)
     assert {r["fraction"] for r in scores} == {0.5, 1.0}
 
 
-def test_too_few_resamples_for_so_many_pairs_are_told(
+def test_too_few_resamples_for_so_many_pairs_are_logged(
     classes: Task, caplog: pytest.LogCaptureFixture
 ):
     for model in "abcd":
@@ -152,9 +158,9 @@ def test_mean_and_deviation_are_those_of_the_folds(classes: Task):
         assert all(r["low"] is None and r["units"] == UNITS // FOLDS for r in folds)
         values = [r["value"] for r in folds]
         for name, wanted in ((f"{metric}_mean", mean(values)), (f"{metric}_sd", stdev(values))):
-            found = one(scores, metric=name)
-            assert found["value"] == pytest.approx(wanted)
-            assert (found["fold"], found["low"], found["high"]) == (None, None, None)
+            result = one(scores, metric=name)
+            assert result["value"] == pytest.approx(wanted)
+            assert (result["fold"], result["low"], result["high"]) == (None, None, None)
 
 
 def test_slides_of_a_case_stay_together(classes: Task):
@@ -188,7 +194,7 @@ def test_a_fold_of_one_class_has_no_auc(classes: Task, caplog: pytest.LogCapture
     assert f"hipt, fraction 1: no auc in fold 1 (20 units): {why}" in caplog.text
 
 
-def test_nothing_is_compared_where_nothing_can_be_told(
+def test_nothing_is_compared_where_no_score_is_known(
     classes: Task, caplog: pytest.LogCaptureFixture
 ):
     for model in ("a", "b"):
@@ -224,7 +230,7 @@ def test_models_are_compared_on_the_units_of_both(classes: Task, caplog: pytest.
 def test_survival_ranks_within_each_fold(survival: Task):
     survival.add("hipt", risks(-MONTHS + 1000 * (np.arange(UNITS) % FOLDS)))
     survival.add("mean", risks(NOISE, np.ones(UNITS, bool)))
-    scores, (found,) = survival.call()
+    scores, (result,) = survival.call()
     for fold in range(FOLDS):
         assert one(scores, model="hipt", fold=fold, metric="c_index")["value"] == 1
     best = one(scores, model="hipt", fold=None, metric="c_index")
@@ -232,7 +238,7 @@ def test_survival_ranks_within_each_fold(survival: Task):
     assert one(scores, model="hipt", metric="c_index_mean")["value"] == 1
     assert one(scores, model="hipt", metric="c_index_sd")["value"] == 0
     assert 0.9 < one(scores, model="hipt", fold=None, metric="uno_c")["value"] <= 1
-    assert (found["metric"], found["p"]) == ("c_index", pytest.approx(2 / 201))
+    assert (result["metric"], result["p"]) == ("c_index", pytest.approx(2 / 201))
 
 
 def test_test_parts_may_overlap(survival: Task):
@@ -240,8 +246,8 @@ def test_test_parts_may_overlap(survival: Task):
     both = [r | {"fold": fold} for fold in range(2) for r in rows]
     survival.add("hipt", both)
     scores, _ = survival.call()
-    found = one(scores, fold=None, metric="c_index")
-    assert (found["value"], found["units"]) == (1, UNITS)
+    result = one(scores, fold=None, metric="c_index")
+    assert (result["value"], result["units"]) == (1, UNITS)
 
 
 def test_survival_without_events_has_no_scores(survival: Task, caplog: pytest.LogCaptureFixture):

@@ -43,45 +43,45 @@ def test_one_comparable_pair_has_no_interval(tmp_path: Path):
     rows = cohort(months, np.arange(CASES) >= CASES - 2, -months)
     for r in rows:
         r["fold"] = 0
-    found, pair = scored(tmp_path, rows)
-    assert found["c_index"]["value"] == 1
-    assert bare(found["c_index"])
-    assert found["c_index"]["note"] == (
+    result, pair = scored(tmp_path, rows)
+    assert result["c_index"]["value"] == 1
+    assert bare(result["c_index"])
+    assert result["c_index"]["note"] == (
         "no interval: 1 with an early event, 1 followed for longer (1 comparable pair); 5 cases "
         "each are needed"
     )
     assert (pair["difference"], pair["low"], pair["p"]) == (0, None, None)
-    assert pair["note"] == found["c_index"]["note"]
+    assert pair["note"] == result["c_index"]["note"]
 
 
 def test_three_events_have_no_interval(tmp_path: Path):
     rng = np.random.default_rng(1)
     months = rng.permutation(CASES) + 1.0
-    found, _ = scored(tmp_path, cohort(months, np.isin(np.argsort(np.argsort(months)), [2, 5, 9])))
-    assert 0 <= found["c_index"]["value"] <= 1
-    assert bare(found["c_index"])
-    assert bare(found["uno_c"])
-    assert "no interval: 3 with an early event, 21 followed for longer" in found["c_index"]["note"]
+    result, _ = scored(tmp_path, cohort(months, np.isin(np.argsort(np.argsort(months)), [2, 5, 9])))
+    assert 0 <= result["c_index"]["value"] <= 1
+    assert bare(result["c_index"])
+    assert bare(result["uno_c"])
+    assert "no interval: 3 with an early event, 21 followed for longer" in result["c_index"]["note"]
 
 
 def test_all_events_after_all_ends_of_follow_up(tmp_path: Path):
     early = np.arange(CASES) < 12
-    found, pair = scored(tmp_path, cohort(np.where(early, 1.0, 60.0), ~early))
+    result, pair = scored(tmp_path, cohort(np.where(early, 1.0, 60.0), ~early))
     why = "no comparable pair: no unit is followed for longer than the first event (60 months)"
-    assert (found["c_index"]["value"], found["c_index"]["note"]) == (None, why)
-    assert (found["uno_c"]["value"], found["uno_c"]["note"]) == (None, why)
-    assert found["dynamic_auc"]["note"].startswith("nobody is followed beyond 60 months")
+    assert (result["c_index"]["value"], result["c_index"]["note"]) == (None, why)
+    assert (result["uno_c"]["value"], result["uno_c"]["note"]) == (None, why)
+    assert result["dynamic_auc"]["note"].startswith("nobody is followed beyond 60 months")
     assert pair["note"] == f"no c_index: {why}"
 
 
 def test_all_at_one_time(tmp_path: Path):
     """No censoring weight is left at the only time: neither an error nor a warning."""
-    found, _ = scored(tmp_path, cohort(np.full(CASES, 12.0), np.arange(CASES) % 2))
-    assert found["c_index"]["value"] is not None
-    assert found["c_index"]["low"] is not None  # 12 events against 12 that were followed on
+    result, _ = scored(tmp_path, cohort(np.full(CASES, 12.0), np.arange(CASES) % 2))
+    assert result["c_index"]["value"] is not None
+    assert result["c_index"]["low"] is not None  # 12 events against 12 that were followed on
     why = "no comparable pair with an event before the last time (12 months)"
-    assert (found["uno_c"]["value"], found["uno_c"]["note"]) == (None, why)
-    assert found["dynamic_auc"]["value"] is None
+    assert (result["uno_c"]["value"], result["uno_c"]["note"]) == (None, why)
+    assert result["dynamic_auc"]["value"] is None
 
 
 def classified(y: Any, classes: int = 2) -> list[dict[str, Any]]:
@@ -96,37 +96,37 @@ def classified(y: Any, classes: int = 2) -> list[dict[str, Any]]:
 
 
 def test_one_positive_has_no_interval(tmp_path: Path):
-    found, pair = scored(tmp_path, classified(np.arange(CASES) == 7), CLASSES)
+    result, pair = scored(tmp_path, classified(np.arange(CASES) == 7), CLASSES)
     why = "no interval: cases are too few (1 with y = 1; 5 are needed)"
     for metric in ("auc", "balanced_accuracy", "kappa"):
-        assert found[metric]["value"] is not None
-        assert bare(found[metric])
-        assert why in found[metric]["note"]
-    assert found["brier"]["low"] < found["brier"]["value"] < found["brier"]["high"]
+        assert result[metric]["value"] is not None
+        assert bare(result[metric])
+        assert why in result[metric]["note"]
+    assert result["brier"]["low"] < result["brier"]["value"] < result["brier"]["high"]
     assert pair["p"] is None
     assert why in pair["note"]
 
 
 def test_a_class_that_does_not_occur_is_named(tmp_path: Path):
-    found, _ = scored(tmp_path, classified(np.arange(CASES) % 2, classes=3), CLASSES)
-    assert (found["auc"]["value"], found["auc"]["note"]) == (None, "no unit has y = 2")
-    assert found["balanced_accuracy"]["value"] is not None
-    assert found["balanced_accuracy"]["note"] == "no unit has y = 2: mean over the rest"
+    result, _ = scored(tmp_path, classified(np.arange(CASES) % 2, classes=3), CLASSES)
+    assert (result["auc"]["value"], result["auc"]["note"]) == (None, "no unit has y = 2")
+    assert result["balanced_accuracy"]["value"] is not None
+    assert result["balanced_accuracy"]["note"] == "no unit has y = 2: mean over the rest"
 
 
 def test_cases_count_and_not_slides(tmp_path: Path):
     rows = classified(np.arange(CASES) % 2)
     for i, r in enumerate(rows):
         r["case_id"] = f"c{i % 8}"  # four cases of each class
-    found, _ = scored(tmp_path, rows, CLASSES)
-    assert bare(found["auc"])
-    assert "4 with y = " in found["auc"]["note"]
+    result, _ = scored(tmp_path, rows, CLASSES)
+    assert bare(result["auc"])
+    assert "4 with y = " in result["auc"]["note"]
 
 
 @pytest.mark.parametrize("each", [5, 12])
 def test_enough_cases_have_an_interval_and_no_note(tmp_path: Path, each: int):
     rows = classified(np.arange(CASES) < each)
-    found, pair = scored(tmp_path, rows, CLASSES)
-    assert found["auc"]["low"] <= found["auc"]["value"] <= found["auc"]["high"]
-    assert found["auc"]["note"] is None
+    result, pair = scored(tmp_path, rows, CLASSES)
+    assert result["auc"]["low"] <= result["auc"]["value"] <= result["auc"]["high"]
+    assert result["auc"]["note"] is None
     assert (pair["p"], pair["note"]) == (1, None)

@@ -15,8 +15,8 @@ def test_examples_show_a_region_per_unit_and_end(chain: Chain, made: Path):
     config = cohort(chain, made, fitted=True)
     for task, rows in (("grade", 4), ("death", 4)):
         out = chain.results.task(task, "examples.jpg")
-        told = task_settings("examples", config, task)
-        examples.run(chain.results.slides, out, told)
+        settings = task_settings("examples", config, task)
+        examples.run(chain.results.slides, out, settings)
         height, width = read_rgb(out).shape[:2]
         assert height > rows * 256
         assert width > 3 * 256

@@ -212,10 +212,10 @@ def test_a_deleted_shard_costs_its_slide_alone(cohort: Chain, step: str, slide_i
         **{"0012": "ok", "b": "ok"},
         slide_id: "failed",
     }
-    said = rows[slide_id]["reason"]
-    assert f"{step}/{slide_id}" in said
-    assert "is missing or damaged" in said
-    assert said.endswith(
+    reason = rows[slide_id]["reason"]
+    assert f"{step}/{slide_id}" in reason
+    assert "is missing or damaged" in reason
+    assert reason.endswith(
         f"; to try it again: snakemake --forcerun {cohort.results.export('hipt')}.parquet"
     )
 

@@ -98,8 +98,8 @@ def copied(undisturbed: Chain, folder: Path, before: str) -> Chain:
 def files(chain: Chain, step: str, slide_id: str) -> dict[str, bytes]:
     """A step's files of a slide."""
     folder = chain.results.root / step
-    found = [*folder.glob(f"{slide_id}.*"), *(folder / slide_id).rglob("*")]
-    named = {str(path.relative_to(folder)): path for path in found if path.is_file()}
+    result = [*folder.glob(f"{slide_id}.*"), *(folder / slide_id).rglob("*")]
+    named = {str(path.relative_to(folder)): path for path in result if path.is_file()}
     return {name: path.read_bytes() for name, path in named.items()}
 
 

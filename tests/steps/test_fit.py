@@ -40,13 +40,13 @@ class FittedTask:
 
     def __init__(self, folder: Path, kind: str = "classification", **task: Any) -> None:
         self.folder = folder
-        asked = (
+        arguments_of = (
             {"label": "grade"}
             if kind == "classification"
             else {"time": "months", "event": "died", "unit": "slide"}
         )
         self.values = {
-            **{"kind": kind, "folds": 3, "validation": 0.2, "fit": QUICK, **asked},
+            **{"kind": kind, "folds": 3, "validation": 0.2, "fit": QUICK, **arguments_of},
             **{"features": str(folder / "features.parquet"), "labels": str(folder / "labels.csv")},
             **task,
         }
@@ -60,11 +60,11 @@ class FittedTask:
         signal = rng.normal(size=CASES)
         values[:, :, 0] += 2 * signal[:, None]
         ids = [f"s{i:03}" for i in range(CASES)]
-        told = rng.permutation(signal) if shuffled else signal
-        months = np.exp(-told + 0.1 * rng.normal(size=CASES)) * 12
+        outcome = rng.permutation(signal) if shuffled else signal
+        months = np.exp(-outcome + 0.1 * rng.normal(size=CASES)) * 12
         lines = ["slide_id,case_id,grade,months,died"]
         for i, name in enumerate(ids):
-            lines.append(f"{name},{name},{'ab'[int(told[i] > 0)]},{months[i]:.3f},{i % 4 > 0:d}")
+            lines.append(f"{name},{name},{'ab'[int(outcome[i] > 0)]},{months[i]:.3f},{i % 4 > 0:d}")
         (self.folder / "labels.csv").write_text("\n".join(lines) + "\n")
         table = {"slide_id": np.repeat(ids, REGIONS), "embedding": vectors(values.reshape(-1, DIM))}
         pq.write_table(pa.table(table), self.folder / "features.parquet")
@@ -73,7 +73,7 @@ class FittedTask:
     def folds(self) -> Path:
         return self.folder / "tasks" / "t" / "folds.parquet"
 
-    def told(self, step: str) -> str:
+    def settings(self, step: str) -> str:
         config = Config.model_validate(
             {"slides": {"sheet": str(self.folder / "slides.csv")}, "tasks": {"t": self.values}}
         )
@@ -84,7 +84,7 @@ class FittedTask:
         table = self.split()
         out = self.made(model, fraction)
         out.parent.mkdir(parents=True, exist_ok=True)
-        arguments = ["--folds", str(self.folds), "--cfg", self.told("fit"), "--out", str(out)]
+        arguments = ["--folds", str(self.folds), "--cfg", self.settings("fit"), "--out", str(out)]
         fit.main([*table, *arguments, "--threads", str(threads)])
         return read_table(out).to_pylist()
 
@@ -94,7 +94,7 @@ class FittedTask:
         self.folds.parent.mkdir(parents=True, exist_ok=True)
         if not self.folds.exists():
             out = ["--leaks", str(self.folder / "leaks.parquet"), "--out", str(self.folds)]
-            split.main([*table, "--cfg", self.told("split"), *out])
+            split.main([*table, "--cfg", self.settings("split"), *out])
         return table
 
     def made(self, model: str, fraction: str = "1") -> Path:
@@ -159,7 +159,7 @@ def test_asked_to_stop_it_does_not_wait_for_the_folds_at_work(tmp_path: Path):
     table = task.split()
     out = task.made("abmil")
     out.parent.mkdir(parents=True)
-    arguments = ["--folds", str(task.folds), "--cfg", task.told("fit"), "--threads", "2"]
+    arguments = ["--folds", str(task.folds), "--cfg", task.settings("fit"), "--threads", "2"]
     arguments += [*table, "--out", str(out)]
     line = [sys.executable, "-m", "hipt", "fit", *arguments]
     with subprocess.Popen(
@@ -212,7 +212,7 @@ def test_the_baseline_holds_one_vector_per_unit(tmp_path: Path):
     )
     assert [tuple(one.shape) for one in data.bags] == [(1, DIM)] * CASES
     assert {len(one) for one in whole.bags} == {REGIONS}
-    cfg = parse(FitSettings, json.loads(task.told("fit")), "fit")
+    cfg = parse(FitSettings, json.loads(task.settings("fit")), "fit")
     one, other = (
         FoldFitter(read, cfg, "linear", 1.0, torch.device("cpu")).fit(0) for read in (data, whole)
     )
@@ -251,8 +251,9 @@ def test_probabilities_are_put_back_to_the_prevalence_of_the_classes(tmp_path: P
     np.testing.assert_allclose(calibrated.sum(1), 1)
     assert abs(calibrated[:, 1].mean() - y.mean()) < 0.06 < raw[:, 1].mean() - y.mean()
     assert brier(y, calibrated) < brier(y, raw)
-    told = read_fold(task.made(model).with_name("fold_0.safetensors"))
-    assert told.slope > 0
+    fold = read_fold(task.made(model).with_name("fold_0.safetensors"))
+    assert fold is not None
+    assert fold.slope > 0
 
 
 def test_the_labels_of_the_test_part_have_no_say_in_its_probabilities(tmp_path: Path):

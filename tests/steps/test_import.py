@@ -149,14 +149,14 @@ def test_check_reads_what_slide2vec_states(
     write_slide2vec(tmp_path / "s2v", "b", np.zeros((0, 16), np.float32), np.zeros((0, 2)), 128)
     write_slide2vec(tmp_path / "s2v", "other", np.ones((1, 16), np.float32), np.zeros((1, 2)), 128)
     check.main(["--cfg", Config.model_validate(chain.values).model_dump_json(), "--threads", "1"])
-    said = capsys.readouterr().out
-    assert "embed.patches: imported:uni2, no model" in said
-    assert "1 of 2 slides have a file that fits" in said
-    assert "1 no_tissue\n            b: its imported features hold no patch" in said
-    assert "files of no slide of the sheet: 1 (other)" in said
+    output = capsys.readouterr().out
+    assert "embed.patches: imported:uni2, no model" in output
+    assert "1 of 2 slides have a file that fits" in output
+    assert "1 no_tissue\n            b: its imported features hold no patch" in output
+    assert "files of no slide of the sheet: 1 (other)" in output
 
 
-def test_what_does_not_fit_is_said_in_the_slide_table(made: Chain, tmp_path: Path):
+def test_what_does_not_fit_is_noted_in_the_slide_table(made: Chain, tmp_path: Path):
     chain = importing(made, tmp_path)
     with h5py.File(given_file(chain, "b"), "a") as file:
         coords, attributes = file["coords"][:], dict(file["coords"].attrs)
@@ -218,10 +218,10 @@ def test_check_loads_the_second_stage_for_the_width_of_the_files(
     chain = importing(made, tmp_path)
     config = Config.model_validate(chain.values)
     check.main(["--cfg", config.model_dump_json(), "--threads", "1"])
-    said = capsys.readouterr().out
-    assert "embed.patches: imported:hipt, no model" in said
-    assert "embed.regions: random:2" in said
-    assert "patches are imported" in said
+    output = capsys.readouterr().out
+    assert "embed.patches: imported:hipt, no model" in output
+    assert "embed.regions: random:2" in output
+    assert "patches are imported" in output
 
 
 def test_no_folder(tmp_path: Path):
@@ -295,12 +295,12 @@ def test_check_and_the_run_say_alike_what_files_do_not_say(
     with h5py.File(given_file(chain, "b"), "a") as file:
         del file["coords"].attrs["level0_width"]
     check.main(["--cfg", Config.model_validate(chain.values).model_dump_json(), "--threads", "1"])
-    said = capsys.readouterr().out
-    assert "0012: its file is not there: size and resolution are those" in said
+    output = capsys.readouterr().out
+    assert "0012: its file is not there: size and resolution are those" in output
     rows = chain.upto("segment")
     assert {s: rows[s]["status"] for s in SLIDES} == {"0012": "ok", "b": "missing"}
     assert rows["b"]["reason"].endswith("; and its imported features do not state its size")
-    assert f"b: {rows['b']['reason']}" in said
+    assert f"b: {rows['b']['reason']}" in output
 
 
 def test_a_slide_with_neither_file_names_both(made: Chain, tmp_path: Path):

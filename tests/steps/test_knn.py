@@ -61,11 +61,11 @@ class Neighbours:
     def call(self, *cfg: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Predictions and scores."""
         config = {"tasks": {"grade": self.task}, "knn": self.knn}
-        told = task_settings("knn", Config.model_validate(config), "grade").model_dump_json()
+        settings = task_settings("knn", Config.model_validate(config), "grade").model_dump_json()
         out, scores = self.folder / "grade.parquet", self.folder / "grade.scores.parquet"
         paths = [*("--folds", str(self.folder / "folds.parquet")), "--out", str(out)]
         paths += ["--scores", str(scores), "--slides", str(self.folder / "slides.parquet")]
-        knn.main([*paths, *(cfg or ("--cfg", told))])
+        knn.main([*paths, *(cfg or ("--cfg", settings))])
         predictions = read_table(out, knn_schema(self.classes))
         return predictions.to_pylist(), read_table(scores, SCORES).to_pylist()
 
@@ -77,7 +77,7 @@ class Neighbours:
 
     def by_loop(self, distance: str, k: int) -> dict[tuple[int, str], list[float]]:
         """Shares by fold and unit, case by case."""
-        found = {}
+        result = {}
         means = [self.mean_of(case) for case in range(CASES)]
         if distance == "cosine":
             means = [one / np.linalg.norm(one) for one in means]
@@ -87,8 +87,8 @@ class Neighbours:
                 voters.sort(key=lambda v, case=case: float(np.linalg.norm(means[case] - means[v])))
                 votes = [int(self.y[v]) for v in voters[:k]]
                 shares = [votes.count(kind) / k for kind in range(self.classes)]
-                found[fold, f"c{case:03}"] = shares
-        return found
+                result[fold, f"c{case:03}"] = shares
+        return result
 
 
 @pytest.fixture
@@ -133,8 +133,8 @@ def test_scores_are_of_every_fold_over_folds_and_of_all_together(task: Neighbour
             tested = only(rows, distance=distance, fold=fold)
             p = np.array([[row["p_0"], row["p_1"]] for row in tested])
             by_fold.append(auc(np.array([row["y"] for row in tested]), p))
-            (found,) = only(here, fold=fold, metric="auc")
-            assert (found["value"], found["units"]) == (by_fold[-1], len(tested))
+            (result,) = only(here, fold=fold, metric="auc")
+            assert (result["value"], result["units"]) == (by_fold[-1], len(tested))
         summary = {row["metric"]: row for row in only(here, fold=None)}
         assert summary["auc_mean"]["value"] == pytest.approx(mean(by_fold))
         assert summary["auc_sd"]["value"] == pytest.approx(stdev(by_fold))
@@ -173,8 +173,8 @@ def test_of_classes_with_equal_shares_the_first_is_predicted(tmp_path: Path):
     tied = [row for row in rows if sorted(row[f"p_{k}"] for k in range(3)) == [0, 0.5, 0.5]]
     assert tied
     right = [row["y"] == max(range(3), key=lambda k, row=row: (row[f"p_{k}"], -k)) for row in rows]
-    (found,) = only(scores, metric="accuracy", fold=None)
-    assert found["value"] == pytest.approx(mean(right))
+    (result,) = only(scores, metric="accuracy", fold=None)
+    assert result["value"] == pytest.approx(mean(right))
 
 
 def test_settings_from_a_config_file(task: Neighbours):

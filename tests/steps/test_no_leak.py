@@ -37,8 +37,8 @@ class Pipeline:
         self.ids = [f"s{case:03}-{slide}" for case in range(CASES) for slide in range(SLIDES)]
         lines = ["slide_id,case_id,grade,months,died"]
         for i, name in enumerate(self.ids):
-            told = outcome[i // SLIDES]
-            grade, months = "ab"[int(told > 0)], 12 * np.exp(-told)
+            value = outcome[i // SLIDES]
+            grade, months = "ab"[int(value > 0)], 12 * np.exp(-value)
             lines.append(f"{name},{name[:4]},{grade},{months:.4f},{i // SLIDES % 4 > 0:d}")
         (folder / "labels.csv").write_text("\n".join(lines) + "\n")
         (folder / "slides.csv").write_text("slide_id,path\nnone,none.svs\n")
@@ -53,7 +53,7 @@ class Pipeline:
         sheet = {"sheet": str(folder / "slides.csv")}
         self.config = Config.model_validate({"slides": sheet, "tasks": {"t": task}})
 
-    def told(self, step: str) -> list[str]:
+    def settings(self, step: str) -> list[str]:
         return ["--cfg", task_settings(step, self.config, "t").model_dump_json()]
 
     def run(self) -> dict[str, dict[str, Any]]:
@@ -65,15 +65,15 @@ class Pipeline:
         home.mkdir(parents=True)
         folds, scores = home / "folds.parquet", home / "scores.parquet"
         leaks = ["--leaks", str(home / "leaks.parquet")]
-        split.main([*slides, *self.told("split"), *leaks, "--out", str(folds)])
+        split.main([*slides, *self.settings("split"), *leaks, "--out", str(folds)])
         made = [home / model / "1" / "predictions.parquet" for model in MODELS]
         for path in made:
             path.parent.mkdir(parents=True)
             where = ["--folds", str(folds), "--out", str(path)]
-            fit.main([*slides, *self.told("fit"), *where])
+            fit.main([*slides, *self.settings("fit"), *where])
         out = ["--out", str(scores), "--differences", str(home / "differences.parquet")]
         given = ["--predictions", *(str(path) for path in made)]
-        evaluate.main(["--task", "t", *self.told("evaluate"), *given, *out])
+        evaluate.main(["--task", "t", *self.settings("evaluate"), *given, *out])
         rows = read_table(scores).to_pylist()
         return {
             row["model"]: row

@@ -154,11 +154,11 @@ def test_killed_it_goes_on_from_its_last_checkpoint(ready: Chain, monkeypatch: p
 def test_a_checkpoint_of_other_settings_is_refused(ready: Chain, monkeypatch: pytest.MonkeyPatch):
     step = Trainer.step
 
-    def asked(self, iteration, micro_batches):
+    def interrupted(self, iteration, micro_batches):
         os.kill(os.getpid(), signal.SIGUSR1)
         return step(self, iteration, micro_batches)
 
-    monkeypatch.setattr(Trainer, "step", asked)
+    monkeypatch.setattr(Trainer, "step", interrupted)
     with pytest.raises(SystemExit):
         train(ready)
     ready.values["pretrain"]["patches"]["dino"] = {**DINO, "lr": 1e-3}
@@ -179,10 +179,10 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_checkpoint(
         return done._replace(loss=float("nan")) if iteration == 4 else done
 
     monkeypatch.setattr(Trainer, "step", broken)
-    with pytest.raises(HiptError) as said:
+    with pytest.raises(HiptError) as caught:
         train(ready)
-    assert "failed in step 5: the loss is nan" in str(said.value)
-    assert str(checkpoint(ready)) in str(said.value)
+    assert "failed in step 5: the loss is nan" in str(caught.value)
+    assert str(checkpoint(ready)) in str(caught.value)
     assert torch.load(checkpoint(ready), weights_only=True)["steps"].shape == (4, 6)
 
 
@@ -234,10 +234,10 @@ def test_two_processes_train_one_model(ready: Chain, stage: str, name: str):
 
 
 @pytest.mark.parametrize(
-    "asked", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.whole("pretraining"))]
+    "stop", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.whole("pretraining"))]
 )
 def test_two_processes_save_when_their_launcher_is_asked_to_stop(
-    ready: Chain, asked: signal.Signals
+    ready: Chain, stop: signal.Signals
 ):
     dino = {**DINO, "iterations": 100_000, "checkpoint_every": 100_000}
     ready.values["pretrain"]["patches"]["dino"] = dino
@@ -248,9 +248,9 @@ def test_two_processes_save_when_their_launcher_is_asked_to_stop(
         text=True,
     ) as launched:
         assert launched.stderr is not None
-        said = next(line for line in launched.stderr if "loss" in line)  # it is at work
-        assert not checkpoint(ready).exists(), said
-        launched.send_signal(asked)
+        line = next(line for line in launched.stderr if "loss" in line)  # it is at work
+        assert not checkpoint(ready).exists(), line
+        launched.send_signal(stop)
         rest = launched.stderr.read()
     assert launched.returncode != 0
     assert torch.load(checkpoint(ready), weights_only=True)["steps"].shape[1] > 0, rest

@@ -46,8 +46,8 @@ def painted(chain: Chain, names: str = "abcd") -> None:
     chain.table()
 
 
-def probed(chain: Chain, **asked: Any) -> list[dict[str, Any]]:
-    chain.values["probe"] = {"k": 3, **asked}
+def probed(chain: Chain, **changed: Any) -> list[dict[str, Any]]:
+    chain.values["probe"] = {"k": 3, **changed}
     out, slides = chain.results.probe, chain.results.slides
     cfg = settings("probe", Config.model_validate(chain.values)).model_dump_json()
     probe.main(["--slides", str(slides), "--cfg", cfg, "--out", str(out), "--threads", "2"])
@@ -123,7 +123,7 @@ def test_a_copy_under_another_case_teaches_nothing(chain: Chain):
     assert {line["cases"] for line in lines} == {4}
 
 
-def test_what_cannot_be_asked_is_one_sentence(chain: Chain):
+def test_labels_that_cannot_be_probed_are_one_sentence(chain: Chain):
     painted(chain, "ac")
     maps = chain.folder / "maps"
     with pytest.raises(HiptError, match="probe: nothing is labelled; name a folder"):

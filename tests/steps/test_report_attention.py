@@ -95,6 +95,6 @@ def test_in_a_browser(chain: Chain, made: Path, browser: Any):
         picture.scroll_into_view_if_needed()
     assert pictures.evaluate_all("all => all.filter(i => !i.naturalWidth).length") == 0
     assert opened.complaints == []
-    asked = [url for url in opened.requests if not url.startswith("data:")]
-    assert asked == [path.as_uri()]
+    requested = [url for url in opened.requests if not url.startswith("data:")]
+    assert requested == [path.as_uri()]
     opened.page.close()

@@ -55,13 +55,13 @@ def test_tables_figures_and_errors_of_both_kinds(tmp_path: Path):
     assert "AUC, published" in text
     assert "0.879 ± 0.062" in text
     assert text.count("published") == 1  # death has none
-    for said in (
+    for words in (
         "ROC: ILC told from IDC",
         "expected calibration error 0.",
         "No log-rank p",
         "At risk",
     ):
-        assert said in text
+        assert words in text
     assert "Worst errors of hipt" in text
     assert text.count('alt="Overview of s') == 8
     assert 'href="tile/s' in text
@@ -133,8 +133,8 @@ def test_hostile_names_are_text_and_the_scores_can_be_saved(tmp_path: Path, brow
     renamed = {f"s{i:03}": f"{HOSTILE}{i}" for i in range(120)} | {"c000": HOSTILE}
     made = taskmaker.classes(tmp_path, "grade", ["a", HOSTILE], TWO, 120, renamed)
     it = Opened(browser, page(made))
-    said = it.page.locator("#tasks").inner_text()
-    assert f"ROC: {HOSTILE} told from a".replace("\u2028", "") in said.replace("\u2028", "")
+    words = it.page.locator("#tasks").inner_text()
+    assert f"ROC: {HOSTILE} told from a".replace("\u2028", "") in words.replace("\u2028", "")
     assert "alert(1)" in it.page.locator(".worst").inner_text()
     assert it.page.locator("img[src=x]").count() == 0
     with it.page.expect_download() as download:

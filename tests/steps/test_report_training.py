@@ -56,9 +56,9 @@ def model(chain: Chain, change: Any = None) -> Path:
     """A model in the results folder that the config uses."""
     chain.values["embed"]["patches"] |= {"random": None, "weights": "pretrain"}
     config = Config.model_validate(chain.values)
-    told = recipe("pretrain.patches", config.pretrain.patches, config.embed.patches.vit_shape)
+    recorded = recipe("pretrain.patches", config.pretrain.patches, config.embed.patches.vit_shape)
     if change:
-        change(told)
+        change(recorded)
     path = chain.results.model("vit256")
     path.parent.mkdir(exist_ok=True)
     write_corpus_list(path.with_suffix(".corpus.csv"), [Member(n, "f", 3, 40) for n in "abc"])
@@ -66,7 +66,7 @@ def model(chain: Chain, change: Any = None) -> Path:
     columns |= {"iteration": np.arange(1000), "loss": np.linspace(12, 6, 1000)}
     columns["teacher_entropy"] = np.full(1000, 0.75 * np.log(65536))
     write_table(path.with_suffix(".metrics.parquet"), columns, METRICS)
-    facts = {"recipe": json.dumps(told), "corpus": "0123456789abcdef" * 4, "iterations": "1000"}
+    facts = {"recipe": json.dumps(recorded), "corpus": "0123456789abcdef" * 4, "iterations": "1000"}
     save_file({"a": np.zeros(1)}, path, {"hipt": json.dumps(facts)})
     return path
 
@@ -92,7 +92,7 @@ def rename(chain: Chain, old: str, new: str) -> None:
         chain.results.shard(step, old).rename(chain.results.shard(step, new))
 
 
-def test_nothing_is_said_where_nothing_is_known(ready: Chain):
+def test_nothing_is_shown_where_nothing_is_known(ready: Chain):
     ready.sheet("slide_id,path,case_id\na,a.svs,one\nb,b.svs,one\nc,c.svs,one\n")
     ready.table()
     assert has(page(ready).read_text()) == []
@@ -115,13 +115,13 @@ def test_a_trained_model_its_corpus_and_its_curves(ready: Chain):
 
 
 def test_a_model_of_another_recipe_is_named_with_its_keys(ready: Chain):
-    model(ready, lambda told: told["dino"].update(lr=0.002, old_key=HOSTILE))
-    said = page(ready).read_text().split("Trained with ")[1].split("</p>")[0]
-    assert "<code>pretrain.patches.dino.lr</code> 0.002, the config says 0.0005;" in said
-    assert "<code>pretrain.patches.dino.old_key</code>" in said
-    assert "<img" not in said
-    assert "<code>hipt retrain vit256</code> trains it anew." in said
-    assert said.count("the config says") == 2
+    model(ready, lambda recorded: recorded["dino"].update(lr=0.002, old_key=HOSTILE))
+    sentence = page(ready).read_text().split("Trained with ")[1].split("</p>")[0]
+    assert "<code>pretrain.patches.dino.lr</code> 0.002, the config says 0.0005;" in sentence
+    assert "<code>pretrain.patches.dino.old_key</code>" in sentence
+    assert "<img" not in sentence
+    assert "<code>hipt retrain vit256</code> trains it anew." in sentence
+    assert sentence.count("the config says") == 2
 
 
 @pytest.mark.parametrize("lost", [".safetensors", ".corpus.csv", ".metrics.parquet"])
@@ -183,7 +183,7 @@ def test_the_probe_beside_chance(ready: Chain):
 
 @pytest.mark.browser
 def test_hostile_names_are_text_and_nothing_complains(ready: Chain, browser: Any):
-    model(ready, lambda told: told.update(stage=HOSTILE))
+    model(ready, lambda recorded: recorded.update(stage=HOSTILE))
     probe(ready, HOSTILE)
     rename(ready, "a", HOSTILE)
     it = Opened(browser, page(ready))

@@ -50,10 +50,10 @@ def test_a_model_goes_aside_under_its_date(models: Path, capsys: pytest.CaptureF
     old = models / "old" / DATE / "vit4096.safetensors"
     assert old.read_text() == "vit4096.safetensors"
     assert old.stat().st_mtime == MADE
-    said = capsys.readouterr().out
-    assert said.startswith(f"moved to {models}/old/{DATE}:\n  vit4096.corpus.csv\n")
-    assert "run snakemake, which trains vit4096 anew" in said
-    assert "pretrain into the config" not in said
+    output = capsys.readouterr().out
+    assert output.startswith(f"moved to {models}/old/{DATE}:\n  vit4096.corpus.csv\n")
+    assert "run snakemake, which trains vit4096 anew" in output
+    assert "pretrain into the config" not in output
 
 
 def test_what_is_aside_is_never_written_over(models: Path):
@@ -86,7 +86,7 @@ def test_a_checkpoint_without_a_model_goes_aside_too(models: Path):
     assert not (models / ".vit256").exists()
 
 
-def test_a_config_that_trains_nothing_is_said(models: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_config_that_trains_nothing_is_noted(models: Path, capsys: pytest.CaptureFixture[str]):
     path = models.parents[1] / "c.yaml"
     path.write_text(path.read_text().replace("weights: pretrain", "random: 1"))
     call(models, "vit4096")

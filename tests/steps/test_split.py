@@ -57,8 +57,8 @@ class TaskFolder:
         config = Config.model_validate(
             {"slides": {"sheet": str(self.folder / "slides.csv")}, "tasks": {"t": self.values}}
         )
-        told = task_settings("split", config, "t").model_dump_json()
-        arguments = ["--slides", str(self.folder / "slides.parquet"), "--cfg", told]
+        settings = task_settings("split", config, "t").model_dump_json()
+        arguments = ["--slides", str(self.folder / "slides.parquet"), "--cfg", settings]
         split.main([*arguments, "--leaks", str(self.leaks), "--out", str(out)])
         self.out = out
         return read_table(out, FOLDS).to_pylist()
@@ -127,7 +127,7 @@ def test_a_case_is_one_unit_with_all_its_slides(tmp_path: Path):
     assert units.event.tolist() == [i % 3 == 0 for i in range(CASES)]
 
 
-def test_foreign_splits_are_taken_as_they_are_and_their_leaks_told(tmp_path: Path):
+def test_foreign_splits_are_taken_as_they_are_and_their_leaks_listed(tmp_path: Path):
     folder = tmp_path / "splits"
     folder.mkdir()
     names = [f"s{case:03}-{slide}" for case in range(20) for slide in range(2)]

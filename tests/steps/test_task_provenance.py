@@ -173,9 +173,9 @@ def test_a_fit_says_device_and_precision(tasks: Tasks):
     assert linear.software["precision"] == "fp64"
     assert "torch" not in linear.software
     assert (hipt.software["precision"], hipt.settings["model"]) == ("fp32", "hipt")
-    said = weights.show(tasks.results.fit("grade", "hipt", "1", "fold_0.safetensors"))
-    assert '"device": "cpu"' in said
-    assert hipt.fingerprint in said
+    shown = weights.show(tasks.results.fit("grade", "hipt", "1", "fold_0.safetensors"))
+    assert '"device": "cpu"' in shown
+    assert hipt.fingerprint in shown
 
 
 def test_folds_do_not_change_with_what_they_do_not_depend_on(tasks: Tasks):

@@ -98,8 +98,8 @@ def test_equal_results_are_one_line(pair: Pair, manifest: Path):
 
 def test_equal_results_have_equal_manifests(pair: Pair, manifest: Path, tmp_path: Path):
     again = tmp_path / "again.csv"
-    said = pair.says("--write", str(again))
-    assert said == f"{len(manifest.read_text().splitlines()) - 1} files written to {again}\n"
+    output = pair.says("--write", str(again))
+    assert output == f"{len(manifest.read_text().splitlines()) - 1} files written to {again}\n"
     assert again.read_bytes() == manifest.read_bytes()
 
 
@@ -108,17 +108,17 @@ def test_a_setting(pair: Pair, manifest: Path, *, against_manifest: bool):
     pair.rerun("tile", tile={"region_px": 256, "patch_px": 64, "min_tissue": 0.7})
     pair.chain.table()
     against = manifest if against_manifest else pair.old
-    found = pair.rows(against)
-    assert set(found) >= {"tile", "embed_patches", "embed_regions", "slides"}
-    assert "segment" not in found
-    assert found["tile"][2] == "setting tile.min_tissue: 0.1 -> 0.7 | follows from tile"
+    result = pair.rows(against)
+    assert set(result) >= {"tile", "embed_patches", "embed_regions", "slides"}
+    assert "segment" not in result
+    assert result["tile"][2] == "setting tile.min_tissue: 0.1 -> 0.7 | follows from tile"
     for step, one in (("embed_patches", "tile"), ("embed_regions", "embed_patches")):
         whys = {f"follows from {one}", f"follows from {step}"}
-        assert set(found[step][2].split(" | ")) == whys
-    said = pair.says("--against", str(against))
-    assert said.count("min_tissue") == 1
-    assert "12 slides (s0, s1, s10, ...)" in said
-    assert said.splitlines()[-1].startswith(f"{pair.new} differs from {against} in ")
+        assert set(result[step][2].split(" | ")) == whys
+    output = pair.says("--against", str(against))
+    assert output.count("min_tissue") == 1
+    assert "12 slides (s0, s1, s10, ...)" in output
+    assert output.splitlines()[-1].startswith(f"{pair.new} differs from {against} in ")
 
 
 def test_steps_stand_in_their_order(pair: Pair):
@@ -133,18 +133,18 @@ def test_a_version_of_a_step(pair: Pair, monkeypatch: pytest.MonkeyPatch):
     step = COMMANDS["embed_regions"]
     monkeypatch.setitem(COMMANDS, "embed_regions", replace(step, version=99))
     pair.rerun("embed_regions")
-    found = pair.rows()
-    assert set(found) == {"embed_regions"}
-    said = f"another version of the step: {step.version} -> 99"
-    assert found["embed_regions"][2].startswith(said)
+    result = pair.rows()
+    assert set(result) == {"embed_regions"}
+    output = f"another version of the step: {step.version} -> 99"
+    assert result["embed_regions"][2].startswith(output)
 
 
 def test_other_weights(pair: Pair):
     embed = pair.chain.values["embed"]
     pair.rerun("embed_patches", embed=embed | {"patches": embed["patches"] | {"random": 7}})
-    found = pair.rows()
-    assert next(iter(found)) == "embed_patches"
-    assert found["embed_patches"][2].startswith("other weights: random:1 -> random:7 | ")
+    result = pair.rows()
+    assert next(iter(result)) == "embed_patches"
+    assert result["embed_patches"][2].startswith("other weights: random:1 -> random:7 | ")
 
 
 def test_another_precision(pair: Pair):
@@ -156,9 +156,9 @@ def test_another_precision(pair: Pair):
 def test_another_slide_file(pair: Pair):
     shutil.copy(pair.chain.folder / "s1.svs", pair.chain.folder / "s0.svs")
     pair.rerun("segment")
-    found = pair.rows()
-    assert "another slide file" in found["segment"][2]
-    assert found["segment"][0] == "batch b0000, slide s0"
+    result = pair.rows()
+    assert "another slide file" in result["segment"][2]
+    assert result["segment"][0] == "batch b0000, slide s0"
 
 
 def test_another_resolution_in_the_sheet(pair: Pair):
@@ -167,8 +167,8 @@ def test_another_resolution_in_the_sheet(pair: Pair):
     lines = [f"{header},mpp", f"{first},0.4", *(f"{line}," for line in rest)]
     pair.chain.sheet("\n".join(lines) + "\n")
     pair.rerun("segment")
-    found = pair.rows()
-    assert "another resolution of the slide: 0.5 -> 0.4 um/px" in found["segment"][2]
+    result = pair.rows()
+    assert "another resolution of the slide: 0.5 -> 0.4 um/px" in result["segment"][2]
 
 
 def test_other_software(pair: Pair):
@@ -185,10 +185,10 @@ def test_other_software(pair: Pair):
 def test_a_file_that_is_missing_and_one_too_many(pair: Pair, manifest: Path):
     (pair.new / "tile" / "s3.parquet").unlink()
     (pair.new / "tile" / "s99.parquet").write_bytes(b"x")
-    said = pair.says("--against", str(manifest))
-    assert "slide s3   tile/s3.parquet   missing file" in said
-    assert "slide s99  tile/s99.parquet  extra file" in said
-    assert said.splitlines()[-1].endswith("in 2 of 114 files")
+    output = pair.says("--against", str(manifest))
+    assert "slide s3   tile/s3.parquet   missing file" in output
+    assert "slide s99  tile/s99.parquet  extra file" in output
+    assert output.splitlines()[-1].endswith("in 2 of 114 files")
 
 
 def nudged(path: Path, by: float) -> None:
@@ -223,32 +223,32 @@ def test_the_same_content_written_differently_is_equal(pair: Pair):
     path = pair.new / "tile" / "s4.parquet"
     table = pq.read_table(path)
     pq.write_table(table, path, compression="gzip")
-    said = pair.says("--against", str(pair.old))
-    assert "equal content, written differently" in said
-    assert said.splitlines()[-1] == "113 files equal, 1 of them in content alone"
+    output = pair.says("--against", str(pair.old))
+    assert "equal content, written differently" in output
+    assert output.splitlines()[-1] == "113 files equal, 1 of them in content alone"
 
 
 def test_a_weights_file_with_other_numbers(pair: Pair):
     path = pair.new / "tasks/grade/hipt/1/fold_0.safetensors"
-    found = read_weights(path)
-    state = {name: tensor.clone() for name, tensor in found.state.items()}
+    result = read_weights(path)
+    state = {name: tensor.clone() for name, tensor in result.state.items()}
     state["logits"][0, 0] += 0.5
-    write_weights(path, state, found.metadata)
+    write_weights(path, state, result.metadata)
     assert "tensors: largest absolute difference 0.5" in pair.rows()["fit"][2]
 
 
 def test_other_fits_of_a_task(pair: Pair):
     tasks = {**TASKS, "grade": {**TASKS["grade"], "fit": {"epochs": 2}}}
     config = Config.model_validate(pair.chain.values | {"tasks": tasks})
-    told = task_settings("fit", config, "grade").model_dump_json()
+    settings = task_settings("fit", config, "grade").model_dump_json()
     results = pair.chain.results
-    common = ["--slides", str(results.slides), "--cfg", told]
+    common = ["--slides", str(results.slides), "--cfg", settings]
     common += ["--folds", str(results.task("grade", "folds.parquet"))]
     fit.main([*common, "--out", str(results.fit("grade", "hipt", "1", "predictions.parquet"))])
-    found = pair.rows()
-    assert set(found) == {"fit"}
-    assert found["fit"][0] == "task grade/hipt/1"
-    assert found["fit"][2].split(" | ")[0] == "setting fit.epochs: 1 -> 2"
+    result = pair.rows()
+    assert set(result) == {"fit"}
+    assert result["fit"][0] == "task grade/hipt/1"
+    assert result["fit"][2].split(" | ")[0] == "setting fit.epochs: 1 -> 2"
 
 
 def test_other_labels_of_a_task(pair: Pair):
@@ -258,17 +258,17 @@ def test_other_labels_of_a_task(pair: Pair):
     sheet.write_text(sheet.read_text().replace("c5,b", "c5,a"))
     folds = results.task("grade", "folds.parquet")
     common = ["--slides", str(results.slides), "--cfg"]
-    told = task_settings("split", config, "grade").model_dump_json()
+    settings = task_settings("split", config, "grade").model_dump_json()
     leaks = ["--leaks", str(folds.with_name("leaks.parquet"))]
-    split.main([*common, told, *leaks, "--out", str(folds)])
-    told = task_settings("fit", config, "grade").model_dump_json()
+    split.main([*common, settings, *leaks, "--out", str(folds)])
+    settings = task_settings("fit", config, "grade").model_dump_json()
     for model in TASKS["grade"]["models"]:
         out = ["--out", str(results.fit("grade", model, "1", "predictions.parquet"))]
-        fit.main([*common, told, "--folds", str(folds), *out])
-    found = pair.rows()
-    assert set(found) == {"split", "fit"}
-    assert "other labels, cases or sites" in found["split"][2]
-    assert set(found["fit"][2].split(" | ")) <= {"follows from split", "follows from split, fit"}
+        fit.main([*common, settings, "--folds", str(folds), *out])
+    result = pair.rows()
+    assert set(result) == {"split", "fit"}
+    assert "other labels, cases or sites" in result["split"][2]
+    assert set(result["fit"][2].split(" | ")) <= {"follows from split", "follows from split, fit"}
 
 
 def flipped_in(step: str, suffix: str, share: float) -> Callable[[Path], Path]:
@@ -293,17 +293,17 @@ FLIPS = {
 @pytest.mark.parametrize("what", FLIPS)
 def test_a_flipped_bit_is_found_without_other_results(pair: Pair, what: str):
     path = FLIPS[what](pair.new)
-    said = pair.says()
-    assert said.splitlines()[-1] == f"{pair.new}: 1 files are damaged or missing"
-    assert said.startswith(f"{path.relative_to(pair.new)}: ")
+    output = pair.says()
+    assert output.splitlines()[-1] == f"{pair.new}: 1 files are damaged or missing"
+    assert output.startswith(f"{path.relative_to(pair.new)}: ")
 
 
 @pytest.mark.parametrize("what", FLIPS)
 def test_a_flipped_bit_is_called_damage(pair: Pair, manifest: Path, what: str):
     path = FLIPS[what](pair.new)
-    said = pair.says("--against", str(manifest))
-    assert f"{path.relative_to(pair.new)}  damaged: " in said
-    assert said.splitlines()[-1].endswith("in 1 of 113 files")
+    output = pair.says("--against", str(manifest))
+    assert f"{path.relative_to(pair.new)}  damaged: " in output
+    assert output.splitlines()[-1].endswith("in 1 of 113 files")
 
 
 def test_a_cut_file_and_a_deleted_one(pair: Pair):
@@ -311,11 +311,11 @@ def test_a_cut_file_and_a_deleted_one(pair: Pair):
     path.write_bytes(path.read_bytes()[:3000])
     (pair.new / "segment" / "s1.png").unlink()
     (pair.new / "slides.parquet").write_bytes(b"")
-    said = pair.says()
-    assert "embed_patches/s2.arrow: not readable as Arrow" in said
-    assert "segment/s1.png: is missing; segment/index/b0000.parquet says it was made\n" in said
-    assert "slides.parquet: not readable as Parquet" in said
-    assert said.splitlines()[-1].endswith("3 files are damaged or missing")
+    output = pair.says()
+    assert "embed_patches/s2.arrow: not readable as Arrow" in output
+    assert "segment/s1.png: is missing; segment/index/b0000.parquet says it was made\n" in output
+    assert "slides.parquet: not readable as Parquet" in output
+    assert output.splitlines()[-1].endswith("3 files are damaged or missing")
 
 
 def test_a_shard_of_another_run(pair: Pair):
@@ -327,9 +327,9 @@ def test_a_shard_of_another_run(pair: Pair):
 
 
 def test_whole_results_are_in_order(pair: Pair):
-    said = f"{pair.new}: every file can be read, and is what its index and schema say\n"
+    output = f"{pair.new}: every file can be read, and is what its index and schema say\n"
     counts = "patch vectors: 12 slides in fp32\nregion vectors: 12 slides in fp32\n"
-    assert pair.says() == said + counts
+    assert pair.says() == output + counts
 
 
 def test_files_that_vary_are_left_out(pair: Pair):

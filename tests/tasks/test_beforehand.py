@@ -132,7 +132,7 @@ def test_copies_of_which_one_alone_has_the_event(tmp_path: Path):
     assert outlook.error is None
 
 
-def test_what_split_files_leave_out_is_said(tmp_path: Path):
+def test_what_split_files_leave_out_is_a_remark(tmp_path: Path):
     (tmp_path / "splits_0.csv").write_text(
         ",train,val,test\n0,s0.svs,s4.svs,s8.SVS\n1,s2,s6,s9\n2,s1,,gone\n"
     )

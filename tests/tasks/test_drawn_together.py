@@ -56,11 +56,11 @@ def predictions(copies: int) -> Predictions:
     rng = np.random.default_rng(1)
     p = np.clip(np.arange(40) % 2 * 0.3 + rng.random(40) * 0.7, 0, 1)
     names = [f"{n:02}.{copy}" for n in range(40) for copy in range(copies)]
-    found = Classified(np.arange(40) % 2, np.stack([1 - p, p], 1)).take(
+    result = Classified(np.arange(40) % 2, np.stack([1 - p, p], 1)).take(
         np.repeat(np.arange(40), copies)
     )
     unit = np.array(names)
-    return Predictions(Path("p"), "m", 1.0, np.zeros(len(unit), np.int64), unit, unit, found)
+    return Predictions(Path("p"), "m", 1.0, np.zeros(len(unit), np.int64), unit, unit, result)
 
 
 def test_copies_make_no_interval_narrower():
@@ -84,10 +84,10 @@ def test_evaluate_draws_them_as_one(tmp_path: Path):
                     "calibrated_1": None} for n in range(60)]
     )  # fmt: skip
     out = tmp_path / "scores.parquet"
-    told = task_settings("evaluate", task.config, "t")
+    settings = task_settings("evaluate", task.config, "t")
     arguments = [
         "--cfg",
-        told.model_dump_json(),
+        settings.model_dump_json(),
         "--task",
         "t",
         "--out",

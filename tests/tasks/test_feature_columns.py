@@ -62,8 +62,8 @@ def test_vectors_that_polars_wrote(tmp_path: Path, kind: Any, fixed: bool):
     if fixed:
         made = made.with_columns(pl.col("embedding").cast(pl.Array(kind, 3)))
     made.write_parquet(tmp_path / "f.parquet")
-    found = FileFeatures(tmp_path / "f.parquet").regions("b").vectors
-    np.testing.assert_array_equal(found, values[[0, 2, 3]])
+    result = FileFeatures(tmp_path / "f.parquet").regions("b").vectors
+    np.testing.assert_array_equal(result, values[[0, 2, 3]])
 
 
 @pytest.mark.parametrize("kind", [pa.list_, pa.large_list, lambda item: pa.list_(item, 3)])
@@ -131,9 +131,9 @@ def test_a_missing_number_in_a_list_of_fixed_size(tmp_path: Path):
 )
 def test_no_lists_of_numbers(tmp_path: Path, kind: Any, named: str):
     made = pl.DataFrame({"slide_id": ["a"], "embedding": [["x"] if kind != pl.String else "x"]})
-    said = refused(file_of(tmp_path, made))
-    assert said.startswith(f", column 'embedding': holds {named}")
-    assert said.endswith("needed are lists of numbers, all of one length, one per region")
+    message = refused(file_of(tmp_path, made))
+    assert message.startswith(f", column 'embedding': holds {named}")
+    assert message.endswith("needed are lists of numbers, all of one length, one per region")
 
 
 def test_an_id_that_is_missing(tmp_path: Path):

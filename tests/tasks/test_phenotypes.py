@@ -7,13 +7,13 @@ import numpy as np
 from hipt.tasks.phenotypes import phenotype_centres, phenotypes
 
 
-def test_heaps_that_lie_apart_are_told_apart():
+def test_heaps_that_lie_apart_are_clusters():
     rng = np.random.default_rng(0)
     heap = rng.integers(0, 4, 400)
     vectors = 50 * np.eye(6)[heap] + rng.normal(size=(400, 6))
     centres = phenotype_centres(vectors, 4, seed=1)
-    found = phenotypes(vectors, centres)
-    pairs = set(zip(heap.tolist(), found.tolist(), strict=True))
+    result = phenotypes(vectors, centres)
+    pairs = set(zip(heap.tolist(), result.tolist(), strict=True))
     assert len(pairs) == len({h for h, _ in pairs}) == len({f for _, f in pairs}) == 4
     np.testing.assert_array_equal(centres, phenotype_centres(vectors, 4, seed=1))
 

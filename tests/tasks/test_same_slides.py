@@ -120,7 +120,7 @@ def test_copies_with_other_labels_are_named(tmp_path: Path, caplog: pytest.LogCa
     ]
 
 
-def test_published_folds_that_part_them_are_said_to_leak(tmp_path: Path):
+def test_published_folds_that_part_them_leak(tmp_path: Path):
     (tmp_path / "splits").mkdir()
     text = ",train,val,test\n0,c004,c006,c032\n1,c030,c031,c033\n"
     (tmp_path / "splits/splits_0.csv").write_text(text)
@@ -163,10 +163,10 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 def audited(chain: Chain) -> tuple[dict[str, list[int]], list[dict[str, Any]]]:
     """Parts by slide, and the leaks."""
     chain.table()
-    told = task_settings("split", Config.model_validate(chain.values), "kind").model_dump_json()
+    settings = task_settings("split", Config.model_validate(chain.values), "kind").model_dump_json()
     folds = chain.results.task("kind", "folds.parquet")
     leaks = folds.with_name("leaks.parquet")
-    arguments = ["--slides", str(chain.results.slides), "--cfg", told]
+    arguments = ["--slides", str(chain.results.slides), "--cfg", settings]
     split.main([*arguments, "--leaks", str(leaks), "--out", str(folds)])
     rows = read_table(folds, FOLDS).to_pylist()
     return {row["slide_id"]: row["parts"] for row in rows}, read_table(leaks, LEAKS).to_pylist()

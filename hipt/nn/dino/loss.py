@@ -151,11 +151,16 @@ class DinoLoss(nn.Module):
     @torch.no_grad()
     def update_centre(self, teacher: Tensor) -> None:
         """Move the centre towards the mean of (N, K) outputs over all GPUs; N is equal on each."""
-        mean = _wide(teacher).mean(0, keepdim=True)  # (1, K)
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(mean)
-            mean /= dist.get_world_size()
+        mean = mean_over_processes(_wide(teacher).mean(0, keepdim=True))  # (1, K)
         self.centre.lerp_(mean.to(self.centre.dtype), 1 - self._cfg.centre_momentum)
+
+
+def mean_over_processes(values: Tensor) -> Tensor:
+    """The mean of what all processes that train together give; the values where there is one."""
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(values)
+        values /= dist.get_world_size()
+    return values
 
 
 @torch.no_grad()

@@ -16,7 +16,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hipt.config.pretraining import DinoConfig
-from hipt.nn.dino.loss import DinoHead, DinoLoss, Network, follow, freeze_last_layer
+from hipt.nn.dino.loss import (
+    DinoHead,
+    DinoLoss,
+    Network,
+    follow,
+    freeze_last_layer,
+    mean_over_processes,
+)
 from hipt.nn.dino.schedule import clip_each, cosine, parameter_groups, set_rates
 from hipt.nn.vit import ViT
 
@@ -167,8 +174,4 @@ def step_seed(seed: int, iteration: int, rank: int, use: int = 0) -> int:
 
 def _mean(values: Iterable[Tensor]) -> float:
     """Mean of scalars, over all processes."""
-    mean = torch.stack(list(values)).mean()
-    if dist.is_available() and dist.is_initialized():
-        dist.all_reduce(mean)
-        mean /= dist.get_world_size()
-    return float(mean)
+    return float(mean_over_processes(torch.stack(list(values)).mean()))

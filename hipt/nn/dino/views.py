@@ -156,7 +156,6 @@ class GridViews:
         return views
 
     def _check(self, height: int, width: int) -> None:
-        """Views fit into the grid."""
         for name in ("global_side", "local_side")[: 1 + bool(self.cfg.local_crops)]:
             side = getattr(self.cfg, name)
             if side > min(height, width):

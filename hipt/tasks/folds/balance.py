@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import block_array, csr_array, eye_array, kron
 
-Ints = npt.NDArray[np.int64]
+from hipt.stats.arrays import Ints
 
 UNASSIGNED = -1
 """The fold of a group that has none yet."""

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Texts = npt.NDArray[np.str_]
-Ints = npt.NDArray[np.int64]
+from hipt.stats.arrays import Ints, Texts
 
 Seed = int | tuple[int, ...]
 """Numbers that decide what is drawn; `(seed, fold)` draws something else in each fold."""

@@ -36,7 +36,7 @@ class Leak(NamedTuple):
     """The case, the site, the slides with the same content, or the slide that was in the corpus."""
     sides: tuple[str, ...]
     """The sides on which it lies; what is of the corpus: `corpus`, `test`."""
-    n_slides: int
+    slides: int
     """Its slides on these sides; of `corpus_case` those in the corpus that are not tested."""
 
 

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from hipt.config.tasks import TaskConfig
+from hipt.stats.arrays import Texts
 from hipt.stats.survival import bin_of, time_bins
 from hipt.tasks.labels.of_task import Labelled
-
-Texts = npt.NDArray[np.str_]  # (N,)
 
 
 class Columns(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hipt.cohort.missing import looks_missing, same_but_for_writing
@@ -80,19 +80,13 @@ def check_events(source: Source, labelled: Sequence[Valued], timeless: int) -> N
 def classes_of(
     source: Source, labelled: Sequence[Valued], words: Collection[str]
 ) -> tuple[str, ...]:
-    """The classes in order, after a look at how many cases each has.
-
-    Args:
-        source: of the values.
-        labelled: the slides that have one.
-        words: what the others have instead.
-    """
+    """The classes in order, after a look at how many cases each has."""
     column = source.task.columns[0]
     cases: dict[str, set[str]] = {}
     for slide in labelled:
         cases.setdefault(str(slide.value.label), set()).add(slide.case_id)
     if source.task.classes is None:
-        _refuse_words(source, {label: len(of_it) for label, of_it in cases.items()}, words)
+        _refuse_words(source, {label: len(of_label) for label, of_label in cases.items()}, words)
     classes = source.task.classes or tuple(sorted(cases))
     for label in classes:
         if label not in cases:
@@ -158,34 +152,33 @@ def _check_folds(source: Source, what: str, cases: Collection[str]) -> None:
         )
 
 
-def uncensored_note(labelled: Sequence[Valued], timeless: int) -> list[Fact]:
+def uncensored_note(labelled: Sequence[Valued], timeless: int) -> Iterator[Fact]:
     """A note where nobody is censored since those without the event have no time.
 
     Args:
         labelled: the slides that have a time and whether the event was seen.
         timeless: slides whose event was not seen, and that have no time.
     """
-    if not timeless or not all(slide.value.event for slide in labelled):
-        return []
-    note = (
-        f"all {len(labelled):,} slides with a time have the event, and {timeless:,} without it "
-        "have no time: give them the time of their last follow-up"
-    )
-    return [Fact("note", note, "", 0, None)]
+    if timeless and all(slide.value.event for slide in labelled):
+        note = (
+            f"all {len(labelled):,} slides with a time have the event, and {timeless:,} without it "
+            "have no time: give them the time of their last follow-up"
+        )
+        yield Fact("note", note)
 
 
-def other_cases_note(source: Source, labelled: Sequence[Valued]) -> list[Fact]:
+def other_cases_note(source: Source, labelled: Sequence[Valued]) -> Iterator[Fact]:
     """A note where a table of slides names another case than the one that is taken."""
     if source.file == SHEET or source.key != "slide_id":
-        return []
+        return
     pairs = [(slide, slide.entry.cells.get("case_id", "")) for slide in labelled]
     other = [(slide, case) for slide, case in pairs if case and case != slide.case_id]
     if not other:
-        return []
+        return
     slide, case = other[0]
     what = "slide has" if len(other) == 1 else "slides have"
     note = (
         f"{len(other):,} {what} another case in {source.file} than in the sheet, whose case is "
         f"taken: '{slide.slide_id}' has '{case}' there and '{slide.case_id}' in the sheet"
     )
-    return [Fact("note", note, "", 0, None)]
+    yield Fact("note", note)

@@ -31,21 +31,15 @@ class Fact(NamedTuple):
     kind: Kind
     value: str
     """The class, word or cell; of a note its text."""
-    meaning: str
+    meaning: str = ""
     """What a cell is read as, or is replaced by."""
-    slides: int
-    cases: int | None
+    slides: int = 0
+    cases: int | None = None
     """None where slides have no case, or it does not matter."""
 
 
 def counted(kind: Kind, pairs: Sequence[tuple[str, str]], order: Sequence[str] = ()) -> list[Fact]:
-    """Facts from the value and the case of each slide, in a given order or the most frequent first.
-
-    Args:
-        kind: of the facts.
-        pairs: value and case of each slide.
-        order: the values in the order wanted.
-    """
+    """Facts from each slide's value and case, in a given order or the most frequent first."""
     slides = Counter(value for value, _ in pairs)
     cases = Counter(value for value, _ in set(pairs))
     values = order or [value for value, _ in slides.most_common()]
@@ -66,7 +60,7 @@ def days_note(column: str, median: float) -> list[Fact]:
         f"the median of {column} is {median:,.0f}, which looks like days; months are expected: "
         f"divide by {DAYS_PER_MONTH}"
     )
-    return [Fact("note", note, "", 0, None)]
+    return [Fact("note", note)]
 
 
 def sentences(facts: Sequence[Fact], columns: Sequence[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the probe is told to find: a column of the sheet, or maps of whole slides.
+"""What the probe has to find: a column of the sheet, or maps of whole slides.
 
 Standard library only, beside the settings, since Snakemake looks for the labels while parsing.
 """

@@ -54,14 +54,7 @@ class Entry:
 
 
 def wrong_cells(column: str, entries: Sequence[Entry], problem: str, remedy: str) -> HiptError:
-    """The one sentence about all wrong cells of a column.
-
-    Args:
-        column: its name.
-        entries: the rows.
-        problem: what the cells must be.
-        remedy: what to do.
-    """
+    """The one sentence about all wrong cells of a column."""
     first = entries[0]
     if len(entries) == 1:
         return first.wrong(column, f"{problem}, got {first.cells[column]!r}; {remedy}")

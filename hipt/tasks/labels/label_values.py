@@ -140,12 +140,7 @@ def check_same_rows(reader: ValueReader, name: str, first: Entry, other: Entry) 
 
 
 def check_same_cases(task: TaskConfig, values: Iterable[tuple[str, Value, Entry]]) -> None:
-    """Refuse a case with two values, where a case has only one.
-
-    Args:
-        task: says whether it has.
-        values: case, value and row of each slide.
-    """
+    """Refuse a case with two values, where a case has only one."""
     if task.kind == "classification" and task.by == "slide":
         return
     first: dict[str, tuple[Value, Entry]] = {}

@@ -124,7 +124,8 @@ def task_labels(
     for candidate, value in _values(source, reader, candidates):
         if value is None or value.missing:
             zero = value is not None and reader.is_zero(candidate.entries[0])
-            word = _gap(reader, candidate.entries)
+            rows_of = candidate.entries
+            word = (reader.gap_of(rows_of[0]) or EMPTY) if rows_of else NO_ROW
             left_out[candidate.slide_id] = ("zero_time", "0") if zero else ("missing", word)
         elif task.classes and value.label not in task.classes:
             left_out[candidate.slide_id] = ("other_class", str(value.label))
@@ -180,24 +181,20 @@ def _candidates(source: Source, wanted: Sequence[str]) -> Iterator[_Candidate]:
         yield _Candidate(slide_id, row, entries)
 
 
-def _value(source: Source, reader: ValueReader, candidate: _Candidate) -> Value | None:
-    """What the rows of a slide say; None where there is no row."""
-    if not candidate.entries:
-        return None
-    first, *others = candidate.entries
-    for entry in others:
-        check_same_rows(reader, entry.cells[source.key], first, entry)
-    return reader.value(first)
-
-
 def _values(
     source: Source, reader: ValueReader, candidates: Sequence[_Candidate]
 ) -> list[tuple[_Candidate, Value | None]]:
-    """What the rows of each slide say; all slides whose rows contradict each other are named."""
+    """What the rows of each slide say, None where there is none.
+
+    All slides whose rows contradict each other are named.
+    """
     values, faults = list[tuple[_Candidate, Value | None]](), list[tuple[str, HiptError]]()
     for candidate in candidates:
         try:
-            values.append((candidate, _value(source, reader, candidate)))
+            for entry in candidate.entries[1:]:
+                check_same_rows(reader, entry.cells[source.key], candidate.entries[0], entry)
+            value = reader.value(candidate.entries[0]) if candidate.entries else None
+            values.append((candidate, value))
         except HiptError as error:
             faults.append((candidate.slide_id, error))
     if faults:
@@ -205,24 +202,14 @@ def _values(
     return values
 
 
-def _gap(reader: ValueReader, entries: Sequence[Entry]) -> str:
-    """What stands in place of a missing value."""
-    return (reader.gap_of(entries[0]) or EMPTY) if entries else NO_ROW
-
-
 def _timeless(reader: ValueReader, candidates: Sequence[_Candidate]) -> Counter[bool | None]:
     """Slides without a time, by whether their event was seen."""
-    values = [reader.value(slide.entries[0]) for slide in candidates if slide.entries]
-    zero = [reader.is_zero(slide.entries[0]) for slide in candidates if slide.entries]
-    return Counter(
-        value.event
-        for value, is_zero in zip(values, zero, strict=True)
-        if value.time is None and not is_zero
-    )
+    entries = [slide.entries[0] for slide in candidates if slide.entries]
+    values = [reader.value(entry) for entry in entries if not reader.is_zero(entry)]
+    return Counter(value.event for value in values if value.time is None)
 
 
 def _labelled(source: Source, candidate: _Candidate, value: Value) -> Valued:
-    """A slide with its case and site."""
     slide_id, row, entry = candidate.slide_id, candidate.row, candidate.entries[0]
     cells = {} if source.file == SHEET else entry.cells
     case_id = _case(source, slide_id, row, cells)
@@ -238,7 +225,6 @@ def _facts(
     classes: Sequence[str],
     left_out: Mapping[str, tuple[Literal["missing", "other_class", "zero_time"], str]],
 ) -> Iterator[Fact]:
-    """Who is in the task and who is not."""
     task = reader.task
     if task.kind == "classification":
         yield from counted("class", [(str(o.value.label), o.case_id) for o in labelled], classes)
@@ -259,11 +245,11 @@ def _facts(
         yield from days_note(task.columns[0], median(times))
     if task.split == "site" and (lost := sum(not item.site for item in labelled)):
         note = f"{lost:,} slides have no site: each of their cases counts as a site of its own"
-        yield Fact("note", note, "", 0, None)
+        yield Fact("note", note)
     for label in classes:
         if label in reader.missing:
             note = f"'{label}' is named in classes, so it is a class and no missing value"
-            yield Fact("note", note, "", 0, None)
+            yield Fact("note", note)
 
 
 def _case(source: Source, slide_id: str, row: SlideRow | None, cells: Mapping[str, str]) -> str:

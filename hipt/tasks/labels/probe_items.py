@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hipt.cohort.same_content import groups_of
 from hipt.config.config import Extent
@@ -17,13 +15,11 @@ from hipt.errors import HiptError
 from hipt.geometry.frame import Frame
 from hipt.geometry.label_map import UNLABELLED, Counts, class_counts, main_classes, segregation
 from hipt.layout import Results
+from hipt.stats.arrays import Ints
 from hipt.stats.knn import drawn_evenly
 from hipt.store.images import read_labels
 from hipt.store.schemas import MANIFEST, SLIDES
-from hipt.store.tables import PatchEmbeddings, read_table
-
-Row = dict[str, Any]
-Ints = npt.NDArray[np.int64]
+from hipt.store.tables import PatchEmbeddings, Row, read_table
 
 LEAST_SHARE = 0.6
 """A patch has a class if this share of its pixels on the map is of it."""
@@ -87,22 +83,14 @@ def labelled_patches(
 ) -> Items:
     """The readable patches that have a class on their slide's label map.
 
-    Args:
-        slides: the slides in order.
-        maps: label maps by slide_id.
-        names: what grey values mean.
-        results: where the manifests lie.
-        shows: what of a slide the maps show.
-
     Raises:
         HiptError: if a map is damaged, or not of the slide's shape.
     """
-    kinds = [
-        _patch_classes(row, maps[row["slide_id"]], results, shows)
-        if row["slide_id"] in maps
-        else np.zeros(0, np.int64)
+    kinds = {
+        row["slide_id"]: _patch_classes(row, maps[row["slide_id"]], results, shows)
         for row in slides
-    ]
+        if row["slide_id"] in maps
+    }
     return _joined(slides, kinds, UNLABELLED, names)
 
 
@@ -118,54 +106,44 @@ def arranged_regions(
     A region whose segregation is above that of half of them is apart. What has no class counts as
     one more.
 
-    Args:
-        slides: the slides in order.
-        maps: label maps by slide_id.
-        results: where the manifests lie.
-        patches: patches in a region.
-        shows: what of a slide the maps show.
-
     Raises:
         HiptError: if a map is damaged, or not of the slide's shape.
     """
-    none = np.zeros(0)
-    values = [
-        segregation(
+    values = {
+        row["slide_id"]: segregation(
             patch_counts(row, maps[row["slide_id"]], results, shows).reshape(-1, patches, 256)
         )
-        if row["slide_id"] in maps
-        else none
         for row in slides
-    ]
-    middle = np.median(np.concatenate([none, *values])) if any(map(len, values)) else 0.0
-    kinds = [(value > middle).astype(np.int64) for value in values]
+        if row["slide_id"] in maps
+    }
+    every = np.concatenate([np.zeros(0), *values.values()])
+    middle = np.median(every) if len(every) else 0.0
+    kinds = {slide_id: (value > middle).astype(np.int64) for slide_id, value in values.items()}
     return _joined(slides, kinds, -1, {0: "mixed", 1: "apart"})
 
 
 def labelled_regions(slides: Sequence[Row], value_of: Mapping[str, str]) -> Items:
     """The regions of the slides that have a value."""
     values = sorted(set(value_of.values()))
-    kinds = [
-        np.full(row["regions"], values.index(value_of[row["slide_id"]]))
-        if row["slide_id"] in value_of
-        else np.zeros(0, np.int64)
+    kinds = {
+        row["slide_id"]: np.full(row["regions"], values.index(value_of[row["slide_id"]]))
         for row in slides
-    ]
+        if row["slide_id"] in value_of
+    }
     return _joined(slides, kinds, -1, dict(enumerate(values)))
 
 
 def _joined(
-    slides: Sequence[Row], kinds: Sequence[Ints], unlabelled: int, names: Mapping[int, str]
+    slides: Sequence[Row], kinds: Mapping[str, Ints], unlabelled: int, names: Mapping[int, str]
 ) -> Items:
-    """The items with a label, of each slide's labels in the order of its items."""
-    kept = [np.flatnonzero(labels != unlabelled) for labels in kinds]
+    """The items with a label, of the labels of slides in the order of their items."""
     none = np.zeros(0, np.int64)
+    labels = [kinds.get(row["slide_id"], none) for row in slides]
+    sizes, every = [len(of_slide) for of_slide in labels], np.concatenate([none, *labels])
+    kept = every != unlabelled
+    place = np.concatenate([none, *map(np.arange, sizes)])
     return Items(
-        slides,
-        np.repeat(np.arange(len(kept)), [len(places) for places in kept]),
-        np.concatenate([none, *kept]),
-        np.concatenate([none, *(k[places] for k, places in zip(kinds, kept, strict=True))]),
-        names,
+        slides, np.repeat(np.arange(len(slides)), sizes)[kept], place[kept], every[kept], names
     )
 
 

@@ -61,7 +61,7 @@ def source_of(
         file = Path(task.labels)
         table = read_label_table(file, task.columns, f"tasks.{name}", missing)
         notes = tuple(
-            Fact("note", f"{column} of {file.name} is taken as {key}", "", 0, None)
+            Fact("note", f"{column} of {file.name} is taken as {key}")
             for key, column in table.renamed.items()
         )
         return Source(name, task, file, table.key, table.entries, by_id, case_from, notes)

@@ -101,7 +101,6 @@ def _sorted_out(entries: Iterator[_Entry], known: frozenset[str] | None) -> Spli
 
 
 def _named(text: str, known: frozenset[str] | None) -> str:
-    """The id that a cell means."""
     text = unicodedata.normalize("NFC", text)
     return text if known is not None and text in known else bare(text)
 
@@ -114,7 +113,6 @@ def _twice(name: str, first: _Entry, entry: _Entry) -> HiptError:
 
 
 def _clam_entries(folder: Path) -> Iterator[_Entry]:
-    """The ids of CLAM's files, fold by fold."""
     files: dict[int, Path] = {}
     for file in sorted(folder.iterdir()):
         match = _CLAM.fullmatch(file.name)

@@ -126,17 +126,17 @@ def derived_backward(p, inputs, grad):
     unit, unit_rows = y / lengths(y), rows / lengths(rows)
     at_rows, at_unit = grad.T @ unit, grad @ unit_rows
     along = (at_rows * unit_rows).sum(1, keepdims=True)
-    found = {LAST: (at_rows - unit_rows * along) / lengths(rows)}
+    result = {LAST: (at_rows - unit_rows * along) / lengths(rows)}
     along = (at_unit * unit).sum(1, keepdims=True)
     g = (at_unit - unit * along) / lengths(y)
     places = (0, 1, 3, 5)  # of the layers' inputs: x, vector, GELU, GELU
     for i in (3, 2, 1, 0):
         name, x = LINEARS[i], inputs[places[i]]
-        found[f"{name}.weight"], found[f"{name}.bias"] = g.T @ x, g.sum(0)
+        result[f"{name}.weight"], result[f"{name}.bias"] = g.T @ x, g.sum(0)
         g = g @ p[f"{name}.weight"]
         if i in (2, 3):
             g = g * gelu_slope(inputs[places[i] - 1])
-    return found
+    return result
 
 
 class HandAdamW:
@@ -266,8 +266,8 @@ def test_the_loss_is_computed_in_fp32_under_autocast():
         parts = criterion(out, out[: 2 * B], len(views))
         criterion.update_centre(out[: 2 * B])
     assert out.dtype == torch.float32
-    found = {parts.loss.dtype, parts.teacher_entropy.dtype, criterion.centre.dtype}
-    assert found == {torch.float32}
+    result = {parts.loss.dtype, parts.teacher_entropy.dtype, criterion.centre.dtype}
+    assert result == {torch.float32}
     parts.loss.backward()
     assert model.head.last_layer.weight.grad.dtype == torch.float32
 
@@ -383,15 +383,15 @@ def test_a_collapsed_teacher_is_seen_through_the_loss_and_an_untrained_one_is_no
     cfg = DinoConfig(out_dim=64)
     sure, unsure = torch.eye(64)[5].repeat(8, 1), torch.full((8, 64), 0.3)
     new = DinoHead(D, cfg)(noise(0, 8, D).float())
-    said = [
+    messages = [
         collapsed(float(DinoLoss(cfg)(x, x, 2).teacher_entropy), 64)
         for x in (sure, unsure, sure * math.nan, new)
     ]
-    assert said.pop() is None
-    assert [text.split()[-1] for text in said] == ["output", "alike", "finite"]
+    assert messages.pop() is None
+    assert [text.split()[-1] for text in messages] == ["output", "alike", "finite"]
 
 
-def test_a_loss_that_is_no_number_is_said():
+def test_a_loss_that_is_no_number_has_a_message():
     assert diverged(11.09) is None
     assert diverged(math.nan) == "the loss is nan"
     assert diverged(-math.inf) == "the loss is -inf"

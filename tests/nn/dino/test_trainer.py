@@ -124,15 +124,15 @@ def test_a_state_goes_on_bit_for_bit(stop: int):
     recipe = {"drop_path": 0.5, "seed": 3}
     undisturbed, first = trainer(frozen=2, **recipe), trainer(frozen=2, **recipe)
     expected = [undisturbed.step(i, [views_of(i)]) for i in range(7)]
-    found = [first.step(i, [views_of(i)]) for i in range(stop)]
+    result = [first.step(i, [views_of(i)]) for i in range(stop)]
     file = io.BytesIO()
     torch.save(first.state_dict(), file)
     torch.rand(7)  # somebody else draws
     resumed = trainer(frozen=2, **recipe)
     file.seek(0)
     resumed.load_state_dict(torch.load(file, weights_only=True))
-    found += [resumed.step(i, [views_of(i)]) for i in range(stop, 7)]
-    assert found == expected
+    result += [resumed.step(i, [views_of(i)]) for i in range(stop, 7)]
+    assert result == expected
     assert same(copies(resumed.student), copies(undisturbed.student))
     assert same(copies(resumed.teacher), copies(undisturbed.teacher))
 

@@ -180,15 +180,15 @@ def test_mirrors_have_the_recipes_probability(flip):
 
 
 def test_with_rotate_all_eight_positions_are_equally_likely():
-    found, counts = draw_flips(20_000, 0.5, True, seeded()).unique(dim=0, return_counts=True)
-    assert len(found) == 8
+    result, counts = draw_flips(20_000, 0.5, True, seeded()).unique(dim=0, return_counts=True)
+    assert len(result) == 8
     assert (counts - 2500).abs().max() <= 5 * math.sqrt(2500)
 
 
 def test_with_rotate_alone_the_four_turns_are_equally_likely():
-    found, counts = draw_flips(20_000, 0.0, True, seeded()).unique(dim=0, return_counts=True)
+    result, counts = draw_flips(20_000, 0.0, True, seeded()).unique(dim=0, return_counts=True)
     marked = torch.arange(4).view(2, 2)
-    got = {tuple(moved(marked, flips).flatten().tolist()) for flips in found}
+    got = {tuple(moved(marked, flips).flatten().tolist()) for flips in result}
     assert got == {tuple(marked.rot90(k).flatten().tolist()) for k in range(4)}
     assert (counts - 5000).abs().max() <= 5 * math.sqrt(5000)
 
@@ -298,8 +298,8 @@ def test_every_grid_view_is_a_part_of_its_grid(rotate):
 def test_every_place_in_a_grid_is_equally_likely():
     for side, places in ((14, 9), (6, 121), (16, 1)):
         corners = draw_corners(100 * places, (16, 16), side, seeded())
-        found, counts = corners.unique(dim=0, return_counts=True)
-        assert len(found) == places
+        result, counts = corners.unique(dim=0, return_counts=True)
+        assert len(result) == places
         assert (counts - 100).abs().max() <= 50
 
 

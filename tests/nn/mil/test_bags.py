@@ -34,7 +34,7 @@ def test_bags_move_to_a_device_whole():
 
 
 @pytest.mark.parametrize(
-    ("parts", "said"),
+    ("parts", "message"),
     [
         ({"features": torch.zeros(2, 3)}, "features have to be"),
         ({"mask": torch.ones(2, 4, dtype=torch.bool)}, "mask has to be bool"),
@@ -43,9 +43,9 @@ def test_bags_move_to_a_device_whole():
         ({"clusters": torch.zeros(2, 4)}, "clusters have to be"),
     ],
 )
-def test_misfits_are_refused(parts, said):
+def test_misfits_are_refused(parts, message):
     fine = {"features": torch.zeros(2, 3, 5), "mask": torch.ones(2, 3, dtype=torch.bool)}
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         Bags(**{**fine, **parts})
 
 

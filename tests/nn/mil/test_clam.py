@@ -32,8 +32,8 @@ def berrada(scores: list[float], y: int, k: int, tau: float) -> float:
 def test_smooth_svm_equals_the_sum_over_subsets(tau, classes):
     scores = noise(6, classes).double() * 3
     labels = torch.arange(6) % classes
-    found = smooth_svm(scores, labels, tau)
-    for s, y, loss in zip(scores.tolist(), labels.tolist(), found.tolist(), strict=True):
+    result = smooth_svm(scores, labels, tau)
+    for s, y, loss in zip(scores.tolist(), labels.tolist(), result.tolist(), strict=True):
         assert loss == pytest.approx(berrada(s, y, 1, tau), rel=1e-12)
 
 
@@ -46,9 +46,9 @@ def test_smooth_svm_tends_to_the_hinge_loss():
 
 def test_smooth_svm_of_two_classes_is_a_softplus():
     scores = noise(5, 2) * 1e3
-    found = smooth_svm(scores, torch.ones(5, dtype=torch.long))
+    result = smooth_svm(scores, torch.ones(5, dtype=torch.long))
     expected = torch.nn.functional.softplus(1 + scores[:, 0] - scores[:, 1])
-    assert torch.allclose(found, expected, atol=1e-3)
+    assert torch.allclose(result, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("length", [1, 5, 8, 11, 16, 30])

@@ -52,10 +52,10 @@ def test_equal_seeds_give_equal_numbers_whatever_ran_before():
 
 @pytest.mark.parametrize("batch", [1, 5])
 def test_the_best_epoch_is_the_one_that_validates_best(batch: int):
-    found = fitted(batch=batch, lr=0.05, epochs=8)
-    losses = [epoch.validation_loss for epoch in found.curve]
-    assert found.epoch == losses.index(min(losses))
-    assert found.curve[0].train_loss > found.curve[-1].train_loss
+    result = fitted(batch=batch, lr=0.05, epochs=8)
+    losses = [epoch.validation_loss for epoch in result.curve]
+    assert result.epoch == losses.index(min(losses))
+    assert result.curve[0].train_loss > result.curve[-1].train_loss
 
 
 def test_the_validation_part_decides_nothing_but_the_epoch():
@@ -100,7 +100,7 @@ def test_answers_do_not_depend_on_company_and_come_in_order():
         )
 
 
-def test_numbers_that_are_none_are_said():
+def test_a_loss_that_is_not_finite_is_refused():
     given = data()
     given.bags[3][0, 0] = torch.nan
     with pytest.raises(ValueError, match=r"loss is nan in epoch 0; lower fit\.lr"):

@@ -19,8 +19,8 @@ def test_the_likelihood_is_survival_up_to_the_bin_times_its_hazard(event: bool, 
         h = [1 / (1 + math.exp(-x)) for x in row.tolist()]
         lived = math.prod(1 - h[j] for j in range(k))
         expected = lived * h[k] if event else lived * (1 - h[k])
-        found = nll(row[None], torch.tensor([k]), torch.tensor([event]))
-        assert float(found) == pytest.approx(-math.log(expected), rel=1e-12)
+        result = nll(row[None], torch.tensor([k]), torch.tensor([event]))
+        assert float(result) == pytest.approx(-math.log(expected), rel=1e-12)
 
 
 def test_the_likelihoods_of_all_that_can_happen_add_up_to_one():

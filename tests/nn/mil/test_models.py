@@ -121,8 +121,8 @@ def test_an_empty_bag_gives_no_nan_and_disturbs_none(name):
     expected = model(few, LABELS[rest])
     assert torch.allclose(out.logits[rest], expected.logits, atol=1e-5)
     assert torch.allclose(out.loss, expected.loss, atol=1e-5)
-    found = gradients(model, batch, LABELS)
-    assert all(value.isfinite().all() for value in found.values())
+    result = gradients(model, batch, LABELS)
+    assert all(value.isfinite().all() for value in result.values())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -176,13 +176,13 @@ def test_an_ensemble_learns_as_its_members_do(name):
         logits, _, extra = answer(own, batch.features, batch.mask, LABELS)
         return torch.nn.functional.cross_entropy(logits, LABELS) + extra
 
-    found = torch.func.vmap(torch.func.grad(loss), randomness="different")(parameters)
+    result = torch.func.vmap(torch.func.grad(loss), randomness="different")(parameters)
     for i, model in enumerate(models):
         out = model(batch, LABELS)
         (torch.nn.functional.cross_entropy(out.logits, LABELS) + out.loss).backward()
         for key, parameter in model.named_parameters():
             expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            assert torch.allclose(found[key][i], expected, atol=1e-5), key
+            assert torch.allclose(result[key][i], expected, atol=1e-5), key
 
 
 @pytest.mark.parametrize("name", [name for name in VMAPPED if name != "dsmil"])

@@ -53,11 +53,11 @@ def test_layers_equal_torchs(dtype, limit, training):
         layer.self_attn.dropout = 0.0
     x = noise(3, 9, 24).to(dtype)
     mask = torch.arange(9) < torch.tensor([[9], [1], [4]])
-    found = x
+    result = x
     for layer in layers:
-        found = layer(found, mask)
+        result = layer(result, mask)
     expected = encoder(x, src_key_padding_mask=~mask)
-    assert (found - expected)[mask].abs().max() < limit
+    assert (result - expected)[mask].abs().max() < limit
 
 
 def test_weights_start_as_torchs_do():

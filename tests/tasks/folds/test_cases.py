@@ -9,10 +9,10 @@ from hipt.tasks.folds.cases import distinct_cases, draw_keys, linked_by_site, st
 
 
 def test_every_case_once_with_its_class():
-    found = distinct_cases(np.array(["b", "a", "b"]), np.array(["x", "y", "x"]))
-    assert found.names.tolist() == ["a", "b"]
-    assert found.strata[found.stratum].tolist() == ["y", "x"]
-    assert found.row.tolist() == [1, 0, 1]
+    result = distinct_cases(np.array(["b", "a", "b"]), np.array(["x", "y", "x"]))
+    assert result.names.tolist() == ["a", "b"]
+    assert result.strata[result.stratum].tolist() == ["y", "x"]
+    assert result.row.tolist() == [1, 0, 1]
 
 
 def test_two_classes_of_a_case_are_refused():
@@ -25,24 +25,24 @@ def test_two_classes_of_a_case_are_refused():
 def test_sites_link_cases_and_cases_link_sites():
     cases = np.array(["a", "b", "b", "c", "d", "e", "e"])
     sites = np.array(["1", "1", "2", "2", "3", "", ""])
-    found = distinct_cases(cases, np.full(7, "x"))
-    group, names = linked_by_site(found, sites)
+    result = distinct_cases(cases, np.full(7, "x"))
+    group, names = linked_by_site(result, sites)
     assert group[0] == group[1] == group[2]
     assert len({group[0], group[3], group[4]}) == 3
     assert names[group].tolist() == ["site 1"] * 3 + ["site 3", "case e"]
-    assert stratum_counts(found, group, 3)[group[0]].tolist() == [3]
+    assert stratum_counts(result, group, 3)[group[0]].tolist() == [3]
 
 
 def test_a_site_stated_for_one_slide_of_a_case_is_enough():
-    found = distinct_cases(np.array(["a", "a", "b"]), np.full(3, "x"))
-    group, names = linked_by_site(found, np.array(["", "1", "1"]))
+    result = distinct_cases(np.array(["a", "a", "b"]), np.full(3, "x"))
+    group, names = linked_by_site(result, np.array(["", "1", "1"]))
     assert group.tolist() == [0, 0]
     assert names.tolist() == ["site 1"]
 
 
 def test_a_case_called_like_a_site_is_not_that_site():
-    found = distinct_cases(np.array(["a", "b"]), np.full(2, "x"))
-    assert len(set(linked_by_site(found, np.array(["b", ""]))[0].tolist())) == 2
+    result = distinct_cases(np.array(["a", "b"]), np.full(2, "x"))
+    assert len(set(linked_by_site(result, np.array(["b", ""]))[0].tolist())) == 2
 
 
 KEYS = [15443235067962097126, 9514414432441914037]

@@ -25,7 +25,7 @@ def test_a_clean_fold_has_no_rows():
     assert leaks({0: fold}, corpus=items("a1", "b1")) == []
 
 
-def test_cases_and_sites_on_two_sides_are_counted_in_slides():
+def test_cases_and_sites_on_two_sides_are_counted_islides():
     fold = {
         "train": items("a1/n", "a2/n", "b1/s", "z1"),
         "val": items("a3/n", "y1"),
@@ -46,7 +46,7 @@ def test_sides_are_named_in_one_order_whatever_is_given_first():
 
 
 def test_a_slide_on_two_sides_is_one_slide():
-    assert leaks({0: {"train": items("a1"), "test": items("a1", "a1")}})[0].n_slides == 1
+    assert leaks({0: {"train": items("a1"), "test": items("a1", "a1")}})[0].slides == 1
 
 
 def test_pretraining_matters_for_what_is_tested():
@@ -109,15 +109,15 @@ def test_the_published_folds_leak_as_counted(
     assert len({name for sides in folds.values() for ids in sides.values() for name in ids}) == (
         listed
     )
-    found = leaks(
+    result = leaks(
         {
             fold: {side: [Item(i, i[:12], i[5:7]) for i in ids] for side, ids in sides.items()}
             for fold, sides in folds.items()
         }
     )
     torn = [
-        sum(r.kind == "case" and r.fold == n and {"train", "test"} <= set(r.sides) for r in found)
+        sum(r.kind == "case" and r.fold == n and {"train", "test"} <= set(r.sides) for r in result)
         for n in range(10)
     ]
     assert (min(torn), max(torn)) == (least, most)
-    assert {row.fold for row in found if row.kind == "site"} == set(range(10))
+    assert {row.fold for row in result if row.kind == "site"} == set(range(10))

@@ -114,27 +114,27 @@ def test_sites_stay_whole_and_known_cases_where_they_are(seed: int):
     old = rows < "case-0060"
     before = site_folds(rows[old], strata[old], sites[old], 4, seed)
     known = placed(rows[old], before.fold)
-    found = site_folds(rows, strata, sites, 4, seed, known)
-    after = placed(rows, found.fold)
+    result = site_folds(rows, strata, sites, 4, seed, known)
+    after = placed(rows, result.fold)
     assert {name: after[name] for name in known} == known
     for site in set(sites.tolist()) - {""}:
-        assert len(set(found.fold[sites == site].tolist())) == 1
-    counts = fold_counts(rows, strata, found.fold, 4)
+        assert len(set(result.fold[sites == site].tolist())) == 1
+    counts = fold_counts(rows, strata, result.fold, 4)
     share = counts.sum(1, keepdims=True) / 4
-    assert found.deviation == pytest.approx(np.abs(counts - share).sum())
+    assert result.deviation == pytest.approx(np.abs(counts - share).sum())
     assert (counts.sum(0) > 0).all()
     order = np.random.default_rng(seed).permutation(len(rows))
     again = site_folds(rows[order], strata[order], sites[order], 4, seed, known)
-    assert again.fold.tolist() == found.fold[order].tolist()
+    assert again.fold.tolist() == result.fold[order].tolist()
 
 
 def test_a_case_of_two_sites_joins_them():
     rows = np.array(["a", "b", "b", "c", "d", "e", "f"])
     sites = np.array(["1", "1", "2", "2", "3", "", ""])
-    found = site_folds(rows, np.full(7, "x"), sites, 2, 0)
-    assert len(set(found.fold[:4].tolist())) == 1
-    assert np.bincount(found.fold).tolist() in ([4, 3], [3, 4])
-    assert (found.how, found.deviation) == ("optimal", 0)
+    result = site_folds(rows, np.full(7, "x"), sites, 2, 0)
+    assert len(set(result.fold[:4].tolist())) == 1
+    assert np.bincount(result.fold).tolist() in ([4, 3], [3, 4])
+    assert (result.how, result.deviation) == ("optimal", 0)
 
 
 @pytest.mark.parametrize(("name", "least"), [("kidney", 437.0), ("lung", 91.6)])
@@ -149,11 +149,11 @@ def test_folds_of_real_sites(name: str, least: float, shared_dir: Path):
     sites = np.array([slide[5:7] for slide, _ in slides])
     first = dict(reversed([(slide[:12], label) for slide, label in slides]))
     strata = np.array([first[case] for case in rows])
-    found = site_folds(rows, strata, sites, 10, 0)
-    assert found.how == "optimal"
-    assert found.deviation == pytest.approx(least)
-    assert fold_counts(rows, strata, found.fold, 10).max(0).min() >= 24
-    assert fold_counts(rows, strata, found.fold, 10)[0].min() >= 13  # 0 without the second step
+    result = site_folds(rows, strata, sites, 10, 0)
+    assert result.how == "optimal"
+    assert result.deviation == pytest.approx(least)
+    assert fold_counts(rows, strata, result.fold, 10).max(0).min() >= 24
+    assert fold_counts(rows, strata, result.fold, 10)[0].min() >= 13  # 0 without the second step
 
 
 @few
@@ -192,31 +192,31 @@ def test_validation_by_site_keeps_sites_whole_and_near_its_share():
     rows, strata, sites = cohort(400, 1, sites=40)
     fold = site_folds(rows, strata, sites, 5, 0).fold
     train = fold != 1
-    found = validation_part(rows, strata, sites, train, 0.15, (0, 1))
-    assert found.by == "site"
-    assert not found.rows[~train].any()
+    result = validation_part(rows, strata, sites, train, 0.15, (0, 1))
+    assert result.by == "site"
+    assert not result.rows[~train].any()
     for site in set(sites.tolist()) - {""}:
-        assert len(set(found.rows[train & (sites == site)].tolist())) <= 1
+        assert len(set(result.rows[train & (sites == site)].tolist())) <= 1
     for kind in CLASSES:
         cases = len(set(rows[train & (strata == kind)].tolist()))
-        assert 0.1 < len(set(rows[found.rows & (strata == kind)].tolist())) / cases < 0.2
+        assert 0.1 < len(set(rows[result.rows & (strata == kind)].tolist())) / cases < 0.2
 
 
 @pytest.mark.parametrize(("second", "share"), [(10, 0.1), (0, 0.1), (2, 0.3)])
 def test_validation_is_by_case_where_sites_are_too_large(second: int, share: float):
     sites = ["1"] * (20 - second) + ["2"] * second
     rows, strata = np.array([f"{n:02}" for n in range(20)]), np.array(["x", "y"] * 10)
-    found = validation_part(rows, strata, np.array(sites), np.ones(20, bool), share, 0)
-    assert (found.by, int(found.rows.sum())) == ("case", round(20 * share))
+    result = validation_part(rows, strata, np.array(sites), np.ones(20, bool), share, 0)
+    assert (result.by, int(result.rows.sum())) == ("case", round(20 * share))
 
 
 def test_validation_is_by_case_where_no_site_has_a_class():
     rows = np.array([f"{n:03}" for n in range(110)])
     strata = np.array(["x"] * 100 + ["y"] * 10)
     sites = np.array([f"s{n // 5}" for n in range(100)] + ["rare"] * 10)
-    found = validation_part(rows, strata, sites, np.ones(110, bool), 0.2, 0)
-    assert found.by == "case"
-    assert found.rows[strata == "y"].sum() == 2
+    result = validation_part(rows, strata, sites, np.ones(110, bool), 0.2, 0)
+    assert result.by == "case"
+    assert result.rows[strata == "y"].sum() == 2
 
 
 def test_validation_by_site_leaves_some_of_each_class_for_training():
@@ -229,12 +229,12 @@ def test_validation_by_site_leaves_some_of_each_class_for_training():
         assert validation_part(rows, strata, sites, np.ones(110, bool), 0.5, seed).by == "case"
 
 
-def test_validation_by_site_is_at_most_twice_what_is_asked():
+def test_validation_by_site_is_at_most_twice_the_share():
     rows = np.array([f"{n:03}" for n in range(110)])
     strata = np.array(["x"] * 100 + ["y"] * 10)
     sites = np.array(["1"] * 65 + ["2"] * 35 + ["1"] * 3 + ["2"] * 7)
-    found = [validation_part(rows, strata, sites, np.ones(110, bool), 0.3, n) for n in range(8)]
-    assert {(part.by, int(part.rows.sum())) for part in found} == {("case", 33), ("site", 42)}
+    result = [validation_part(rows, strata, sites, np.ones(110, bool), 0.3, n) for n in range(8)]
+    assert {(part.by, int(part.rows.sum())) for part in result} == {("case", 33), ("site", 42)}
 
 
 def test_no_validation_is_possible_too():
@@ -299,7 +299,7 @@ def test_shares_and_torn_cases_are_refused():
         subsample(rows, strata, train, 0.5, 0)
 
 
-def test_what_the_solver_did_is_told(monkeypatch: pytest.MonkeyPatch):
+def test_what_the_solver_did_is_returned(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(balance, "SECONDS", 0.0)
     rows, strata, sites = cohort(60, 0)
     assert site_folds(rows, strata, sites, 4, 0).how == "greedy"

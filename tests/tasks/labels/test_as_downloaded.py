@@ -45,7 +45,7 @@ def read(settings: TaskConfig, rows: list[SlideRow] = ROWS, **options: object) -
     return task_labels("t", settings, rows, None, "tcga", **options)
 
 
-def told(labels: TaskLabels, settings: TaskConfig) -> list[str]:
+def sentences_of(labels: TaskLabels, settings: TaskConfig) -> list[str]:
     return list(sentences(labels.facts, settings.columns))
 
 
@@ -81,7 +81,7 @@ def test_survival_of_cbioportal(cbioportal: Path):
         *[("1", 12.4, True), ("2", 3.1, False), ("3", 44.0, True), ("4", 5.5, False)],
         ("6", 61.0, False),
     ]
-    assert told(labels, settings) == [
+    assert sentences_of(labels, settings) == [
         "5 of 8 slides have time and event: event seen 2 (2 cases), event not seen 3 (3 cases)",
         "2 of 8 slides have no time or event, left out: 1 'NA', 1 '[Not Available]'",
         "1 of 8 slides has a time of 0, left out (zero_months can keep them)",
@@ -94,14 +94,14 @@ def test_months_in_place_of_zero(cbioportal: Path):
     settings = task("survival", cbioportal, time="OS_MONTHS", event="OS_STATUS", zero_months=0.5)
     labels = read(settings)
     assert (labels.slides[0].time, labels.slides[0].event) == (0.5, False)
-    assert "1 of 8 slides has a time of 0, taken as 0.5 months" in told(labels, settings)
+    assert "1 of 8 slides has a time of 0, taken as 0.5 months" in sentences_of(labels, settings)
 
 
 def test_subtypes_of_cbioportal(cbioportal: Path):
     settings = task("classification", cbioportal, label="SUBTYPE")
     labels = read(settings)
     assert (labels.classes, len(labels.slides)) == (("LumA", "LumB"), 6)
-    assert told(labels, settings)[:2] == [
+    assert sentences_of(labels, settings)[:2] == [
         "6 of 8 slides have a label: LumA 3 (3 cases), LumB 3 (3 cases)",
         "2 of 8 slides have no label, left out: 2 'NA'",
     ]
@@ -127,7 +127,7 @@ def test_clinical_table_of_gdc(tmp_path: Path):
     settings = survival(path, time="days", event="vital_status")
     labels = read(settings)
     assert len(labels.slides) == 7
-    assert told(labels, settings)[1:] == [
+    assert sentences_of(labels, settings)[1:] == [
         '1 of 8 slides has no time or event, left out: 1 "\'--"',
         "vital_status: 'Dead' is event seen (4), 'Alive' is event not seen (3)",
         "the median of days is 520, which looks like days; months are expected: divide by 30.4375",
@@ -171,7 +171,9 @@ def test_words_are_no_class(word: str):
     settings = grading()
     labels = read(settings, graded("a", "b", "a", "b", word, word))
     assert (labels.classes, labels.left_out) == (("a", "b"), ("s4", "s5"))
-    assert told(labels, settings)[1] == (f"2 of 6 slides have no label, left out: 2 '{word}'")
+    assert sentences_of(labels, settings)[1] == (
+        f"2 of 6 slides have no label, left out: 2 '{word}'"
+    )
 
 
 def test_numbers_of_pandas_that_are_none(tmp_path: Path):
@@ -199,7 +201,7 @@ def test_what_is_named_in_classes_is_a_class():
     rows = graded("None", "liver", "None", "liver", "NA", "none")
     labels = read(settings, rows)
     assert [s.label for s in labels.slides] == ["None", "liver", "None", "liver"]
-    assert told(labels, settings)[1:] == [
+    assert sentences_of(labels, settings)[1:] == [
         "2 of 6 slides have no label, left out: 1 'NA', 1 'none'",
         "'None' is named in classes, so it is a class and no missing value",
     ]
@@ -214,7 +216,7 @@ def test_a_minus_beside_a_plus():
     assert len(read(grading(classes=["-", "+", "++"]), rows).slides) == 6
 
 
-def test_fewer_events_than_folds_are_told_here():
+def test_fewer_events_than_folds_are_refused():
     rows = [
         SlideRow(f"s{n}", Path("x"), f"c{n}", labels={"m": str(n + 1), "e": str(int(n < 2))})
         for n in range(10)
@@ -231,7 +233,7 @@ def test_slides_without_a_site_are_counted_where_sites_decide():
         for n in range(6)
     ]
     settings = grading(split="site")
-    assert told(read(settings, rows), settings)[-1] == (
+    assert sentences_of(read(settings, rows), settings)[-1] == (
         "2 slides have no site: each of their cases counts as a site of its own"
     )
 

@@ -48,5 +48,5 @@ def test_a_coded_cell_that_contradicts_the_column():
     ],
 )
 def test_numbers_that_are_no_flags(cells: list[str], problem: str | None):
-    found = foreign_coding(cells, event_readings(cells, "event"))
-    assert found is None if problem is None else str(found).startswith(problem)
+    result = foreign_coding(cells, event_readings(cells, "event"))
+    assert result is None if problem is None else str(result).startswith(problem)

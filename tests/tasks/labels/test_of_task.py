@@ -57,8 +57,8 @@ def graded(*grades: str) -> list[SlideRow]:
 def test_classes_of_the_sheet():
     rows = [*graded("low", "high", "low", "high", "", "nan", "other"), row("s7", "c7", grade="low")]
     task = grading(classes=["low", "high"])
-    found = task_labels("t", task, rows, {f"s{n}" for n in (6, 5, 4, 3, 2, 1, 0)})
-    assert found == TaskLabels(
+    result = task_labels("t", task, rows, {f"s{n}" for n in (6, 5, 4, 3, 2, 1, 0)})
+    assert result == TaskLabels(
         slides=(
             Labelled("s0", "c0", "north", "low", 0),
             Labelled("s1", "c1", "north", "high", 1),
@@ -75,22 +75,22 @@ def test_classes_of_the_sheet():
 def test_excluded_slides_are_no_part_of_a_task():
     rows = [*graded(*GRADES), SlideRow("x", Path("x"), "x", exclude=True, labels={"grade": "low"})]
     for slides in (None, [one.slide_id for one in rows]):
-        found = task_labels("t", grading(), rows, slides)
-        assert ("x" not in found.left_out, len(found.slides)) == (True, 4)
+        result = task_labels("t", grading(), rows, slides)
+        assert ("x" not in result.left_out, len(result.slides)) == (True, 4)
 
 
 def test_times_of_the_sheet():
     cells = [("12.5", "1"), ("3", "FALSE"), ("1e1", "1.0"), ("7", "0.0"), ("", "1"), ("5", "")]
     rows = [row(f"s{n}", months=time, died=died) for n, (time, died) in enumerate(cells)]
-    found = task_labels("t", survival(), rows, None)
-    assert [(one.time, one.event) for one in found.slides] == [
+    result = task_labels("t", survival(), rows, None)
+    assert [(one.time, one.event) for one in result.slides] == [
         (12.5, True),
         (3.0, False),
         (10.0, True),
         (7.0, False),
     ]
-    assert (found.classes, found.left_out) == ((), ("s4", "s5"))
-    assert (found.slides[0].label, found.slides[0].y) == (None, None)
+    assert (result.classes, result.left_out) == ((), ("s4", "s5"))
+    assert (result.slides[0].label, result.slides[0].y) == (None, None)
     turned = task_labels("t", survival(event=None, censorship="died"), rows, None)
     assert [one.event for one in turned.slides] == [False, True, False, True]
 
@@ -102,14 +102,14 @@ def test_a_table_of_slides(tmp_path: Path):
     text += "a,high,c1,n\nzz,odd,c9,s\n"
     rows = [row("a", "mine", "lab"), row("0012")]
     task = grading(labels=table(tmp_path, text), features="f.parquet")
-    found = task_labels("t", task, rows, ["a", "0012", "c", "d.svs", "e"])
-    assert found.slides == (
+    result = task_labels("t", task, rows, ["a", "0012", "c", "d.svs", "e"])
+    assert result.slides == (
         Labelled("0012", "c2", "", "low", 1),  # a sheet without cases does not tear them apart
         Labelled("a", "mine", "lab", "high", 0),
         Labelled("c", "c3", "s", "high", 0),
         Labelled("d.svs", "c4", "s", "low", 1),
     )
-    assert found.left_out == ("e",)
+    assert result.left_out == ("e",)
     every = task_labels(
         "t", grading(labels=task.labels, features="f", split="files", split_files="s"), [], None
     )
@@ -120,13 +120,13 @@ def test_a_table_of_cases(tmp_path: Path):
     labels = table(tmp_path, "\ufeffcase_id;grade\nTCGA-A7-A0CJ;high\nc2;low\nTCGA-33-4583;low\n")
     task = grading(labels=labels, features="f.parquet", folds=2, split="files", split_files="s")
     slides = ["TCGA-A7-A0CJ-01Z-00-DX1.uu", "b", "TCGA-33-4583-01Z-00-DX2.vv", "TCGA-XX-0000-01Z"]
-    found = task_labels("t", task, [row("b", "c2", "lab")], slides, "tcga")
-    assert found.slides == (
+    result = task_labels("t", task, [row("b", "c2", "lab")], slides, "tcga")
+    assert result.slides == (
         Labelled("TCGA-33-4583-01Z-00-DX2.vv", "TCGA-33-4583", "33", "low", 1),
         Labelled("TCGA-A7-A0CJ-01Z-00-DX1.uu", "TCGA-A7-A0CJ", "A7", "high", 0),
         Labelled("b", "c2", "lab", "low", 1),
     )
-    assert found.left_out == ("TCGA-XX-0000-01Z",)
+    assert result.left_out == ("TCGA-XX-0000-01Z",)
     assert sentence(task, [], ["e"], "tcga") == (
         "tasks.t.features: slide 'e' does not begin with a TCGA barcode (TCGA-XX-XXXX); "
         "set slides.case_from to column, or give the labels a column case_id"
@@ -154,13 +154,13 @@ def test_zip_and_parquet_say_what_csv_says(tmp_path: Path):
         *(str(tmp_path / f"labels.{e}") for e in ("csv.zip", "parquet")),
     ]
     given = {"split": "files", "split_files": "s"}
-    found = [task_labels("t", survival(labels=p, **given), [], ["1", "2", "3"]) for p in paths]
-    assert found[0] == found[1] == found[2]
-    assert [(o.slide_id, o.time, o.event) for o in found[2].slides] == [
+    result = [task_labels("t", survival(labels=p, **given), [], ["1", "2", "3"]) for p in paths]
+    assert result[0] == result[1] == result[2]
+    assert [(o.slide_id, o.time, o.event) for o in result[2].slides] == [
         ("1", 2.5, True),
         ("2", 3, False),
     ]
-    assert found[0].left_out == ("3",)
+    assert result[0].left_out == ("3",)
 
 
 WRONG_CELLS = {
@@ -307,31 +307,33 @@ def test_a_case_with_two_values(tmp_path: Path):
 
 
 def test_tables_that_cannot_be_read(tmp_path: Path):
-    def said(name: str, content: bytes) -> str:
+    def message(name: str, content: bytes) -> str:
         (tmp_path / name).write_bytes(content)
         return sentence(grading(labels=str(tmp_path / name)), [], ["a"])
 
     missing = grading(labels=str(tmp_path / "gone.csv"))
     assert sentence(missing) == "gone.csv: no such table of labels; name one that is there"
-    assert said("a.csv", b"slide_id,grade\n,x\n") == (
+    assert message("a.csv", b"slide_id,grade\n,x\n") == (
         "a.csv, row 2, column 'slide_id': is empty; give every row an id"
     )
-    assert said("a.csv", b"slide_id,grade,grade\n") == (
+    assert message("a.csv", b"slide_id,grade,grade\n") == (
         "a.csv, row 1, column 'grade': stands twice in the header; rename one"
     )
-    assert said("a.csv", b"slide_id,grade\na,x,y\n") == (
+    assert message("a.csv", b"slide_id,grade\na,x,y\n") == (
         "a.csv, row 2: has 3 cells, the header 2; put a cell that holds a comma, semicolon or tab "
         "in double quotes, or take the extra ones out"
     )
-    assert said("a.csv", b"slide_id,grade\na,\xfc\n") == (
+    assert message("a.csv", b"slide_id,grade\na,\xfc\n") == (
         "a.csv, row 2: is not UTF-8 text; save it as 'CSV UTF-8'"
     )
-    assert said("a.csv", b'slide_id,grade\na,"x\nb,y\n') == (
+    assert message("a.csv", b'slide_id,grade\na,"x\nb,y\n') == (
         "a.csv, row 2: is not CSV (unexpected end of data); look for a double quote that is not "
         "closed"
     )
-    assert said("a.zip", b"PK").startswith("a.zip: is no zip that can be read (")
-    assert said("a.parquet", b"PAR1").startswith("a.parquet: is no Parquet file that can be read (")
+    assert message("a.zip", b"PK").startswith("a.zip: is no zip that can be read (")
+    assert message("a.parquet", b"PAR1").startswith(
+        "a.parquet: is no Parquet file that can be read ("
+    )
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("a.csv", "")
         archive.writestr("b.csv", "")

@@ -53,10 +53,10 @@ def test_published_subtypes(name: str, ending: str, tcga: Path):
         features="f",
         folds=10,
     )
-    found = task_labels(name, task, [], slides, "tcga")
-    assert (len(found.slides), len(found.left_out), found.classes) == (used, others, classes)
-    assert all(one.case_id == one.slide_id[:12] for one in found.slides)
-    assert {one.site.zfill(2) == one.slide_id[5:7] for one in found.slides} == {True}
+    result = task_labels(name, task, [], slides, "tcga")
+    assert (len(result.slides), len(result.left_out), result.classes) == (used, others, classes)
+    assert all(one.case_id == one.slide_id[:12] for one in result.slides)
+    assert {one.site.zfill(2) == one.slide_id[5:7] for one in result.slides} == {True}
 
 
 @pytest.mark.parametrize("name", COHORTS)
@@ -64,12 +64,12 @@ def test_published_survival(name: str, tcga: Path):
     labels = tcga / "survival" / f"tcga_{name}_all_clean.csv"
     settings = {"time": "survival_months", "censorship": "censorship"}
     task = TaskConfig(kind="survival", labels=str(labels), features="f", **settings)
-    found = task_labels(name, task, [], None)
-    cases = {one.case_id for one in found.slides}
-    assert (len(cases), len(found.slides), found.left_out) == (*COHORTS[name][:2], ())
+    result = task_labels(name, task, [], None)
+    cases = {one.case_id for one in result.slides}
+    assert (len(cases), len(result.slides), result.left_out) == (*COHORTS[name][:2], ())
     with labels.open() as file:
         deaths = sum(float(line["censorship"]) == 0 for line in csv.DictReader(file))
-    assert sum(one.event is True for one in found.slides) == deaths
+    assert sum(one.event is True for one in result.slides) == deaths
     every = pq.read_table(tcga / "slide_embeddings.parquet", columns=["slide_id"])["slide_id"]
     embedded = task_labels(name, task, [], set(every.to_pylist()), "tcga")
     assert len({one.case_id for one in embedded.slides}) == COHORTS[name][2]

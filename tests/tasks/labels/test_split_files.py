@@ -88,15 +88,15 @@ def test_patho_bench_by_case(tmp_path: Path):
 
 def test_ids_that_are_not_known_come_back_once_each(tmp_path: Path):
     clam(tmp_path, ",train,val,test\n0,a,x.svs,c\n1,12.0,,y\n", ",train,val,test\n0,y,a,c\n")
-    found = read_splits(tmp_path, known={"a", "c", "12", "z"})
-    assert found.folds == {0: sides("a", "", "c"), 1: sides("", "a", "c")}
-    assert found.unknown == ("12.0", "x", "y")
+    result = read_splits(tmp_path, known={"a", "c", "12", "z"})
+    assert result.folds == {0: sides("a", "", "c"), 1: sides("", "a", "c")}
+    assert result.unknown == ("12.0", "x", "y")
 
 
 def test_an_id_that_is_known_with_its_ending_keeps_it(tmp_path: Path):
     clam(tmp_path, ",train,test\n0,a.svs,b.SVS\n1,c.d.ndpi,e.h5\n")
-    found = read_splits(tmp_path, known=["a.svs", "b", "c.d", "e"])
-    assert found == Splits({0: sides("a.svs c.d", "", "b e")}, ())
+    result = read_splits(tmp_path, known=["a.svs", "b", "c.d", "e"])
+    assert result == Splits({0: sides("a.svs c.d", "", "b e")}, ())
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
@@ -122,7 +122,7 @@ def test_accents_are_one_letter(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (
             ",train,val,test\n0,a,b,c\n1,d,a.svs,e\n",
@@ -168,12 +168,12 @@ def test_accents_are_one_letter(tmp_path: Path):
         ),
     ],
 )
-def test_what_is_wrong_in_clams_file(tmp_path: Path, text: str | bytes, said: str):
-    assert sentence(clam(tmp_path, text), tmp_path) == said
+def test_what_is_wrong_in_clams_file(tmp_path: Path, text: str | bytes, message: str):
+    assert sentence(clam(tmp_path, text), tmp_path) == message
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (
             "case_id\tslide_id\tfold_0\na\ta1\ttrain\na\ta2\ttraining\n",
@@ -210,8 +210,8 @@ def test_what_is_wrong_in_clams_file(tmp_path: Path, text: str | bytes, said: st
         ),
     ],
 )
-def test_what_is_wrong_in_patho_benchs_table(tmp_path: Path, text: str, said: str):
-    assert sentence(patho_bench(tmp_path, text), tmp_path) == said
+def test_what_is_wrong_in_patho_benchs_table(tmp_path: Path, text: str, message: str):
+    assert sentence(patho_bench(tmp_path, text), tmp_path) == message
 
 
 def test_what_is_no_split(tmp_path: Path):
@@ -228,8 +228,8 @@ def test_what_is_no_split(tmp_path: Path):
 def test_a_fold_has_one_file(tmp_path: Path):
     clam(tmp_path, ",train,val\n0,a,b\n")
     (tmp_path / "splits_00.csv").write_text(",train,val\n0,a,b\n")
-    said = "splits_00.csv: is fold 0, as splits_0.csv is; take one away"
-    assert sentence(tmp_path, tmp_path) == said
+    message = "splits_00.csv: is fold 0, as splits_0.csv is; take one away"
+    assert sentence(tmp_path, tmp_path) == message
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path):
@@ -270,9 +270,9 @@ def published(shared_dir: Path) -> Path:
 
 @pytest.mark.parametrize("name", LISTED)
 def test_published_splits(name: str, shared_dir: Path):
-    found = read_splits(published(shared_dir) / name)
-    listed = {i for fold in found.folds.values() for ids in fold.values() for i in ids}
-    assert (list(found.folds), len(listed)) == (list(range(LISTED[name][0])), LISTED[name][1])
+    result = read_splits(published(shared_dir) / name)
+    listed = {i for fold in result.folds.values() for ids in fold.values() for i in ids}
+    assert (list(result.folds), len(listed)) == (list(range(LISTED[name][0])), LISTED[name][1])
     assert all(i.startswith("TCGA-") and "." not in i[:12] for i in listed)
 
 
@@ -297,9 +297,9 @@ def test_published_splits_list_slides_without_label(name: str, shared_dir: Path)
     with (shared_dir / "tcga" / "labels" / f"tcga_{name}_subset.csv").open() as file:
         slides = {row["slide_id"]: row["oncotree_code"] for row in csv.DictReader(file)}
     used_ids = {slide.removesuffix(".svs") for slide in slides if slides[slide] in KINDS}
-    found = read_splits(folder, known=used_ids)
-    used = {i for fold in found.folds.values() for ids in fold.values() for i in ids}
-    assert (len(used), len(found.unknown)) == USED[name]
+    result = read_splits(folder, known=used_ids)
+    used = {i for fold in result.folds.values() for ids in fold.values() for i in ids}
+    assert (len(used), len(result.unknown)) == USED[name]
 
 
 def test_columns_that_are_filled_up_with_words(tmp_path: Path):
