@@ -90,9 +90,16 @@ def preempt(cluster: Cluster, project: Project) -> str:
     number = cluster.running("segment", batch)
     cluster.says("sbatch", "-p", "urgent", "--exclusive", "-o", "/dev/null", "--wrap", "true")
     wait_for(lambda: cluster.jobs("segment")[number]["Restarts"] == "1", "the preemption")
-    # SLURM holds a requeued job back for two minutes.
-    wait_for(lambda: cluster.jobs("segment")[number]["JobState"] == "PENDING", "the queue")
-    cluster.says("scontrol", "update", f"JobId={number}", "StartTime=now")
+
+    def under_way() -> bool:
+        """SLURM holds whom it put back for two minutes, from when the first start has ended."""
+        states = {job: shown["JobState"] for job, shown in cluster.jobs("segment").items()}
+        for job, state in states.items():
+            if state == "PENDING":
+                cluster.says("scontrol", "update", f"JobId={job}", "StartTime=now")
+        return set(states.values()) <= {"RUNNING", "COMPLETED"}
+
+    wait_for(under_way, "the second start of all")
     return number
 
 
