@@ -205,6 +205,7 @@ def attention_schema(heads: int, maps: Sequence[str]) -> pa.Schema:
         y=INT,
         read_px=INT,
         tissue=pa.float32(),
+        computed=pa.bool_(),
         **({"heads": vector} if heads else {}),
         **dict.fromkeys(maps, pa.float32()),
     )

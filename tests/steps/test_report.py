@@ -44,6 +44,7 @@ def row(number: int, **facts: Any) -> dict[str, Any]:
         "regions": number,
         "patches": 256 * number,
         "tissue_patches": 200 * number,
+        "computed_patches": 216 * number,
         "unreadable_patches": 0,
     }
     return known | facts
