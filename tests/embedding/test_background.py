@@ -1,0 +1,110 @@
+"""Which patches are embedded, and what the others get: facts that hold for any manifest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from hipt.embedding.background import SAMPLES, Choice, Completion, choose
+
+PATCHES = 16
+SHARES = st.sampled_from([0.0, 0.001, 0.5, 1.0])
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> pa.Table:
+    size = PATCHES * draw(st.integers(1, 6))
+    columns = {name: draw(arrays(np.float32, size, elements=SHARES)) for name in SHARE_NAMES}
+    return pa.table(columns)
+
+
+SHARE_NAMES = ("tissue", "inside")
+
+
+def table(tissue: list[float], inside: list[float]) -> pa.Table:
+    return pa.table({"tissue": np.float32(tissue), "inside": np.float32(inside)})
+
+
+def completed(choice: Choice, own: np.ndarray, readable: np.ndarray) -> tuple[np.ndarray, ...]:
+    """(N, D) vectors and (N,) readable, where each patch's own are given."""
+    completion = Completion(choice)
+    if len(choice.first):
+        completion.learn(own[choice.first], readable[choice.first])
+    parts = []
+    for region, wanted in enumerate(choice.wanted):
+        at = np.s_[region * PATCHES : (region + 1) * PATCHES]
+        seen = np.where(wanted, readable[at], True)
+        parts.append(completion.completed(region, own[at][wanted], seen))
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+
+
+@settings(deadline=None, derandomize=True)
+@given(manifests(), st.sampled_from(["embed", "sample"]))
+def test_every_patch_has_its_own_vector_or_the_mean_of_the_samples(manifest: pa.Table, background):
+    tissue, inside = (manifest[name].to_numpy() for name in SHARE_NAMES)
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(len(tissue), 3)).astype(np.float16)
+    own[inside == 0] = 1  # white, all equal
+    choice = choose(manifest, PATCHES, background)
+    vectors, readable = completed(choice, own, np.ones(len(own), bool))
+    computed = choice.computed.ravel()
+    np.testing.assert_array_equal(vectors[computed], own[computed])
+    assert readable.all()
+    empty = (tissue == 0) & (inside > 0)
+    assert computed[~empty].all()  # all tissue, and all that is outside
+    samples = choice.first[: choice.samples]
+    assert empty[samples].all()
+    if background == "embed":
+        assert computed.all()
+        return
+    assert computed[empty].sum() == len(samples) == min(SAMPLES, empty.sum())
+    if not computed.all():
+        mean = own[samples].mean(0, dtype=np.float32).astype(np.float16)
+        assert (vectors[~computed] == mean).all()
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.integers(1, 2000))
+def test_samples_lie_evenly_over_all_patches_without_tissue(empty: int):
+    size = -(-empty // PATCHES) * PATCHES
+    tissue = np.ones(size, np.float32)
+    places = np.sort(np.random.default_rng(empty).permutation(size)[:empty])
+    tissue[places] = 0
+    choice = choose(table(tissue, np.ones(size)), PATCHES, "sample")
+    ranks = np.searchsorted(places, choice.first)
+    np.testing.assert_array_equal(places[ranks], choice.first)
+    gaps = np.diff([-1, *ranks, empty])
+    assert gaps.max() <= empty / len(ranks) + 2
+
+
+def test_one_patch_outside_stands_for_all():
+    choice = choose(table([0.0] * PATCHES, [1.0] * 4 + [0.0] * 12), PATCHES, "embed")
+    assert choice.first.tolist() == [4]
+    assert choice.wanted.sum() == 4
+
+
+def test_samples_that_cannot_be_read_are_no_part_of_the_mean():
+    choice = choose(table([1] + [0] * 47, [1] * 48), PATCHES, "sample")
+    own = np.arange(48, dtype=np.float16)[:, None]
+    readable = np.ones(48, bool)
+    readable[choice.first[:3]] = False
+    vectors, seen = completed(choice, own, readable)
+    filled = ~choice.computed.ravel()
+    mean = choice.first[3:].mean(dtype=np.float32).astype(np.float16)
+    assert (vectors[filled] == mean).all()
+    assert seen.tolist() == readable.tolist()  # theirs alone are not
+    none = np.ones(48, bool)
+    none[choice.first] = False
+    vectors, seen = completed(choice, own, none)
+    assert (vectors[filled] == choice.first.mean(dtype=np.float32).astype(np.float16)).all()
+    assert seen[filled].all()
+
+
+@pytest.mark.parametrize("tissue", [1.0, 0.001])
+def test_any_tissue_counts(tissue: float):
+    choice = choose(table([tissue] + [0] * 31, [1] * 32), PATCHES, "sample")
+    assert choice.wanted.sum() == 1
