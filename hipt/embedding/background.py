@@ -15,10 +15,10 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+Shares = npt.NDArray[np.floating]
 Vectors = npt.NDArray[np.float16]
 
 SAMPLES = 16
@@ -44,16 +44,18 @@ class Choice:
         return np.asarray(self.wanted | (self.source < len(self.first)))
 
 
-def choose(manifest: pa.Table, patches: int, background: Literal["embed", "sample"]) -> Choice:
+def choose(
+    tissue: Shares, inside: Shares, patches: int, background: Literal["embed", "sample"]
+) -> Choice:
     """Which patches of a slide are embedded.
 
     Args:
-        manifest: the slide's.
+        tissue: (R * P,) share of each patch that is tissue.
+        inside: (R * P,) share of each that lies on the slide.
         patches: P.
         background: `embed`, all that lie on the slide; `sample`, those with tissue, and of the
             others at most `SAMPLES`, evenly over them.
     """
-    tissue, inside = (manifest[name].to_numpy() for name in ("tissue", "inside"))
     outside = inside == 0
     wanted = ~outside if background == "embed" else ~outside & (tissue > 0)
     empty = np.flatnonzero(~outside & ~wanted)

@@ -248,7 +248,8 @@ def _job(work: _Work, cfg: EmbedPatchesSettings) -> SlideJob:
 
 def _choice(manifest: pa.Table, cfg: EmbedPatchesSettings) -> Choice:
     """Which patches of a slide are embedded."""
-    return choose(manifest, cfg.tile.grid**2, cfg.patches.background)
+    tissue, inside = (manifest[name].to_numpy() for name in ("tissue", "inside"))
+    return choose(tissue, inside, cfg.tile.grid**2, cfg.patches.background)
 
 
 def _watched(

@@ -1,9 +1,10 @@
-"""Which patches are embedded, and what the others get: facts that hold for any manifest."""
+"""Which patches are embedded, and what the others get: facts that hold for any slide."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,17 +17,14 @@ SHARES = st.sampled_from([0.0, 0.001, 0.5, 1.0])
 
 
 @st.composite
-def manifests(draw: st.DrawFn) -> pa.Table:
+def slides(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Tissue, and what lies inside, of the patches of some regions."""
     size = PATCHES * draw(st.integers(1, 6))
-    columns = {name: draw(arrays(np.float32, size, elements=SHARES)) for name in SHARE_NAMES}
-    return pa.table(columns)
+    return tuple(draw(arrays(np.float32, size, elements=SHARES)) for _ in range(2))
 
 
-SHARE_NAMES = ("tissue", "inside")
-
-
-def table(tissue: list[float], inside: list[float]) -> pa.Table:
-    return pa.table({"tissue": np.float32(tissue), "inside": np.float32(inside)})
+def sampled(tissue: Sequence[float], inside: float = 1) -> Choice:
+    return choose(np.float32(tissue), np.full(len(tissue), inside), PATCHES, "sample")
 
 
 def completed(choice: Choice, own: np.ndarray, readable: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -43,13 +41,13 @@ def completed(choice: Choice, own: np.ndarray, readable: np.ndarray) -> tuple[np
 
 
 @settings(deadline=None, derandomize=True)
-@given(manifests(), st.sampled_from(["embed", "sample"]))
-def test_every_patch_has_its_own_vector_or_the_mean_of_the_samples(manifest: pa.Table, background):
-    tissue, inside = (manifest[name].to_numpy() for name in SHARE_NAMES)
+@given(slides(), st.sampled_from(["embed", "sample"]))
+def test_every_patch_has_its_own_vector_or_the_mean_of_the_samples(slide, background):
+    tissue, inside = slide
     rng = np.random.default_rng(0)
     own = rng.normal(size=(len(tissue), 3)).astype(np.float16)
     own[inside == 0] = 1  # white, all equal
-    choice = choose(manifest, PATCHES, background)
+    choice = choose(tissue, inside, PATCHES, background)
     vectors, readable = completed(choice, own, np.ones(len(own), bool))
     computed = choice.computed.ravel()
     np.testing.assert_array_equal(vectors[computed], own[computed])
@@ -74,7 +72,7 @@ def test_samples_lie_evenly_over_all_patches_without_tissue(empty: int):
     tissue = np.ones(size, np.float32)
     places = np.sort(np.random.default_rng(empty).permutation(size)[:empty])
     tissue[places] = 0
-    choice = choose(table(tissue, np.ones(size)), PATCHES, "sample")
+    choice = sampled(tissue)
     ranks = np.searchsorted(places, choice.first)
     np.testing.assert_array_equal(places[ranks], choice.first)
     gaps = np.diff([-1, *ranks, empty])
@@ -82,13 +80,14 @@ def test_samples_lie_evenly_over_all_patches_without_tissue(empty: int):
 
 
 def test_one_patch_outside_stands_for_all():
-    choice = choose(table([0.0] * PATCHES, [1.0] * 4 + [0.0] * 12), PATCHES, "embed")
+    inside = np.repeat(np.float32([1, 0]), [4, 12])
+    choice = choose(np.zeros(PATCHES), inside, PATCHES, "embed")
     assert choice.first.tolist() == [4]
     assert choice.wanted.sum() == 4
 
 
 def test_samples_that_cannot_be_read_are_no_part_of_the_mean():
-    choice = choose(table([1] + [0] * 47, [1] * 48), PATCHES, "sample")
+    choice = sampled([1] + [0] * 47)
     own = np.arange(48, dtype=np.float16)[:, None]
     readable = np.ones(48, bool)
     readable[choice.first[:3]] = False
@@ -106,5 +105,5 @@ def test_samples_that_cannot_be_read_are_no_part_of_the_mean():
 
 @pytest.mark.parametrize("tissue", [1.0, 0.001])
 def test_any_tissue_counts(tissue: float):
-    choice = choose(table([tissue] + [0] * 31, [1] * 32), PATCHES, "sample")
+    choice = sampled([tissue] + [0] * 31)
     assert choice.wanted.sum() == 1
