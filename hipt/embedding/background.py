@@ -73,6 +73,27 @@ def _evenly(length: int, most: int) -> Ints:
     return np.asarray((np.arange(count) + 0.5) * length / max(count, 1), np.int64)
 
 
+class Spread:
+    """How far vectors lie apart, added up as they come."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._count, self._sum, self._squares = 0, np.zeros(1), 0.0
+
+    def add(self, vectors: Vectors) -> None:
+        """Some more, (n, D)."""
+        values = vectors.astype(np.float64)
+        self._count += len(values)
+        self._sum = self._sum + values.sum(0)
+        self._squares += float(np.square(values).sum())
+
+    @property
+    def value(self) -> float:
+        """Root mean square distance from their mean; 0 where there are none."""
+        count = max(self._count, 1)
+        return float(max(self._squares / count - np.square(self._sum / count).sum(), 0) ** 0.5)
+
+
 class Completion:
     """A slide's regions, completed by the vectors that were computed first."""
 
@@ -81,6 +102,7 @@ class Completion:
         self._choice = choice
         self._vectors = np.zeros((0, 0), np.float16)  # (K + 1, D), the mean last
         self._readable = np.zeros(0, bool)  # (K + 1,)
+        self.sampled, self.wanted = Spread(), Spread()
 
     def learn(self, vectors: Vectors, readable: Bools) -> None:
         """Take the vectors of the patches that are embedded first.
@@ -93,6 +115,7 @@ class Completion:
         kept = np.flatnonzero(samples) if samples.any() else np.arange(len(readable))
         with np.errstate(invalid="ignore"):  # numbers that are none are refused where they lie
             mean = vectors[kept].mean(0, dtype=np.float32).astype(np.float16)
+        self.sampled.add(vectors[: self._choice.samples])
         self._vectors = np.concatenate([vectors, mean[None]])
         self._readable = np.append(readable, True)
 
@@ -109,6 +132,8 @@ class Completion:
             tried.
         """
         wanted, source = self._choice.wanted[region], self._choice.source[region]
+        if self._choice.samples:
+            self.wanted.add(vectors)
         if wanted.all():
             return vectors, readable
         grid = self._vectors[source]

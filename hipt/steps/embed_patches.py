@@ -173,7 +173,16 @@ def _write(
                 pa.record_batch([columns[name] for name in schema.names], schema=schema)
             )
         broken.refuse(f"{MOST_FLOAT16} (float16)", "region", "patch")
+        _say_how_alike(work.row["slide_id"], choice, completion)
         _refuse_another_slide(work)  # before the file gets its name
+
+
+def _say_how_alike(slide_id: str, choice: Choice, completion: Completion) -> None:
+    """Whether one mean may stand for a slide's patches without tissue, to this encoder."""
+    if choice.samples:
+        spread = completion.sampled.value / (completion.wanted.value or 1.0)
+        text = "%s: %d sampled patches without tissue lie %.2f times as far apart as those with it"
+        log.info(text, slide_id, choice.samples, spread)
 
 
 def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[_Work]:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hipt.embedding.background import SAMPLES, Choice, Completion, choose
+from hipt.embedding.background import SAMPLES, Choice, Completion, Spread, choose
 
 PATCHES = 16
+HALVES = st.floats(-100, 100, width=16)
 SHARES = st.sampled_from([0.0, 0.001, 0.5, 1.0])
 
 
@@ -101,6 +102,17 @@ def test_samples_that_cannot_be_read_are_no_part_of_the_mean():
     vectors, seen = completed(choice, own, none)
     assert (vectors[filled] == choice.first.mean(dtype=np.float32).astype(np.float16)).all()
     assert seen[filled].all()
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(arrays(np.float16, st.tuples(st.integers(0, 5), st.just(3)), elements=HALVES)))
+def test_the_spread_is_that_of_all_together(parts: list[np.ndarray]):
+    spread = Spread()
+    for part in parts:
+        spread.add(part)
+    together = np.concatenate([np.zeros((0, 3)), *parts])
+    expected = np.sqrt(together.var(0).sum()) if len(together) else 0
+    assert spread.value == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("tissue", [1.0, 0.001])

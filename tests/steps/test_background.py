@@ -100,6 +100,15 @@ def test_tissue_has_the_same_vectors_either_way(slide: Chain, network: str):
     assert read_provenance(some.path).settings["background"] == "sample"
 
 
+def test_the_log_says_how_alike_background_is(slide: Chain, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level("INFO"):
+        _, shard = embedded(slide, "sample")
+    sampled, tissue = (shard.computed & shard.empty, shard.tissue > 0)
+    apart = [np.sqrt(shard.vectors[one].astype(float).var(0).sum()) for one in (sampled, tissue)]
+    text = f"a: 16 sampled patches without tissue lie {apart[0] / apart[1]:.2f} times as far apart"
+    assert any(line.startswith(text) for line in caplog.messages)
+
+
 def test_padding_is_embedded_once(chain: Chain, monkeypatch: pytest.MonkeyPatch):
     """Whatever the key says, with the vector that each of them has by itself."""
     write_slide(chain.folder / "a.svs", tissue_picture(700, 600))
