@@ -16,12 +16,14 @@ from hipt.config.config import Config
 from hipt.config.step_settings import settings
 from hipt.embedding.background import SAMPLES
 from hipt.embedding.embedder import PatchEmbedder
+from hipt.slides.slide import open_slide
 from hipt.slides.tiled_tiff import TiledTiff
 from hipt.steps import export
 from hipt.store.schemas import EXPORT, MANIFEST
 from hipt.store.shard import read_provenance
 from hipt.store.tables import PatchEmbeddings, matrix, read_table
 from hipt.tasks.labels.probe_items import labelled_patches
+from tests.scnmaker import write_scn
 from tests.slidemaker import GLASS, TISSUE, damage_tile, tissue_picture, write_slide
 from tests.steps.conftest import Chain
 
@@ -131,6 +133,19 @@ def test_padding_is_embedded_once(chain: Chain, monkeypatch: pytest.MonkeyPatch)
     alone = vectors(embedders[0], white)[:1].to(torch.float16).numpy()
     assert (shard.vectors[shard.outside] == alone).all()
     assert shard.computed.all()
+
+
+def test_padding_is_white_where_the_scan_ends_before_the_slide_does(chain: Chain):
+    write_scn(chain.folder / "a.scn", tissue_picture(700, 600))
+    chain.sheet("slide_id,path\na,a.scn\n")
+    chain.values["tile"] |= {"region_px": 1024}
+    _, shard = embedded(chain, "embed")
+    with open_slide(chain.folder / "a.scn") as slide:
+        width, height = slide.level_px(0)
+        there = shard.outside & (shard.x < width - 64) & (shard.y < height - 64)
+        assert there.sum() > 50
+        for x, y in zip(shard.x[there].tolist(), shard.y[there].tolist(), strict=True):
+            assert (slide.read(0, x, y, 64, 64) == 255).all()
 
 
 def test_tiles_without_tissue_are_not_decoded(slide: Chain, monkeypatch: pytest.MonkeyPatch):
