@@ -43,6 +43,7 @@ def write(path: Path, regions: int, seed: int) -> Path:
                 "y": pa.array(zeros),
                 "tissue": pa.array(np.ones(PATCHES, np.float32)),
                 "readable": pa.array(np.ones(PATCHES, bool)),
+                "computed": pa.array(np.ones(PATCHES, bool)),
                 "embedding": vectors(grid),
             }
             writer.write_batch(pa.record_batch(list(columns.values()), schema=schema))

@@ -58,7 +58,8 @@ def write_slide(results: Results, regions: int) -> None:
         for region in range(regions):
             part = np.s_[region * GRID**2 : (region + 1) * GRID**2]
             batch = {name: table[name][part] for name in ("slide_id", "region", "patch", "x", "y")}
-            batch |= {"tissue": table["tissue"][part], "readable": np.ones(GRID**2, bool)}
+            batch["tissue"] = table["tissue"][part]
+            batch |= dict.fromkeys(("readable", "computed"), np.ones(GRID**2, bool))
             batch["embedding"] = vectors(rng.normal(size=(GRID**2, DIM)).astype(np.float16))
             writer.write_batch(pa.record_batch(batch, schema=schema))
     picture = rng.integers(120, 250, (rows * 160, columns * 160, 3), np.uint8)

@@ -147,7 +147,7 @@ class Writer:
                 "tissue_in_regions": 0.9,
             },
             "embed_patches": {
-                **{"regions": regions, "patches": patches},
+                **{"regions": regions, "patches": patches, "computed_patches": patches},
                 **{"unreadable_patches": 0, "dim": PATCH_WIDTH},
             },
             "embed_regions": {"regions": regions, "dim": REGION_WIDTH},
@@ -215,7 +215,8 @@ class Writer:
                         for column in schema.names
                         if column in grid.schema.names
                     },
-                    **{"readable": np.ones(GRID**2, bool), "embedding": vectors(drawn)},
+                    **dict.fromkeys(("readable", "computed"), np.ones(GRID**2, bool)),
+                    "embedding": vectors(drawn),
                 }
                 writer.write_batch(
                     pa.record_batch([columns[column] for column in schema.names], schema=schema)

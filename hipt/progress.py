@@ -14,14 +14,16 @@ class Progress:
     def __init__(self, total: int, unit: str, every_s: float = 10.0) -> None:
         self._total, self._unit, self._every_s = total, unit, every_s
         self._start = self._said = time.monotonic()
-        self._done = 0
+        self._done = self._worked = 0
 
     @property
     def spent_s(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._start
 
-    def add(self, count: int, where: str, waited_s: float | None = None) -> None:
+    def add(
+        self, count: int, where: str, waited_s: float | None = None, worked: int | None = None
+    ) -> None:
         """`count` more are done.
 
         Args:
@@ -29,9 +31,11 @@ class Progress:
             where: what is being worked on.
             waited_s: seconds of all so far that were spent waiting for input; None: it waits for
                 none.
+            worked: how many were computed for it, where some take no work; None: as many.
         """
         self._done += count
-        if time.monotonic() - self._said >= self._every_s:
+        self._worked += count if worked is None else worked
+        if self._done and time.monotonic() - self._said >= self._every_s:
             self._said = time.monotonic()
             left = self.spent_s / self._done * (self._total - self._done)
             log.info("%s: %s, about %.0f s left", where, self.summary(waited_s), left)
@@ -44,13 +48,15 @@ class Progress:
             if waited_s is None
             else f", {waited_s / spent:.0%} of the time waiting for the reader"
         )
-        return f"{self._done}/{self._total} {self._unit}, {self._rate(spent)}{waited}"
+        worked = "" if self._worked == self._done else f", {self._worked} computed"
+        done = f"{self._done}/{self._total} {self._unit}{worked}"
+        return f"{done}, {self._rate(spent)}{waited}"
 
     def _rate(self, spent_s: float) -> str:
-        """Units per second; seconds per unit, where each takes longer than one."""
-        if 0 < self._done < spent_s:
-            return f"{spent_s / self._done:.1f} s each"
-        return f"{self._done / spent_s:.1f} {self._unit}/s"
+        """Computed units per second; seconds per unit, where each takes longer than one."""
+        if 0 < self._worked < spent_s:
+            return f"{spent_s / self._worked:.1f} s each"
+        return f"{self._worked / spent_s:.1f} {self._unit}/s"
 
 
 def say(head: str, text: str) -> None:

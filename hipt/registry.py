@@ -69,7 +69,7 @@ STEPS: dict[str, Step] = {
         Step(
             "embed_patches",
             "stage 1: one vector per patch",
-            version=4,
+            version=5,
             per="slide",
             reads=("tile", "pretrain_patches"),
             shard_suffix=".arrow",
@@ -93,7 +93,7 @@ STEPS: dict[str, Step] = {
         Step(
             "slides",
             "the slide table, one row per slide of the sheet",
-            version=3,
+            version=4,
             reads=("batches", "segment", "tile", "embed_patches", "embed_regions"),
         ),
         Step(
@@ -133,7 +133,7 @@ STEPS: dict[str, Step] = {
         Step(
             "attend",
             "heatmaps: where stage 2 and the tasks' models look, slide by slide",
-            version=2,
+            version=3,
             per="slide",
             reads=("tile", "embed_patches", "pretrain_regions", "fit"),
             shard_suffix=".parquet",

@@ -35,6 +35,15 @@ def test_a_line_has_rate_share_of_waiting_and_time_left(clock: Clock, said):
     )
 
 
+def test_the_rate_is_that_of_what_was_computed(clock: Clock, said):
+    bar = Progress(400, "patches")
+    clock.now += 20
+    bar.add(0, "slide 7", 0, worked=16)  # nothing to say yet
+    bar.add(100, "slide 7", 0, worked=44)
+    (line,) = said.messages
+    assert line.startswith("slide 7: 100/400 patches, 60 computed, 3.0 patches/s, ")
+
+
 def test_at_most_one_line_in_ten_seconds_and_no_work_is_lost(clock: Clock, said):
     bar = Progress(1000, "patches")
     for _ in range(100):

@@ -117,6 +117,9 @@ class PatchEncoderConfig(Section):
     """Seed for random weights instead of a file: for trials, not for results."""
     features: Annotated[str, Field(min_length=1)] | None = None
     """Folder of vectors that TRIDENT, CLAM or slide2vec made: taken instead of computing any."""
+    background: Literal["embed", "sample"] = "embed"
+    """Patches without tissue. `embed`: each is read and embedded, as in the paper. `sample`: 16 of
+    a slide's are, evenly over it; the others are not read, and get the mean of their vectors."""
     max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.05
     """More unreadable tissue patches than this share: the slide ends as `damaged`."""
 

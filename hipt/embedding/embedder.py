@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,10 @@ from hipt.slides.region_reader import RegionPixels, RegionReader
 
 MINIBATCH = {"cpu": 16, "cuda": 256}
 """Patches per forward pass: 16 is fastest on a CPU (measured); a whole region on a GPU."""
+
+TOGETHER = 256
+"""Patches that are embedded at once, of as many of a slide's regions as it takes: with few wanted
+patches in each, single regions would leave threads, or a GPU, without work."""
 
 
 class PatchEmbedder:
@@ -67,28 +71,57 @@ class PatchEmbedder:
     def embedded(
         self, regions: Iterable[RegionPixels]
     ) -> Iterator[tuple[RegionPixels, npt.NDArray[np.float16]]]:
-        """Each region with its (P, D) vectors.
+        """Each region with the (W, D) vectors of its wanted patches.
 
-        A GPU is given the next region before it is asked for the last one's vectors, so that it
-        has work while they are written; until then a region's pixels are held, being copied.
+        A GPU is given the next regions before it is asked for the last ones' vectors, so that it
+        has work while they are written; until then their pixels are held, being copied.
         """
-        given: deque[tuple[RegionPixels, Tensor]] = deque()
-        for region in regions:
-            given.append((region, self._given(region)))
+        given: deque[tuple[list[RegionPixels], Tensor]] = deque()
+        for group in _groups(regions):
+            given.append((group, self._given(group)))
             if len(given) > self.ahead:
-                done, made = given.popleft()
-                yield done, made.cpu().numpy()
-        for done, made in given:
-            yield done, made.cpu().numpy()
+                yield from _apart(*given.popleft())
+        for group, made in given:
+            yield from _apart(group, made)
 
     def vectors(self, pixels: Tensor) -> Tensor:
         """uint8 (P, px, px, 3) on the device -> (P, D)."""
         return embedded(self.encoder, pixels, self.minibatch, self.precision, self.threads)
 
-    def _given(self, region: RegionPixels) -> Tensor:
-        """One region's (P, D) vectors, float16, on the device, which may be at work on them yet."""
-        host = torch.from_numpy(region.pixels)  # (P, px, px, 3) uint8
-        return self.vectors(host.to(self.device, non_blocking=True)).to(torch.float16)
+    def _given(self, group: Sequence[RegionPixels]) -> Tensor:
+        """Some regions' (W, D) vectors, float16, on the device, which may be at work on them yet.
+
+        On a CPU the last minibatch is filled up: sums of some networks depend on its size, and no
+        vector is to depend on how many patches are wanted.
+        """
+        pixels = [torch.from_numpy(region.pixels) for region in group]  # (W, px, px, 3) uint8
+        parts = [part.to(self.device, non_blocking=True) for part in pixels]
+        count, size = sum(map(len, parts)), self.minibatch if self.device.type == "cpu" else 1
+        filled = -(-max(count, 1) // size) * size
+        if filled > count:
+            parts.append(parts[0].new_zeros((filled - count, *parts[0].shape[1:])))
+        batch = torch.cat(parts) if len(parts) > 1 else parts[0]
+        return self.vectors(batch)[:count].to(torch.float16)
+
+
+def _groups(regions: Iterable[RegionPixels]) -> Iterator[list[RegionPixels]]:
+    """Regions in order, as many together as it takes."""
+    group: list[RegionPixels] = []
+    for region in regions:
+        group.append(region)
+        if sum(len(one.pixels) for one in group) >= TOGETHER:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _apart(
+    group: Sequence[RegionPixels], made: Tensor
+) -> Iterator[tuple[RegionPixels, npt.NDArray[np.float16]]]:
+    """Each region of a group with its vectors, (W, D) of all together."""
+    ends = np.cumsum([len(region.pixels) for region in group])
+    yield from zip(group, np.split(made.cpu().numpy(), ends[:-1]), strict=True)
 
 
 def _pinned(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:

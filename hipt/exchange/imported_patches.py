@@ -21,7 +21,7 @@ def write_imported(
 ) -> None:
     """Write the imported vectors at the manifest's places, one record batch per region.
 
-    Where no patch was imported the vector is 0 and `readable` is false: nobody looked there.
+    Where no patch was imported the vector is 0, `readable` and `computed` are false: nobody looked.
 
     Raises:
         SlideError: if the features cannot be read.
@@ -39,7 +39,9 @@ def write_imported(
         for start in range(0, len(rows), per_region):
             part = slice(start, start + per_region)
             known = table.slice(start, per_region).to_batches()[0]
-            made = {"readable": pa.array(there[part]), "embedding": vectors(embedding[part])}
+            known_here = pa.array(there[part])
+            made = {"readable": known_here, "computed": known_here}
+            made |= {"embedding": vectors(embedding[part])}
             columns = [
                 made.get(name, known[name] if name in known.schema.names else None)
                 for name in schema.names

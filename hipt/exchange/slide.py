@@ -72,6 +72,9 @@ class Bag:
 def tissue_bag(slide: ExportedSlide, scale: Scale) -> Bag:
     """The readable patches with enough tissue, region by region; none without a shard.
 
+    Patches that have the mean of others in place of a vector of their own are left out, whatever
+    their tissue: a list of patches says nowhere which they are.
+
     Raises:
         HiptError: if the shard is absent or damaged.
     """
@@ -81,8 +84,8 @@ def tissue_bag(slide: ExportedSlide, scale: Scale) -> Bag:
         shard = PatchEmbeddings(slide.patches)
         for index in range(len(shard)):
             region = shard.region(index)
-            readable = region["readable"].to_numpy(zero_copy_only=False)
-            chosen = readable & (region["tissue"].to_numpy() >= scale.min_tissue)
+            readable, computed = (region[n].to_numpy(False) for n in ("readable", "computed"))
+            chosen = readable & computed & (region["tissue"].to_numpy() >= scale.min_tissue)
             coords.append(np.stack([region[name].to_numpy() for name in "xy"], 1)[chosen])
             features.append(shard.grid(index)[chosen])
     return Bag(np.concatenate(coords), np.concatenate(features))

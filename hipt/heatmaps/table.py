@@ -30,7 +30,7 @@ COMPONENTS = ("component1", "component2", "component3")
 
 Floats = npt.NDArray[np.float32]
 
-COLUMNS = ("slide_id", "region", "patch", "x", "y", "read_px", "tissue")
+COLUMNS = ("slide_id", "region", "patch", "x", "y", "read_px", "tissue", "computed")
 """What a slide's table says of each patch, before `heads` and the maps."""
 
 
@@ -56,7 +56,7 @@ class SlideMaps:
 
     slide_id: str
     manifest: pa.Table
-    """One row per patch, with COLUMNS at least."""
+    """One row per patch, with COLUMNS at least: the manifest, and whose vectors were computed."""
     attention: Floats
     """(N, H) of stage 2; without it H is 0."""
     maps: Mapping[str, Floats]

@@ -11,7 +11,14 @@ import polars as pl
 MOST_KINDS = 10
 """Most values of a distribution that are named; the others are counted together."""
 
-SUMMED = ("tissue_mm2", "regions", "patches", "tissue_patches", "unreadable_patches")
+SUMMED = (
+    "tissue_mm2",
+    "regions",
+    "patches",
+    "tissue_patches",
+    "computed_patches",
+    "unreadable_patches",
+)
 
 
 def totals(table: pl.DataFrame) -> dict[str, Any]:

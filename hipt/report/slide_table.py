@@ -28,6 +28,7 @@ COLUMNS = (
     ("regions", "Regions", "count", True),
     ("patches", "Patches", "count", False),
     ("tissue_patches", "Tissue patches", "count", True),
+    ("computed_patches", "Computed patches", "count", True),
     ("unreadable_patches", "Unreadable patches", "count", True),
     ("mpp", "µm/px", "number", True),
     ("mpp_source", "µm/px from", "text", False),

@@ -27,6 +27,9 @@ _BLOCK_PX, _REDUCED_BLOCK_PX = 1024, 2048
 """Side of what one thread reads at a time: small enough to keep all busy, large enough that few
 tiles lie in two."""
 
+FIRST = -1
+"""In place of a region's number: the patches that are read before all regions."""
+
 
 @dataclass(frozen=True)
 class SlideJob:
@@ -39,6 +42,10 @@ class SlideJob:
     """Patches along a region's side."""
     corners: npt.NDArray[np.int64]
     """(R, 2) x, y of the regions, level-0 pixels."""
+    wanted: npt.NDArray[np.bool_] | None = None
+    """(R, P) which patches are read; None: all."""
+    first: npt.NDArray[np.int64] | None = None
+    """(K, 2) x, y of single patches that are read before the regions, as region `FIRST`."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +58,45 @@ class FailedJob:
 
 @dataclass(frozen=True)
 class RegionPixels:
-    """One region's patches."""
+    """One region's patches, or those of them that are wanted."""
 
     region: int
     pixels: npt.NDArray[np.uint8]
-    """[P, px, px, 3], row-major; white where unreadable or outside the slide."""
+    """[W, px, px, 3] of the wanted, row-major; white where unreadable or outside the slide."""
     readable: npt.NDArray[np.bool_]
-    """[P] False where a damaged tile left the patch white."""
+    """[P] False where a damaged tile left a wanted patch white."""
+    wanted: npt.NDArray[np.bool_] | None = None
+    """[P] which patches are wanted; None: all."""
     reader: ReaderName = "openslide"
     """Who read it, but for what a damaged tile leaves."""
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Patches side by side that one thread reads at a time."""
+
+    corner: npt.NDArray[np.int64]
+    """x, y, level-0 pixels."""
+    pixels: Pixels
+    """[m, n, px, px, 3] to be filled."""
+    readable: npt.NDArray[np.bool_]
+    """[m, n] to be set False where nothing could be read."""
+    wanted: npt.NDArray[np.bool_]
+    """[m, n] which patches matter; at least one."""
+
+    def part(self, rows: slice, columns: slice, read_px: int) -> _Block:
+        """Some of the patches, each `read_px` wide in level-0 pixels."""
+        corner = self.corner + np.array([columns.start, rows.start]) * read_px
+        part = rows, columns
+        return _Block(corner, self.pixels[part], self.readable[part], self.wanted[part])
+
+    def trimmed(self, read_px: int) -> _Block:
+        """Without rows and columns of which no patch matters, at the edges."""
+        rows, columns = (
+            slice(int(at[0]), int(at[-1]) + 1)
+            for at in (np.flatnonzero(self.wanted.any(axis)) for axis in (1, 0))
+        )
+        return self.part(rows, columns, read_px)
 
 
 @dataclass(frozen=True)
@@ -95,8 +132,9 @@ class _Pending:
             block.result()
         if self.region is None or self.slide is None or isinstance(self.job, FailedJob):
             return None
-        x, y = (int(v) for v in self.job.corners[self.region.region])
-        return replace(self.region, reader=self.slide.reader_of(self.job.plan.level, x, y))
+        x, y = (int(v) for v in self.job.corners[max(self.region.region, 0)])
+        reader, pixels = self.slide.reader_of(self.job.plan.level, x, y), _only_wanted(self.region)
+        return replace(self.region, pixels=pixels, reader=reader)
 
 
 class RegionReader(Closing):
@@ -190,7 +228,7 @@ class RegionReader(Closing):
                 continue
             if not len(job.corners):
                 yield _Pending(job, None, [], slide)
-            for region in range(len(job.corners)):
+            for region in range(0 if job.first is None else FIRST, len(job.corners)):
                 left = job is self._left
                 pending = (
                     _Pending(job, None, [], slide) if left else self._begun(slide, job, region)
@@ -216,61 +254,67 @@ class RegionReader(Closing):
         self, slide: Slide, job: SlideJob, region: int
     ) -> tuple[RegionPixels, list[Future[None]]]:
         """One region's buffer, and its blocks on their way into it."""
-        grid, px = job.grid, job.plan.patch_px
-        pixels = self._allocate((grid, grid, px, px, 3))
-        readable = np.ones((grid, grid), bool)
+        grid, px, read_px = job.grid, job.plan.patch_px, job.plan.patch_read_px
+        squares, wanted = job.corners[region : region + 1], job.wanted
+        if region == FIRST and job.first is not None:
+            grid, squares, wanted = 1, job.first, None
+        shape = len(squares), grid, grid
+        pixels, readable = self._allocate((*shape, px, px, 3)), np.ones(shape, bool)
+        chosen = np.ones(shape, bool) if wanted is None else wanted[region].reshape(shape)
         block_px = _BLOCK_PX if job.plan.patch_level_px == px else _REDUCED_BLOCK_PX
         side = patches_per_block(grid, job.plan.patch_level_px, block_px)
         blocks: list[Future[None]] = []
         try:
-            for r, c in itertools.product(range(0, grid, side), repeat=2):
-                corner = job.corners[region] + np.array([c, r]) * job.plan.patch_read_px
-                part = np.s_[r : r + side, c : c + side]
-                out = pixels[part], readable[part]
-                blocks.append(
-                    self._pool.submit(_read_block, slide, job.plan, corner, self._scratch, *out)
-                )
+            for square, corner in enumerate(squares):
+                whole = _Block(corner, pixels[square], readable[square], chosen[square])
+                for r, c in itertools.product(range(0, grid, side), repeat=2):
+                    block = whole.part(slice(r, r + side), slice(c, c + side), read_px)
+                    if block.wanted.any():
+                        given = slide, job.plan, block.trimmed(read_px), self._scratch
+                        blocks.append(self._pool.submit(_read_block, *given))
         except BaseException:
             wait(blocks)  # the slide is closed after this
             raise
-        flat = pixels.reshape(grid * grid, px, px, 3)
-        return RegionPixels(region, flat, readable.reshape(grid * grid)), blocks
+        flat = pixels.reshape(-1, px, px, 3)
+        kept = None if wanted is None else chosen.reshape(-1)
+        return RegionPixels(region, flat, readable.reshape(-1), kept), blocks
 
 
-def _read_block(
-    slide: Slide,
-    plan: ReadPlan,
-    corner: npt.NDArray[np.int64],
-    scratch: Recycled,
-    pixels: Pixels,
-    readable: npt.NDArray[np.bool_],
-) -> None:
-    """Fill n x n patches from one read; a damaged tile costs only the patches that it lies in.
+def _only_wanted(region: RegionPixels) -> Pixels:
+    """[W, px, px, 3] the wanted patches, at the front of the memory of all."""
+    if region.wanted is None:
+        return region.pixels
+    places = np.flatnonzero(region.wanted)
+    for to, place in enumerate(places):
+        if to < place:
+            region.pixels[to] = region.pixels[place]
+    return region.pixels[: len(places)]
+
+
+def _read_block(slide: Slide, plan: ReadPlan, block: _Block, scratch: Recycled) -> None:
+    """Fill patches from one read; a damaged tile costs only the patches that it lies in.
 
     Args:
         slide: where to read.
         plan: how to read.
-        corner: x, y of the block, level-0 pixels.
+        block: what to fill.
         scratch: memory for pixels of the level.
-        pixels: [n, n, px, px, 3] to be filled.
-        readable: [n, n] to be set False where nothing could be read.
     """
-    x, y = int(corner[0]), int(corner[1])
-    n = len(pixels)
-    side = n * plan.patch_read_px
-    if x >= slide.info.width_px or y >= slide.info.height_px or x + side <= 0 or y + side <= 0:
-        pixels[:] = 255
+    x, y = (int(v) for v in block.corner)
+    rows, columns = block.wanted.shape
+    right, bottom = x + columns * plan.patch_read_px, y + rows * plan.patch_read_px
+    if x >= slide.info.width_px or y >= slide.info.height_px or right <= 0 or bottom <= 0:
+        block.pixels[:] = 255
         return
     try:
-        _read_patches(slide, plan, (x, y), scratch, pixels)
+        _read_patches(slide, plan, (x, y), scratch, block.pixels)
     except UnreadableTileError:
-        if n == 1:
-            pixels[:], readable[:] = 255, False
+        if block.wanted.size == 1:
+            block.pixels[:], block.readable[:] = 255, False
             return
-        for r, c in np.ndindex(n, n):
-            step = np.array([c, r]) * plan.patch_read_px
-            part = np.s_[r : r + 1, c : c + 1]
-            _read_block(slide, plan, corner + step, scratch, pixels[part], readable[part])
+        for r, c in np.argwhere(block.wanted):
+            patch = block.part(slice(r, r + 1), slice(c, c + 1), plan.patch_read_px)
+            _read_block(slide, plan, patch, scratch)
 
 
 def _read_patches(
@@ -284,9 +328,10 @@ def _read_patches(
     if plan.patch_level_px == plan.patch_px:
         slide.read_patches(plan.level, *corner, pixels)
         return
-    n, side = len(pixels), plan.patch_level_px
-    block = scratch((n * side, n * side, 3))
+    (rows, columns), side = pixels.shape[:2], plan.patch_level_px
+    square = scratch((max(rows, columns) * side,) * 2 + (3,))  # few shapes: memory of each is kept
+    block = square.reshape(-1)[: rows * columns * side**2 * 3].reshape(rows * side, -1, 3)
     slide.read_into(plan.level, *corner, block)
-    for r, c in np.ndindex(n, n):  # each by itself, so that it does not depend on its block
+    for r, c in np.ndindex(rows, columns):  # each by itself: it does not depend on its block
         top, left = r * side, c * side
         reduce_into(pixels[r, c], block[top : top + side, left : left + side])

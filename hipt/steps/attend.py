@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -137,6 +138,12 @@ class _Viewer:
         manifest = read_table(self._results.shard("tile", slide_id), MANIFEST)
         embeddings = PatchEmbeddings(self._results.shard("embed_patches", slide_id))
         vectors, shares = _vectors(embeddings), _shares(embeddings)
+        computed = pa.chunked_array(
+            [embeddings.region(i)["computed"] for i in range(len(embeddings))]
+        )
+        manifest = manifest.append_column(
+            pa.field("computed", pa.bool_(), nullable=False), computed
+        )
         maps: dict[str, Floats]
         if self._mean:
             attention = vectors.new_zeros(len(vectors), 0)

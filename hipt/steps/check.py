@@ -26,6 +26,7 @@ from hipt.cohort.unknown import unknown_cells
 from hipt.config.command_line import whole_config
 from hipt.config.config import Config, PatchEncoderConfig, RegionEncoderConfig
 from hipt.config.trained import Stage, resolved, trained
+from hipt.embedding.background import Choice, choose
 from hipt.embedding.contract import Patches, contract, notes, refuse_unstated_side
 from hipt.embedding.devices import compute_device, device_name
 from hipt.embedding.embedder import PatchEmbedder
@@ -80,6 +81,8 @@ class Sample:
 
     patches_per_mm2: float
     """Patches per mm2 of scanned area."""
+    computed: float
+    """Share of the patches that the model is asked for."""
     segment_s: float
     """Seconds per slide for tissue and grid."""
     read_per_s: float
@@ -297,7 +300,9 @@ def _sample(fine: Sequence[Header], config: Config, threads: int) -> Sample | No
     if not chosen:
         return None
     segment_s = (time.monotonic() - start) / len(chosen)
-    patches = sum(len(grid.columns["patch"]) for grid in grids)
+    choices = [_chosen(grid, config) for grid in grids]
+    patches = sum(choice.wanted.size for choice in choices)
+    computed = sum(int(choice.wanted.sum()) + len(choice.first) for choice in choices)
     read, reading_s, direct = 0, 1e-9, 0
     opener = Opener.of_regions(config.slides.reader)
     jobs = (job_of(header, grid, config, 1) for header, grid in zip(chosen, grids, strict=True))
@@ -310,7 +315,14 @@ def _sample(fine: Sequence[Header], config: Config, threads: int) -> Sample | No
                     direct += region.reader == "direct"
         reading_s += time.monotonic() - start
     area_mm2 = sum(header.area_mm2 for header in chosen)
-    return Sample(patches / area_mm2, segment_s, read / reading_s, direct, len(chosen))
+    share = computed / max(patches, 1)
+    return Sample(patches / area_mm2, share, segment_s, read / reading_s, direct, len(chosen))
+
+
+def _chosen(grid: Grid, config: Config) -> Choice:
+    """Which patches of a slide the model is asked for."""
+    tissue, inside = (grid.columns[name] for name in ("tissue", "inside"))
+    return choose(tissue, inside, config.tile.grid**2, config.embed.patches.background)
 
 
 @contextmanager
@@ -332,12 +344,14 @@ def _say_costs(
     if not patches:
         say("to do", f"{len(fine):,} x slide; no tissue was found on those that were tried")
         return
-    embed_h = patches / min(rate, sample.read_per_s) / 3600
+    computed = patches * sample.computed
+    embed_h = computed / min(rate, sample.read_per_s) / 3600
     hours = embed_h + sample.segment_s * len(fine) / 3600
     slower = "the model" if rate < sample.read_per_s else "reading"
     tried = f"tried on {sample.slides} of them, {sample.direct} decoded directly"
     say("reading", f"{rate_text(sample.read_per_s)} patches/s, {tried}")
-    say("to do", f"{len(fine):,} x slide, about {patches:,.0f} patches; {slower} sets the pace")
+    of_them = f"about {patches:,.0f} patches, {computed:,.0f} of them to be computed"
+    say("to do", f"{len(fine):,} x slide, {of_them}; {slower} sets the pace")
     say("time", f"about {time_text(hours)} on this machine, one job at a time")
     needed = patches * (2 * dim + BYTES_PER_PATCH) + len(fine) * BYTES_PER_SLIDE
     folder = Path(config.results).absolute()

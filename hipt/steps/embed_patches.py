@@ -26,6 +26,7 @@ from hipt.config.command_line import (
 )
 from hipt.config.config import Reader
 from hipt.config.step_settings import EmbedPatchesSettings
+from hipt.embedding.background import Choice, Completion, choose
 from hipt.embedding.contract import CHOSEN, Patches, contract, refuse_unstated_side
 from hipt.embedding.devices import compute_device, device_name
 from hipt.embedding.embedder import PatchEmbedder
@@ -42,7 +43,7 @@ from hipt.machine import ONE_GPU, Granted
 from hipt.progress import Progress
 from hipt.registry import version_of
 from hipt.slides.identity import identity
-from hipt.slides.region_reader import FailedJob, RegionPixels, RegionReader, SlideJob
+from hipt.slides.region_reader import FIRST, FailedJob, RegionPixels, RegionReader, SlideJob
 from hipt.store.finite import MOST_FLOAT16, Broken
 from hipt.store.provenance import Provenance, fingerprint
 from hipt.store.schemas import MANIFEST, patch_embeddings_schema
@@ -154,19 +155,34 @@ def _write(
     card = _contract(work, embedder, cfg)
     facts, software = {"contract": card} if card else {}, embedder.software | reader
     made = replace(work.makings[embedder.precision], facts=facts, software=software)
-    broken = Broken()
+    choice, broken = _choice(manifest, cfg), Broken()
+    completion, count = Completion(choice), cfg.tile.grid**2
     with patch_embeddings_writer(work.shard, schema, made) as writer:
-        for region, vectors_of in embedder.embedded(itertools.chain(first, regions)):
-            broken.add(vectors_of, region.region)
-            count = len(region.readable)
-            rows = manifest.slice(region.region * count, count).to_batches()[0]
+        for part, wanted in embedder.embedded(itertools.chain(first, regions)):
+            region = part.region
+            if region == FIRST:
+                completion.learn(wanted, part.readable)
+                continue
+            embedding, readable = completion.completed(region, wanted, part.readable)
+            broken.add(embedding, region)
+            rows = manifest.slice(region * count, count).to_batches()[0]
             known = {name: rows[name] for name in schema.names if name in rows.schema.names}
-            columns = known | {"readable": region.readable, "embedding": vectors(vectors_of)}
+            columns = known | {"readable": readable, "computed": choice.computed[region]}
+            columns |= {"embedding": vectors(embedding)}
             writer.write_batch(
                 pa.record_batch([columns[name] for name in schema.names], schema=schema)
             )
         broken.refuse(f"{MOST_FLOAT16} (float16)", "region", "patch")
+        _say_how_alike(work.row["slide_id"], choice, completion)
         _refuse_another_slide(work)  # before the file gets its name
+
+
+def _say_how_alike(slide_id: str, choice: Choice, completion: Completion) -> None:
+    """Whether one mean may stand for a slide's patches without tissue, to this encoder."""
+    if choice.samples:
+        spread = completion.sampled.value / (completion.wanted.value or 1.0)
+        text = "%s: %d sampled patches without tissue lie %.2f times as far apart as those with it"
+        log.info(text, slide_id, choice.samples, spread)
 
 
 def _works(tile: Path, results: Results, cfg: EmbedPatchesSettings) -> Iterator[_Work]:
@@ -230,11 +246,19 @@ def _jobs(works: Iterable[_Work], cfg: EmbedPatchesSettings) -> Iterator[SlideJo
 
 def _job(work: _Work, cfg: EmbedPatchesSettings) -> SlideJob:
     """What the reader has to know about a slide."""
-    manifest = read_table(work.manifest, MANIFEST)
-    first = slice(None, None, cfg.tile.grid**2)  # the first patch of each region
-    corners = np.stack([manifest[name].to_numpy()[first] for name in ("region_x", "region_y")], 1)
-    plan = read_plan(work.row, cfg.tile.patch_px)
-    return SlideJob(work.row["slide_id"], work.path, plan, cfg.tile.grid, corners)
+    manifest, plan = read_table(work.manifest, MANIFEST), read_plan(work.row, cfg.tile.patch_px)
+    choice = _choice(manifest, cfg)
+    places = np.stack([manifest[axis].to_numpy() for axis in "xy"], 1)
+    corners = places[:: cfg.tile.grid**2]  # the first patch of each region
+    first = places[choice.first] if len(choice.first) else None
+    slide_id, grid = work.row["slide_id"], cfg.tile.grid
+    return SlideJob(slide_id, work.path, plan, grid, corners, choice.wanted, first)
+
+
+def _choice(manifest: pa.Table, cfg: EmbedPatchesSettings) -> Choice:
+    """Which patches of a slide are embedded."""
+    tissue, inside = (manifest[name].to_numpy() for name in ("tissue", "inside"))
+    return choose(tissue, inside, cfg.tile.grid**2, cfg.patches.background)
 
 
 def _watched(
@@ -243,7 +267,8 @@ def _watched(
     """The regions, with a line of progress now and then."""
     for region in regions:
         yield region
-        progress.add(len(region.readable), work.row["slide_id"], reader.waited_s)
+        count = 0 if region.region == FIRST else len(region.readable)
+        progress.add(count, work.row["slide_id"], reader.waited_s, len(region.pixels))
 
 
 def _refuse_another_slide(work: _Work) -> None:
@@ -266,7 +291,10 @@ def _counted(shard: PatchEmbeddings, cfg: EmbedPatchesSettings) -> Row:
         SlideError: `damaged`, if too many of its tissue patches could not be read.
     """
     batches = [shard.region(i) for i in range(len(shard))]
-    readable = np.concatenate([b["readable"].to_numpy(zero_copy_only=False) for b in batches])
+    readable, computed = (
+        np.concatenate([b[name].to_numpy(zero_copy_only=False) for b in batches])
+        for name in ("readable", "computed")
+    )
     if cfg.patches.features is not None:
         readable[:] = True  # nobody failed to read what was not imported
     tissue = np.concatenate([b["tissue"].to_numpy() for b in batches]) >= cfg.tile.min_tissue
@@ -280,6 +308,7 @@ def _counted(shard: PatchEmbeddings, cfg: EmbedPatchesSettings) -> Row:
     return {
         "regions": len(shard),
         "patches": len(readable),
+        "computed_patches": int(computed.sum()),
         "unreadable_patches": int((~readable).sum()),
         "dim": shard.dim,
     }

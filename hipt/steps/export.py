@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -67,10 +67,13 @@ def run(slides: Path, out: Path, name: str, cfg: ExportSettings) -> None:
     sheet = read_sheet(Path(cfg.sheet), cfg.root, cfg.case_from, cfg.missing)
     listed_rows = [row for row in sheet if row.slide_id in exported]
     write_lists(name, tree.root, listed_rows)
-    notes = misread_ids(listed_rows) if name == "clam" else {}
-    if notes:
-        log.warning("%s: %s", name, warning_of(notes))
-    noted = [line | {"note": notes.get(line["slide_id"], "")} for line in lines]
+    misread = misread_ids(listed_rows) if name == "clam" else {}
+    if misread:
+        log.warning("%s: %s", name, warning_of(misread))
+    filled = _filled_notes(name, [row for row in rows if row["slide_id"] in exported], cfg)
+    if filled:
+        log.warning("%s: %d slides, as %s: %s", name, len(filled), *next(iter(filled.items())))
+    noted = [line | {"note": _note(line["slide_id"], misread, filled)} for line in lines]
     write_rows(out, noted, EXPORT)
     listed = {line["slide_id"] for line in lines}
     left = Counter(row["status"] for row in rows if row["slide_id"] not in listed)
@@ -133,6 +136,29 @@ class _Exporter:
             regions=self._results.shard("embed_regions", slide_id),
             contours=self._results.contours(slide_id),
         )
+
+
+def _filled_notes(name: str, rows: Sequence[Row], cfg: ExportSettings) -> dict[str, str]:
+    """By slide, what becomes of patches whose vectors were not computed; none where it has none.
+
+    Args:
+        name: the format.
+        rows: of the slide table, of slides that are exported.
+        cfg: the settings.
+    """
+    if cfg.patches.features is not None or (name != "hipt" and cfg.min_patch_tissue > 0):
+        return {}
+    fate = "have the mean of others" if name == "hipt" else "have no vector of their own: left out"
+    return {
+        row["slide_id"]: f"{filled:,} of {row['patches']:,} patches {fate} (background: sample)"
+        for row in rows
+        if (filled := (row["patches"] or 0) - (row["computed_patches"] or 0))
+    }
+
+
+def _note(slide_id: str, *notes: Mapping[str, str]) -> str:
+    """All that is noted of a slide."""
+    return "; ".join(of_slides[slide_id] for of_slides in notes if slide_id in of_slides)
 
 
 def _dim(rows: Sequence[Row], results: Results) -> int | None:

@@ -65,7 +65,13 @@ INDICES = {
         tissue_in_regions=REAL,
     ),
     "embed_patches": _index(
-        regions=INT, patches=INT, unreadable_patches=INT, dim=INT, reader=TEXT, precision=TEXT
+        regions=INT,
+        patches=INT,
+        computed_patches=INT,
+        unreadable_patches=INT,
+        dim=INT,
+        reader=TEXT,
+        precision=TEXT,
     ),
     "embed_regions": _index(regions=INT, dim=INT, region_precision=TEXT),
     "attend": _index(
@@ -97,6 +103,7 @@ SLIDES = pa.schema(
         pa.field("regions", INT),
         pa.field("patches", INT),
         pa.field("tissue_patches", INT),
+        pa.field("computed_patches", INT),
         pa.field("unreadable_patches", INT),
         pa.field("reader", TEXT),
         pa.field("precision", TEXT),
@@ -165,6 +172,7 @@ def patch_embeddings_schema(dim: int) -> pa.Schema:
         y=INT,
         tissue=pa.float32(),
         readable=pa.bool_(),
+        computed=pa.bool_(),
         embedding=pa.list_(pa.field("item", pa.float16(), nullable=False), dim),
     )
 
@@ -197,6 +205,7 @@ def attention_schema(heads: int, maps: Sequence[str]) -> pa.Schema:
         y=INT,
         read_px=INT,
         tissue=pa.float32(),
+        computed=pa.bool_(),
         **({"heads": vector} if heads else {}),
         **dict.fromkeys(maps, pa.float32()),
     )

@@ -29,6 +29,8 @@ def region_means(units: Units, features: Features) -> Means:
 def patch_means(units: Units, results: Results) -> Means:
     """[N, D] plain mean over all readable patches of each unit, background among them.
 
+    Where background was sampled, the samples' mean counts for each patch that it stands for.
+
     Raises:
         HiptError: if a slide's patches cannot be read, or a unit has none that is readable.
     """

@@ -225,7 +225,7 @@ def write_shard(path: Path) -> Path:
     else:
         schema = patch_embeddings_schema(5)
         columns |= {"patch": np.arange(40, dtype=np.int16), "readable": zeros == 0}
-        columns["embedding"] = vectors(np.ones((40, 5), np.float16))
+        columns |= {"computed": zeros == 0, "embedding": vectors(np.ones((40, 5), np.float16))}
         with patch_embeddings_writer(path, schema, made) as writer:
             writer.write_batch(pa.record_batch(columns, schema=schema))
     return path

@@ -27,6 +27,7 @@ def stored(folder: Path, tissue: list[float], readable: list[bool]) -> PatchEmbe
         **{name: np.zeros(4, np.int64) for name in ("x", "y")},
         "tissue": np.array(tissue, np.float32),
         "readable": np.array(readable),
+        "computed": np.ones(4, bool),
     }
     arrays = [pa.array(columns[x], schema.field(x).type) for x in columns] + [vectors(GRID)]
     with patch_embeddings_writer(folder / "s.arrow", schema, MADE) as writer:

@@ -304,7 +304,7 @@ def patch_embeddings(path: Path) -> object:
 
     shard(path)
     found = PatchEmbeddings(path)
-    columns = ("x", "y", "tissue", "readable")
+    columns = ("x", "y", "tissue", "readable", "computed")
     return [
         (found.grid(i), [found.region(i)[c].to_pylist() for c in columns])
         for i in range(len(found))

@@ -36,6 +36,7 @@ def slide(slide_id: str = "a") -> SlideMaps:
             "y": corners[:, 1],
             "read_px": [100] * 6,
             "tissue": pa.array([1.0] * 6, pa.float32()),
+            "computed": pa.array([True] * 6),
         }
     )
     names = ("attention", "t.abmil.region", "t.abmil.contribution", "t.hipt.contribution")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 import threading
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,8 +18,8 @@ from hipt.geometry.resolution import plan_read
 from hipt.pictures.drawing import reduced
 from hipt.slides import region_reader as module
 from hipt.slides.direct import Opener
-from hipt.slides.region_reader import RegionReader, SlideJob
-from hipt.slides.slide import open_slide
+from hipt.slides.region_reader import FIRST, RegionReader, SlideJob
+from hipt.slides.slide import Slide, open_slide
 from tests.slidemaker import damage_tile, tissue_picture, write_slide
 
 CORNERS = np.array([[0, 0], [700, 300], [1500, 1100]])
@@ -60,6 +63,66 @@ def test_a_patch_is_a_read_of_its_place_made_smaller(tiny_slide: Path, mpp: floa
                 x, y = one.corners[region.region] + np.array([p % 4, p // 4]) * plan.patch_read_px
                 patch = slide.read(plan.level, int(x), int(y), *(plan.patch_level_px,) * 2)
                 np.testing.assert_array_equal(region.pixels[p], reduced(patch, 64, 64))
+
+
+class Counting(Slide):
+    """A slide that says which rectangles of which size were read."""
+
+    asked: ClassVar[list[tuple[int, int, int, int]]] = []
+
+    def read(self, level: int, x: int, y: int, width_px: int, height_px: int):
+        self.asked.append((x, y, width_px, height_px))
+        return super().read(level, x, y, width_px, height_px)
+
+
+@pytest.mark.parametrize("mpp", [0.5, 0.36])
+def test_only_wanted_patches_are_read(tiny_slide: Path, monkeypatch, mpp: float):
+    """Their pixels are those of a whole read; blocks without any are not read at all."""
+    monkeypatch.setattr(module, "_BLOCK_PX", 128)  # two patches along a block
+    monkeypatch.setattr(module, "_REDUCED_BLOCK_PX", 256)
+    monkeypatch.setattr(Counting, "asked", [])
+    wanted = np.zeros((3, 16), bool)
+    wanted[0, [0, 7, 15]] = wanted[1, 2] = True
+    whole = read_all(job(tiny_slide, mpp))[0]
+    some = replace(job(tiny_slide, mpp), wanted=wanted)
+    with RegionReader(2, opener=partial(open_slide, kind=Counting)) as reader:
+        regions = list(next(reader.stream([some]))[1])
+    assert [len(region.pixels) for region in regions] == [3, 1, 0]
+    for region, all_of_it in zip(regions, whole, strict=True):
+        here = wanted[region.region]
+        np.testing.assert_array_equal(region.pixels, all_of_it.pixels[here])
+        np.testing.assert_array_equal(region.wanted, here)
+    side = some.plan.patch_level_px
+    step = some.plan.patch_read_px
+    corners = [some.corners[0] + (0, 0), some.corners[0] + (3 * step, step)]
+    corners += [some.corners[0] + (3 * step, 3 * step), some.corners[1] + (2 * step, 0)]
+    expected = {(int(x), int(y), side, side) for x, y in corners}
+    assert set(Counting.asked) == expected
+    assert len(Counting.asked) == 4
+
+
+def test_single_patches_come_before_the_regions(tiny_slide: Path):
+    places = np.array([[0, 0], [640, 128], [99999, 0]])
+    first, *regions = read_all(replace(job(tiny_slide), first=places))[0]
+    assert first.region == FIRST
+    assert [region.region for region in regions] == [0, 1, 2]
+    with open_slide(tiny_slide) as slide:
+        for pixels, (x, y) in zip(first.pixels[:2], places, strict=False):
+            np.testing.assert_array_equal(pixels, slide.read(0, int(x), int(y), 64, 64))
+    assert (first.pixels[2] == 255).all()
+    assert first.readable.tolist() == [True] * 3
+
+
+def test_damage_that_no_wanted_patch_lies_on_is_no_damage(tiny_slide: Path, tmp_path: Path):
+    path = Path(shutil.copy2(tiny_slide, tmp_path))
+    damage_tile(path, column=3, row=1)  # x 768..1023, y 256..511
+    corners, wanted = np.array([[640, 128]]), np.zeros((1, 16), bool)
+    wanted[0, [0, 1, 4, 5, 10]] = True  # of which the last lies on the tile
+    ((region,),) = read_all(replace(job(path, corners=corners), wanted=wanted))
+    assert np.flatnonzero(~region.readable).tolist() == [10]
+    ((sound,),) = read_all(job(tiny_slide, corners=corners))
+    np.testing.assert_array_equal(region.pixels[:4], sound.pixels[[0, 1, 4, 5]])
+    assert (region.pixels[4] == 255).all()
 
 
 def test_the_number_of_threads_changes_nothing(tiny_slide: Path):

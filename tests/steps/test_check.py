@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,22 @@ def test_patches_are_those_of_the_tissue(cohort: Path, capsys: pytest.CaptureFix
     assert "on this machine" in said
     assert " MB to write, " in said
     assert not (cohort / "not").exists()
+
+
+def test_hours_count_what_is_computed(cohort: Path, capsys: pytest.CaptureFixture[str]):
+    """Of the regions around an ellipse a tenth of the patches and more hold no tissue."""
+    write_slide(cohort / "a.svs", tissue_picture(2048, 1536))
+    (cohort / "slides.csv").write_text("slide_id,path\na,a.svs\n")
+    values = json.loads(config(cohort)[1])
+    found = {}
+    for background in ("embed", "sample"):
+        values["embed"]["patches"]["background"] = background
+        check.main(["--cfg", json.dumps(values), "--threads", "2"])
+        counts = re.findall(r"about (\d+) patches, (\d+) of", capsys.readouterr().out)[0]
+        found[background] = [int(count) for count in counts]
+    patches, computed = found["embed"]
+    assert found["sample"][0] == patches >= computed
+    assert 0.5 * patches < found["sample"][1] < 0.9 * computed
 
 
 def test_finished_slides_are_not_counted_again(cohort: Path, capsys: pytest.CaptureFixture[str]):

@@ -253,5 +253,6 @@ def test_vectors_of_our_own_network_keep_their_fingerprint(chain: Chain):
     assert made.settings == {
         **{"encoder": "hipt", "encoder_args": {}, "shape": SHAPE, "which": None},
         **{"input_px": None, "mean": [0.5] * 3, "std": [0.5] * 3, "precision": "fp32"},
+        "background": "embed",
     }
     assert made.facts == {}

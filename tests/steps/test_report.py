@@ -44,6 +44,7 @@ def row(number: int, **facts: Any) -> dict[str, Any]:
         "regions": number,
         "patches": 256 * number,
         "tissue_patches": 200 * number,
+        "computed_patches": 216 * number,
         "unreadable_patches": 0,
     }
     return known | facts
@@ -166,6 +167,13 @@ def test_slides_that_failed_are_listed_with_what_to_do(tmp_path: Path):
     assert "something that nobody foresaw ended its work" in text
     assert "heatmaps failed: 1 slide" in text
     assert "KeyError: &#39;map&#39; (traceback: there)" in text
+
+
+@pytest.mark.parametrize("computed", [216, 256])
+def test_patches_and_those_that_were_computed_are_both_said(tmp_path: Path, computed: int):
+    html = page(tmp_path, [row(10, computed_patches=10 * computed)]).read_text()
+    assert "<dt>patches</dt><dd>2,560</dd>" in html
+    assert ("<dt>patches computed</dt><dd>2,160</dd>" in html) == (computed < 256)
 
 
 def test_pictures_troubled_first_and_no_more_than_asked_for(tmp_path: Path):

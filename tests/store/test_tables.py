@@ -57,6 +57,7 @@ def write_embeddings(path: Path, values: npt.NDArray[np.float16]) -> Path:
                 "y": np.full(patches, region * 256),
                 "tissue": np.linspace(0, 1, patches, dtype=np.float32),
                 "readable": np.arange(patches) != 1,
+                "computed": np.arange(patches) != 0,
                 "embedding": vectors(grid),
             }
             writer.write_batch(pa.record_batch(columns, schema=schema))

@@ -53,6 +53,7 @@ def write_patches(folder: Path, slide: str, readable: np.ndarray) -> None:
                 "y": np.arange(PATCHES),
                 "tissue": np.zeros(PATCHES, np.float32),
                 "readable": readable[region],
+                "computed": np.ones(PATCHES, bool),
                 "embedding": vectors(grid),
             }
             writer.write_batch(pa.record_batch(columns, schema=schema))

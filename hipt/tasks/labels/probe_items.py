@@ -81,7 +81,7 @@ def labelled_patches(
     results: Results,
     shows: Extent = "slide",
 ) -> Items:
-    """The readable patches that have a class on their slide's label map.
+    """The computed, readable patches that have a class on their slide's label map.
 
     Raises:
         HiptError: if a map is damaged, or not of the slide's shape.
@@ -148,12 +148,14 @@ def _joined(
 
 
 def _patch_classes(row: Row, path: Path, results: Results, shows: Extent) -> Ints:
-    """(P,) class of every patch of a slide; none where it could not be read."""
+    """(P,) class of every patch of a slide; none without a vector of its own pixels."""
     kinds = main_classes(patch_counts(row, path, results, shows), LEAST_SHARE)
     vectors = PatchEmbeddings(results.shard("embed_patches", row["slide_id"]))
-    flags = [vectors.region(i)["readable"] for i in range(len(vectors))]
-    readable = np.concatenate([flag.to_numpy(zero_copy_only=False) for flag in flags])
-    return np.where(readable, kinds, UNLABELLED)
+    readable, computed = (
+        np.concatenate([vectors.region(i)[name].to_numpy(False) for i in range(len(vectors))])
+        for name in ("readable", "computed")
+    )
+    return np.where(readable & computed, kinds, UNLABELLED)
 
 
 def patch_counts(row: Row, path: Path, results: Results, shows: Extent) -> Counts:
