@@ -13,6 +13,9 @@ import pytest
 import yaml
 from safetensors import safe_open
 
+from hipt.config.config import PatchEncoderConfig
+from hipt.config.presets import presets
+from hipt.embedding.packaged import weights_file
 from tests.tridentmaker import JOB, write_trident
 from tests.workflow.project import PRETRAIN, ROOT, SHAPE, Project, Ran
 
@@ -76,7 +79,7 @@ def trident_folder(folder: Path, slides: int, dim: int, side_px: int) -> dict[st
     return kinds
 
 
-@pytest.mark.whole("tasks")
+@pytest.mark.whole("tasks", "exchange")
 def test_a_trident_folder_becomes_a_task_with_its_report(tmp_path: Path):
     """No slide is there: features of twelve, and all that docs/from_trident.md says."""
     features = tmp_path / "trident" / JOB / "features_uni_v2"
@@ -146,3 +149,56 @@ def test_stage_2_is_trained_on_the_widest_vectors(tmp_path: Path):
     assert [16, 3072] in shapes  # from a patch's vector to a token
     vectors = pl.read_parquet(project.results / "embed_regions" / "0000.parquet")["embedding"]
     assert vectors.to_numpy().shape == (1, 16)
+
+
+NO_NETWORK = """\
+import socket
+from pathlib import Path
+
+Path({marker!r}).touch()
+connect = socket.socket.connect
+
+
+def refused(self, address):
+    if self.family != socket.AF_UNIX:
+        raise OSError(f"a connection to {{address}} was asked for")
+    return connect(self, address)
+
+
+socket.socket.connect = socket.socket.connect_ex = refused
+"""
+"""sitecustomize.py: what every Python runs first."""
+
+
+@pytest.mark.whole("embedding")
+def test_nothing_is_fetched_on_a_cluster_without_internet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Real weights and a real slide; docs/offline.md from the copied files on."""
+    name = "efficientnet-lite0"
+    installed = weights_file(PatchEncoderConfig(encoder=name))
+    if installed is None:
+        pytest.skip(f"needs {presets()[name].install}")
+    for folder in ("models", "slides", "site", "p"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "models" / installed.name).symlink_to(installed)
+    slide = ROOT / "tests" / "data" / "slides" / "CMU-1-Small-Region.svs"
+    (tmp_path / "slides" / "a.svs").symlink_to(slide)
+    marker = tmp_path / "started"
+    (tmp_path / "site" / "sitecustomize.py").write_text(NO_NETWORK.format(marker=str(marker)))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'site'}:{ROOT}")
+    places = {"/models": tmp_path / "models", "/data/slides": tmp_path / "slides"}
+    project = Project(tmp_path / "p")
+    page = Page("offline.md", project, **places)
+    shown, verified, used = page.of("sh")
+    card, verify = page.run(shown), page.run(verified)
+    assert marker.exists()
+    assert "pytorch_model.bin from https://huggingface.co/MahmoodLab/UNI2-h" in card.text
+    assert (card.rc, verify.rc) == (0, 0), verify.text
+    assert ": the published efficientnet-lite0-57934424.pth" in verify.text
+    page.configure(*page.of("yaml"))
+    use = page.run(used)
+    assert use.rc == 0, use.text
+    table = pl.read_parquet(project.results / "slides.parquet")
+    assert table["status"].to_list() == ["ok"]
+    assert (project.results / "report.html").is_file()
