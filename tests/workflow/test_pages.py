@@ -74,7 +74,7 @@ def trident_folder(folder: Path, slides: int, dim: int, side_px: int) -> dict[st
         name = f"{number:04}"
         kinds[name] = ("IDC", "ILC")[number % 2]
         kept = coords[rng.random(len(coords)) < 0.9]
-        features = rng.normal(0, 1, (len(kept), dim)) + (number % 2) * between
+        features = rng.normal(0, 1, (len(kept), dim)) + (number % 2 - 0.5) * between
         write_trident(folder, name, features, kept, size_px=(side_px, side_px))
     return kinds
 
@@ -132,7 +132,7 @@ def test_a_trident_folder_becomes_a_task_with_its_report(tmp_path: Path):
 @pytest.mark.whole("pretraining")
 def test_stage_2_is_trained_on_the_widest_vectors(tmp_path: Path):
     """3,072 wide, as Midnight's and H0-mini's double are; by the page's last block."""
-    trident_folder(tmp_path / "trident" / JOB / "features_uni_v2", 4, 3072, 1024)
+    trident_folder(tmp_path / "trident" / JOB / "features_uni_v2", 4, 3072, 2048)
     project = Project(tmp_path / "p")
     project.folder.mkdir()
     page = Page("from_trident.md", project, **{"/data/trident": tmp_path / "trident"})
@@ -148,7 +148,7 @@ def test_stage_2_is_trained_on_the_widest_vectors(tmp_path: Path):
         shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
     assert [16, 3072] in shapes  # from a patch's vector to a token
     vectors = pl.read_parquet(project.results / "embed_regions" / "0000.parquet")["embedding"]
-    assert vectors.to_numpy().shape == (1, 16)
+    assert vectors.to_numpy().shape == (4, 16)
 
 
 NO_NETWORK = """\
