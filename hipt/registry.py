@@ -99,7 +99,7 @@ STEPS: dict[str, Step] = {
         Step(
             "probe",
             "what the features know of labels, by nearest neighbours",
-            version=3,
+            version=4,
             reads=("embed_patches", "embed_regions"),
         ),
         Step(
