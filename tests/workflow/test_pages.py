@@ -96,6 +96,7 @@ def test_a_trident_folder_becomes_a_task_with_its_report(tmp_path: Path):
     checked = page.run(check)
     assert checked.rc == 0, checked.text
     assert "12 of 12 slides have a file that fits" in checked.text
+    assert "embed.regions: none, the mean of a region's patch vectors" in checked.text
     assert "has no path in the sheet: no such file" not in checked.text
     ran = page.run(first)
     assert ran.rc == 0, ran.text
@@ -119,7 +120,8 @@ def test_a_trident_folder_becomes_a_task_with_its_report(tmp_path: Path):
         auc = table.filter((pl.col("metric") == "auc") & pl.col("fold").is_null())["value"]
         assert auc.min() == 1
     probe = pl.read_parquet(results / "probe.parquet")
-    assert probe["balanced_accuracy"].to_list()[0] == 1
+    assert probe["features"].to_list() == ["trained", "mean of patches"]
+    assert probe["balanced_accuracy"].to_list() == [1, 1]
     assert {path.name for path in (results / "attend").glob("*.parquet")} == {
         f"{name}.parquet" for name in kinds
     }
