@@ -112,6 +112,12 @@ def test_a_trident_folder_becomes_a_task_with_its_report(tmp_path: Path):
     ran = page.run(second)
     assert ran.rc == 0, ran.text
     assert "embed_patches" not in ran.jobs
+    assert_subtypes_are_found(project, kinds)
+    assert project.run("--dry-run").jobs == {}
+
+
+def assert_subtypes_are_found(project: Project, kinds: dict[str, str]) -> None:
+    """By the linear model, neighbours and the probe; with maps, and on the page."""
     results = project.results
     scores = pl.read_parquet(results / "tasks" / "subtype" / "scores.parquet")
     assert set(scores["model"]) == {"linear", "abmil"}
@@ -128,7 +134,6 @@ def test_a_trident_folder_becomes_a_task_with_its_report(tmp_path: Path):
     text = (results / "report.html").read_text()
     for part in ('id="tasks"', "subtype: scores", "imported: uni_v2"):
         assert part in text, part
-    assert project.run("--dry-run").jobs == {}
 
 
 @pytest.mark.whole("pretraining")
