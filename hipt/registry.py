@@ -99,7 +99,7 @@ STEPS: dict[str, Step] = {
         Step(
             "probe",
             "how well frozen features predict labels, by nearest neighbours",
-            version=3,
+            version=4,
             reads=("embed_patches", "embed_regions"),
         ),
         Step(

@@ -90,12 +90,13 @@ def read_sheet(
         missing: cells that count as empty, but for labels: what those mean is for their reader.
 
     Returns:
-        One row per slide, in the sheet's order. Ids are text always: `0012` stays `0012`.
+        One row per slide, in the sheet's order. Ids are text always: `0012` stays `0012`. Where
+        `path` is empty, the path is of no file: who plans a run says whether that may be.
 
     Raises:
         HiptError: naming file, row, column, what was found and what to do.
     """
-    return read_with_remarks(sheet, root, case_from, missing)[0]
+    return read_with_remarks(sheet, root, case_from, missing, path_needed=False)[0]
 
 
 def read_with_remarks(
@@ -103,8 +104,13 @@ def read_with_remarks(
     root: str | None = None,
     case_from: str = "column",
     missing: Sequence[str] = MISSING,
+    *,
+    path_needed: bool = True,
 ) -> tuple[list[SlideRow], list[str]]:
-    """The slides, as of `read_sheet`, and sentences on what is left out or twice in it."""
+    """The slides, as of `read_sheet`, and sentences on what is left out or twice in it.
+
+    `path_needed`: whether an empty `path` is refused; imported features need none.
+    """
     remarks: list[str] = []
     records: Iterable[_Record]
     if sheet.is_dir():
@@ -122,7 +128,8 @@ def read_with_remarks(
             "(a CSV with the columns slide_id and path, or a folder of slides)"
         )
     words = Missing(missing)
-    rows = _rows([record.known(words) for record in records], start, case_from)
+    known = [record.known(words) for record in records]
+    rows = _rows(known, start, case_from, path_needed)
     if not rows:
         remedy = "add one row per slide (slide_id, path)"
         raise HiptError("; ".join([f"{sheet}: holds no slide", *remarks, remedy]))
@@ -134,14 +141,14 @@ def read_with_remarks(
 
 
 def _rows(
-    records: Sequence[_Record], start: Path, case_from: str
+    records: Sequence[_Record], start: Path, case_from: str, path_needed: bool
 ) -> list[tuple[SlideRow, _Record]]:
     """The rows, each beside its record; all that are at fault are named at once."""
     rows, seen = list[tuple[SlideRow, _Record]](), dict[str, tuple[str, _Record]]()
     faults: list[tuple[str, HiptError]] = []
     for record in records:
         try:
-            row = record.row(start, case_from)
+            row = record.row(start, case_from, path_needed)
             known_id, known = seen.setdefault(row.slide_id.casefold(), (row.slide_id, record))
             if known is not record:
                 raise record.twice(row.slide_id, known_id, known)
@@ -209,13 +216,13 @@ class _Record:
         empty = dict.fromkeys(unknown, "")
         return replace(self, cells={**self.cells, **empty}, unknown=unknown)
 
-    def row(self, start: Path, case_from: str) -> SlideRow:
+    def row(self, start: Path, case_from: str, path_needed: bool) -> SlideRow:
         slide_id = self._slide_id()
         tcga = self._tcga(slide_id) if case_from == "tcga" else None
         mask = self.cells.get("mask")
         return SlideRow(
             slide_id=slide_id,
-            path=start / _expanded(self._path()),
+            path=start / _expanded(self._path(path_needed)),
             case_id=tcga or self.cells.get("case_id") or slide_id,
             site=self.cells.get("site") or (tcga[5:7] if tcga else ""),
             mpp=self._mpp(),
@@ -269,11 +276,15 @@ class _Record:
             )
         return text
 
-    def _path(self) -> str:
+    def _path(self, needed: bool) -> str:
         text = self.cells["path"]
-        if not text:
-            raise self._wrong("path", "is empty; name the slide's file, or delete the row")
-        return text
+        if not text and needed:
+            raise self._wrong(
+                "path",
+                "is empty; name the slide's file, or delete the row; only imported features "
+                "(embed.patches.features) do without",
+            )
+        return text or f"{self._slide_id()} has no path in the sheet"
 
     def _mpp(self) -> float | None:
         text = self.cells.get("mpp", "")

@@ -83,8 +83,9 @@ class PatchEncoderConfig(Section):
     folder with timm's config.json; or `python:my_package.my_module:build`, a function of yours."""
     encoder_args: dict[str, Argument] = {}  # noqa: RUF012 (pydantic copies it)
     """Further arguments for timm's `create_model`, as on model cards, or for your function, e.g.
-    `{init_values: 1.0e-5}`; layers by name: `{mlp_layer: SwiGLUPacked, act_layer: torch.nn.SiLU}`.
-    Of a published encoder those that are named here replace its own."""
+    `{init_values: 1.0e-5}`; layers by name: `{mlp_layer: SwiGLUPacked, act_layer: torch.nn.SiLU}`;
+    what layer norms add to the variance: `{layer_norm_eps: 1.0e-12}`. Of a published encoder those
+    that are named here replace its own."""
     input_px: Side | None = None
     """Side of the picture that the network takes; patches are resized to it, or to resize_px and
     cut. null: the published encoder's, `img_size` of encoder_args, or timm's for the encoder's

@@ -163,8 +163,12 @@ LAYER_SCALES = NameTable(
     code="transformers for timm's layer scales",
     mark=r"(^|\.)blocks\.\d+\.ls1\.weight$",
     rules=((r"ls([12])\.weight$", r"ls\1.gamma"),),
+    unused=r"mask_token|text\..+|logit_scale",
 )
-"""Networks of timm that were saved by transformers: it once wrote `weight` for each `gamma`."""
+"""Networks of timm that were saved by transformers: it once wrote `weight` for each `gamma`.
+
+KEEP's file has a network for texts beside the one for pictures.
+"""
 
 _STAGES = (1, 2, 2, 3, 3, 4, 1)
 """Blocks of the stages of EfficientNet-Lite0."""

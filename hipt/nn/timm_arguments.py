@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import timm.layers
@@ -42,6 +43,14 @@ _REFUSED = {
 }
 """Arguments of `create_model` that would say in a second place what the config says in one."""
 
+LAYER_NORM_EPS = "layer_norm_eps"
+"""What layer norms add to the variance, as transformers calls it; timm has it inside norm_layer."""
+
+PROJECTION_DIM = "projection_dim"
+"""Width of vectors that are projected once more (`hipt.nn.projected`), which timm has not."""
+
+_NOT_OF_TIMM = (LAYER_NORM_EPS, PROJECTION_DIM)
+
 _OWNERS: dict[str, tuple[Any, ...]] = {
     "": (timm.layers, nn),
     "nn.": (nn,),
@@ -55,13 +64,16 @@ _OWNERS: dict[str, tuple[Any, ...]] = {
 def create_model_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of timm's `create_model` from those of the config.
 
-    The classifier is never built: `num_classes` is 0 whatever is given.
+    The classifier is never built: `num_classes` is 0 whatever is given. `projection_dim` is none of
+    them.
 
     Raises:
         ValueError: if an argument is not possible; says what is.
     """
-    made: dict[str, Any] = {}
+    made = _norm_layer(arguments)
     for key, value in arguments.items():
+        if key in _NOT_OF_TIMM:
+            continue
         if key in _REFUSED:
             if value not in (False, None):
                 raise ValueError(f"{key}: {_REFUSED[key]}; leave it out")
@@ -100,6 +112,35 @@ def image_side(arguments: Mapping[str, Any]) -> int | None:
             f"img_size: patches are squares; give one side in whole pixels, got {size!r}"
         )
     return int(sides.pop())
+
+
+def _norm_layer(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The argument for what layer norms add to the variance; empty where nothing says it.
+
+    Raises:
+        ValueError: if it is no such number, or norm_layer says it too.
+    """
+    eps = arguments.get(LAYER_NORM_EPS)
+    if eps is None:
+        return {}
+    if not isinstance(eps, float) or not 0 < eps < 1 or "norm_layer" in arguments:
+        raise ValueError(
+            f"{LAYER_NORM_EPS}: is a number between 0 and 1 in place of norm_layer, e.g. 1.0e-6, "
+            f"got {eps}"
+        )
+    return {"norm_layer": partial(_layer("norm_layer", "LayerNorm"), eps=eps)}
+
+
+def projection_dim(arguments: Mapping[str, Any]) -> int | None:
+    """The width that `projection_dim` asks for; None if it does not.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    dim = arguments.get(PROJECTION_DIM)
+    if dim is not None and (type(dim) is not int or dim < 1):
+        raise ValueError(f"{PROJECTION_DIM}: is a whole number of at least 1, got {dim}")
+    return dim
 
 
 def _layer(key: str, name: str) -> Any:  # noqa: ANN401 - a class, or a partial of one

@@ -15,7 +15,8 @@ from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from hipt.config.presets import nearest
-from hipt.nn.timm_arguments import create_model_arguments, image_side
+from hipt.nn.projected import Projected
+from hipt.nn.timm_arguments import create_model_arguments, image_side, projection_dim
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,14 @@ def timm_model(name: str, arguments: Mapping[str, Any], device: str = "cpu") -> 
     """
     try:
         made, asked_px = create_model_arguments(arguments), image_side(arguments)
+        dim = projection_dim(arguments)
     except ValueError as error:
         raise ValueError(f"embed.patches.encoder_args.{error}") from None
     try:
         with torch.device(device), offline(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of networks that copy weights while they are built
             network: Any = timm.create_model(name, **made)
+            projected = network if dim is None else Projected(network, network.num_features, dim)
     except Exception as error:  # noqa: BLE001 - what timm raises depends on the network
         raise ValueError(_refused(name, error)) from None
     data: dict[str, Any] = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
@@ -63,7 +66,7 @@ def timm_model(name: str, arguments: Mapping[str, Any], device: str = "cpu") -> 
         px = own_px
     config = network.pretrained_cfg
     tag = ".".join(filter(None, (config.get("architecture"), config.get("tag"))))
-    return TimmModel(network, px, px_from, tuple(data["mean"]), tuple(data["std"]), tag)
+    return TimmModel(projected, px, px_from, tuple(data["mean"]), tuple(data["std"]), tag)
 
 
 @contextmanager
@@ -96,7 +99,8 @@ def classifier_names(name: str, arguments: Mapping[str, Any], state: Mapping[str
             with_classes = timm.create_model(name, **(made | {"num_classes": 2})).state_dict()
     except Exception:  # noqa: BLE001 - then timm's config alone says it
         with_classes = {}
-    named = network.pretrained_cfg.get("classifier") or ()  # type: ignore[union-attr, operator]
+    config: Any = getattr(network, "pretrained_cfg", {})
+    named = config.get("classifier") or ()
     named = (named,) if isinstance(named, str) else tuple(named)
     own = network.state_dict()
     return {

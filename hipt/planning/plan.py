@@ -110,7 +110,13 @@ def read_plan(values: object, log: Log | None) -> Plan:
     written = parse(Config, values, "config")
     config, stages = resolved(written), trained(written)
     results, slides, sheet = Results(Path(config.results)), config.slides, Path(config.slides.sheet)
-    rows, remarks = read_with_remarks(sheet, slides.root, slides.case_from, slides.missing)
+    rows, remarks = read_with_remarks(
+        sheet,
+        slides.root,
+        slides.case_from,
+        slides.missing,
+        path_needed=config.embed.patches.features is None,
+    )
     before = read_ledger(results.batches)
     known = before.digest_of if log is None else {}
     digests = {row.slide_id: known.get(row.slide_id) or row.digest() for row in rows}

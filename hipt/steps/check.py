@@ -104,7 +104,10 @@ def run(config: Config, threads: int) -> None:
         say("machine", problem)
     given, results = config.slides, Results(Path(config.results))
     sheet = Path(given.sheet)
-    rows, remarks = read_with_remarks(sheet, given.root, given.case_from, given.missing)
+    features = config.embed.patches.features
+    rows, remarks = read_with_remarks(
+        sheet, given.root, given.case_from, given.missing, path_needed=features is None
+    )
     done = _done(rows, results)
     cases, sites = len({r.case_id for r in rows}), len({r.site for r in rows if r.site})
     say("sheet", f"{config.slides.sheet}: {len(rows):,} slides, {cases:,} cases, {sites:,} sites")
@@ -116,7 +119,6 @@ def run(config: Config, threads: int) -> None:
     look_at_labels(config, rows, marks)
     if "clam" in config.export.formats and (warning := warning_of(misread_ids(rows))):
         say("export", f"clam: {warning}")
-    features = config.embed.patches.features
     seen = list(headers(rows, config, lambda row: _info(row, features)))
     _say_headers(seen)
     for remark in copies(marks):

@@ -122,12 +122,8 @@ def _patch_lines(
     labelled = labelled_patches(rows, labels.maps, names, results, cfg.pictures_show)
     items = labelled.drawn(cfg.probe.most_patches, cfg.probe.seed)
     _look_at(items, f"probe.labels: patches on the maps of {cfg.probe.labels}")
-    network, colour = _of_pixels(items, results, cfg, threads)
-    features = {
-        "trained": _embedded(items, partial(_patch_vectors, results)),
-        "random network": network,
-        "mean colour": colour,
-    }
+    features = {"trained": _embedded(items, partial(_patch_vectors, results))}
+    features |= _of_pixels(items, results, cfg, threads)
     yield from _scored("patch", "class of the label map", items, features, cfg.probe.k)
 
 
@@ -153,12 +149,8 @@ def _of_regions(
 ) -> Iterator[Row]:
     items = labelled.drawn(cfg.probe.most_patches, cfg.probe.seed)
     _look_at(items, what)
-    network, means = _of_grids(items, results, cfg)
-    features = {
-        "trained": _embedded(items, partial(_region_vectors, results)),
-        "random network": network,
-        "mean of patches": means,
-    }
+    features = {"trained": _embedded(items, partial(_region_vectors, results))}
+    features |= _of_grids(items, results, cfg)
     yield from _scored("region", task, items, features, cfg.probe.k)
 
 
@@ -203,9 +195,17 @@ def _scored(
 
 def _of_pixels(
     items: Items, results: Results, cfg: ProbeSettings, threads: int
-) -> tuple[Floats, Floats]:
-    """The patches read again: vectors of a random network; means and deviations of R, G, B."""
-    encoder = load_patch_encoder(_unlearned(cfg.patches, cfg.probe.seed))
+) -> dict[str, Floats]:
+    """What pixels give: a random network's vectors; means and deviations of R, G, B.
+
+    Imported vectors are of no network that is known here; nor need their slides be there.
+    """
+    imported = cfg.patches.features is not None
+    absent = [row["slide_id"] for row, _ in items.by_slide() if not Path(row["path"]).exists()]
+    if imported and absent:
+        log.info("no colours to compare with: %d slides are not there", len(absent))
+        return {}
+    encoder = None if imported else load_patch_encoder(_unlearned(cfg.patches, cfg.probe.seed))
     vectors, colours = [], []
     progress = Progress(len(items.label), "patches")
     with RegionReader(threads, depth=2 * threads * MINIBATCH) as reader:
@@ -214,11 +214,13 @@ def _of_pixels(
             while batch := [patch.pixels for patch in islice(patches, threads * MINIBATCH)]:
                 pixels = np.concatenate(batch)  # [B, px, px, 3]
                 colours.append(np.hstack([pixels.mean((1, 2)), pixels.std((1, 2))]))
-                output = embedded(encoder, torch.from_numpy(pixels), MINIBATCH, "fp32", threads)
-                vectors.append(output.numpy())
+                if encoder is not None:
+                    x = torch.from_numpy(pixels)
+                    vectors.append(embedded(encoder, x, MINIBATCH, "fp32", threads).numpy())
                 progress.add(len(pixels), job.slide_id, reader.waited_s)
     log.info("%s", progress.summary(reader.waited_s))
-    return np.concatenate(vectors), np.concatenate(colours)
+    network = {"random network": np.concatenate(vectors)} if vectors else {}
+    return {**network, "mean colour": np.concatenate(colours)}
 
 
 def _job(row: Row, places: Sequence[int], results: Results, cfg: ProbeSettings) -> SlideJob:
@@ -230,22 +232,25 @@ def _job(row: Row, places: Sequence[int], results: Results, cfg: ProbeSettings) 
     return SlideJob(row["slide_id"], Path(row["path"]), plan, 1, corners)
 
 
-def _of_grids(items: Items, results: Results, cfg: ProbeSettings) -> tuple[Floats, Floats]:
-    """The regions' grids of patch vectors: vectors of a random network; the plain means."""
+def _of_grids(items: Items, results: Results, cfg: ProbeSettings) -> dict[str, Floats]:
+    """What grids of patch vectors give: a random stage 2's vectors, if there is one; means."""
     side, model = cfg.tile.grid, None
-    unlearned = _unlearned(cfg.regions, cfg.probe.seed)
+    unlearned = _unlearned(cfg.regions, cfg.probe.seed) if cfg.regions.pool is None else None
     vectors, means = [], []
     for row, places in items.by_slide():
         embeddings = PatchEmbeddings(results.shard("embed_patches", row["slide_id"]))
-        model = model or load_region_encoder(unlearned, embeddings.dim)
+        if unlearned is not None:
+            model = model or load_region_encoder(unlearned, embeddings.dim)
         for start in range(0, len(places), MINIBATCH):
             grids = np.stack([embeddings.grid(p) for p in places[start : start + MINIBATCH]])
             x = torch.from_numpy(grids).float()  # (B, T, C)
             means.append(x.mean(1).numpy())
-            with inference("fp32", DEVICE):
-                grid = x.transpose(1, 2).reshape(len(x), -1, side, side)
-                vectors.append(model(grid).numpy())
-    return np.concatenate(vectors), np.concatenate(means)
+            if model is not None:
+                with inference("fp32", DEVICE):
+                    grid = x.transpose(1, 2).reshape(len(x), -1, side, side)
+                    vectors.append(model(grid).numpy())
+    network = {"random network": np.concatenate(vectors)} if vectors else {}
+    return {**network, "mean of patches": np.concatenate(means)}
 
 
 def _patch_vectors(results: Results, row: Row, places: Sequence[int]) -> Floats:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hipt.cohort.sheet import SlideRow, read_sheet
+from hipt.cohort.sheet import SlideRow, read_sheet, read_with_remarks
 from hipt.errors import HiptError
 
 
@@ -23,8 +23,17 @@ def sheet(folder: Path, text: str | bytes) -> Path:
 def sentence(path: Path, **options: str) -> str:
     """What the user reads, the folder left out."""
     with pytest.raises(HiptError) as error:
-        read_sheet(path, **options)
+        read_with_remarks(path, **options)
     return str(error.value).replace(f"{path.parent}/", "")
+
+
+def test_a_slide_without_a_file_has_a_path_of_its_own(tmp_path: Path):
+    """Where imported features stand for slides; no two of them are one file."""
+    path = sheet(tmp_path, "slide_id,path\na,\nb,\n")
+    rows, remarks = read_with_remarks(path, path_needed=False)
+    assert (read_sheet(path), remarks) == (rows, [])
+    assert len({row.path for row in rows}) == 2
+    assert not any(row.path.exists() for row in rows)
 
 
 def test_a_row_with_everything(tmp_path: Path):
@@ -157,7 +166,10 @@ SENTENCES = {
     ),
     "no path": (
         "slide_id,path\na,\n",
-        "slides.csv, row 2, column 'path': is empty; name the slide's file, or delete the row",
+        (
+            "slides.csv, row 2, column 'path': is empty; name the slide's file, or delete the row; "
+            "only imported features (embed.patches.features) do without"
+        ),
     ),
     "missing column": (
         "slide_id,file\na,x\n",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hipt.cohort.sheet import read_sheet
+from hipt.cohort.sheet import read_sheet, read_with_remarks
 from hipt.errors import HiptError
 
 
@@ -19,7 +19,7 @@ def sheet(folder: Path, text: str) -> Path:
 def sentence(path: Path) -> str:
     """What the user reads, the folder left out."""
     with pytest.raises(HiptError) as error:
-        read_sheet(path)
+        read_with_remarks(path)
     return str(error.value).replace(f"{path.parent}/", "")
 
 

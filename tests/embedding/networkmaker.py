@@ -238,11 +238,8 @@ def openclip(network: nn.Module, folder: Path) -> Path:
 
 
 def keep(network: nn.Module, folder: Path) -> Path:
-    """KEEP: timm's network in a model of transformers, which once wrote `weight` for `gamma`."""
-    state = {f"visual.{k.replace('gamma', 'weight')}": x for k, x in network.state_dict().items()}
-    beside = {"visual_head.0.weight", "text.encoder.layer.0.attention.self.query.weight"}
-    save_file(
-        state | {"logit_scale": torch.tensor(3.2)} | {name: ONE.clone() for name in beside},
-        folder / "model.safetensors",
-    )
+    """KEEP: a model of transformers, which once wrote `weight` for `gamma`, texts beside it."""
+    state = {name.replace("gamma", "weight"): x for name, x in network.state_dict().items()}
+    state["text.encoder.layer.0.attention.self.query.weight"] = ONE.clone()
+    save_file(state | {"logit_scale": torch.tensor(3.2)}, folder / "model.safetensors")
     return folder / "model.safetensors"

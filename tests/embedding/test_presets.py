@@ -82,8 +82,10 @@ def test_a_vector_is_what_the_card_code_gives(name: str, registers: int, tmp_pat
 
 def test_a_file_of_another_model_is_said_to_be_none_of_the_card(tmp_path: Path):
     save_file({"cls_token": torch.zeros(1, 1, 8)}, tmp_path / "w.safetensors")
+    named = {"random": None, "weights": str(tmp_path / "w.safetensors")}
+    short = cfg("uni2-h", encoder_args={"depth": 1}, **named)
     with pytest.raises(HiptError) as error:
-        load_patch_encoder(cfg("uni2-h", random=None, weights=str(tmp_path / "w.safetensors")))
+        load_patch_encoder(short)
     assert str(error.value).endswith(
         "the file is not UNI2-h's: name pytorch_model.bin of https://huggingface.co/MahmoodLab/"
         "UNI2-h (`hipt encoders show uni2-h`), or the encoder that the file is of"

@@ -45,6 +45,13 @@ def test_what_departs_from_the_card_is_not_what_trident_has_under_the_name(chang
     assert name("trident", 1536, **{"encoder": "uni2-h", **WEIGHTS, **changed}) == "uni2-h"
 
 
+def test_midnight_s_cls_token_has_trident_s_name_and_its_card_s_vector_has_not():
+    """TRIDENT's midnight12k is 1536 wide unless it is told otherwise."""
+    assert name("trident", 1536, encoder="midnight-cls", **WEIGHTS) == "midnight12k"
+    assert name("trident", 3072, encoder="midnight", **WEIGHTS) == "midnight"
+    assert name("trident", 1536, encoder="midnight", **WEIGHTS, pooling="cls") == "midnight"
+
+
 def test_other_networks_keep_their_names():
     assert name("trident", 384, **WEIGHTS) == "hipt"
     own = "python:my_package.module:build"
@@ -58,6 +65,8 @@ def test_other_networks_keep_their_names():
         ("features_uni2-h", 1536, "uni_v2", "uni2-h"),
         ("features_uni_v2", 99, "uni_v2", "uni_v2"),
         ("features_conch_v15", 768, "conch_v15", "conch_v15"),
+        ("features_midnight12k", 1536, "midnight12k", "midnight-cls"),
+        ("features_midnight12k", 3072, "midnight12k", "midnight12k"),  # if TRIDENT was told so
     ],
 )
 def test_imported_features_of_trident(

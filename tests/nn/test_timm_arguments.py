@@ -6,7 +6,7 @@ import pytest
 import timm.layers
 from torch import nn
 
-from hipt.nn.timm_arguments import LAYERS, create_model_arguments, image_side
+from hipt.nn.timm_arguments import LAYERS, create_model_arguments, image_side, projection_dim
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,8 @@ def test_numbers_texts_and_lists_are_handed_on():
         ({"pretrained": True}, "pretrained: weights come from embed.patches.weights alone; leave"),
         ({"checkpoint_path": "a.pth"}, "checkpoint_path: weights come from"),
         ({"features_only": True}, "features_only: one vector is taken per patch"),
+        ({"layer_norm_eps": 2}, "layer_norm_eps: is a number between 0 and 1 in place of norm"),
+        ({"layer_norm_eps": 1e-6, "norm_layer": "LayerNorm"}, "in place of norm_layer"),
         ({"in_chans": 4}, "in_chans: patches have 3 colours, got 4"),
         (
             {"pos_embed": "torch.nn.Linear"},
@@ -74,3 +76,15 @@ def test_sides_are_one_number():
     assert image_side({}) is None
     with pytest.raises(ValueError, match=r"img_size: patches are squares.*got \[224, 256\]"):
         image_side({"img_size": [224, 256]})
+
+
+def test_what_timm_says_otherwise_or_not_at_all():
+    assert projection_dim({"projection_dim": 768}) == 768
+    assert projection_dim({}) is None
+    with pytest.raises(ValueError, match="projection_dim: is a whole number of at least 1, got 0"):
+        projection_dim({"projection_dim": 0})
+    made = create_model_arguments({"layer_norm_eps": 1e-12, "projection_dim": 768})
+    norm = made.pop("norm_layer")(8)
+    assert isinstance(norm, timm.layers.LayerNorm)
+    assert norm.eps == 1e-12
+    assert made == {"num_classes": 0, "pretrained": False}

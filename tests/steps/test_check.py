@@ -236,6 +236,15 @@ def test_a_card_is_printed_with_what_it_is_given(cohort: Path, capsys: pytest.Ca
     assert "48 numbers for a painted patch" in text
 
 
+def test_without_stage_2_none_is_loaded(cohort: Path, capsys: pytest.CaptureFixture[str]):
+    values = json.loads(config(cohort)[1])
+    values["embed"]["regions"] = {"pool": "mean"}
+    check.main(["--cfg", json.dumps(values), "--threads", "2"])
+    said = capsys.readouterr().out
+    assert "embed.regions: none, the mean of a region's patch vectors by their tissue" in said
+    assert "patches/s" in said
+
+
 def test_a_side_that_nobody_stated_is_refused(cohort: Path):
     args = {"dynamic_img_size": True, "depth": 1, "embed_dim": 24, "num_heads": 2}
     named = {"encoder": "vit_small_patch14_dinov2", "encoder_args": args, "random": 1}

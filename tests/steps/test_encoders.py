@@ -59,7 +59,7 @@ def test_the_lines_that_a_card_gives_are_a_config(
 
 def test_a_card_names_what_is_disputed_and_where_it_was_read(capsys: pytest.CaptureFixture[str]):
     text = " ".join(printed(capsys, "show", "midnight").split())
-    assert "TRIDENT's midnight12k is the CLS token alone, 1536 wide: pooling: cls." in text
+    assert "slide2vec's and raw2features' vector; midnight-cls is the CLS token alone." in text
     assert "gives 3,072 numbers: the CLS token, then the mean of the patch tokens" in text
     assert (
         "read in TRIDENT at a91fa84 (2026-06), trident/patch_encoder_models/load.py; slide" in text

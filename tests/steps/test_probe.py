@@ -79,6 +79,31 @@ def test_a_colour_is_found_by_its_mean(chain: Chain, caplog: pytest.LogCaptureFi
     assert chain.results.probe.read_bytes() == first
 
 
+def test_no_network_is_compared_with_where_there_was_none(
+    chain: Chain, caplog: pytest.LogCaptureFixture
+):
+    """Without stage 2, of imported vectors, and without the slides that colours are read from."""
+    painted(chain)
+    maps = str(chain.folder / "maps")
+    regions = chain.values["embed"]["regions"]
+    chain.values["embed"]["regions"] = {"pool": "mean"}
+    lines = probed(chain, labels=maps, column="kind", most_patches=60)
+    assert [line["features"] for line in lines] == [
+        *("trained", "random network", "mean colour"),
+        *["trained", "mean of patches"] * 2,
+    ]
+    chain.values["embed"] |= {"patches": {"features": "given"}, "regions": regions}
+    lines = probed(chain, labels=maps, most_patches=60)
+    assert [line["features"] for line in lines[:2]] == ["trained", "mean colour"]
+    before = lines[0]
+    (chain.folder / "a.svs").unlink()
+    with caplog.at_level(logging.INFO):
+        lines = probed(chain, labels=maps, most_patches=60)
+    assert "no colours to compare with: 1 slides are not there" in caplog.text
+    assert lines[0] == before
+    assert [line["level"] for line in lines] == ["patch", *["region"] * 3]
+
+
 def test_the_random_network_is_the_one_that_embedded_if_their_seeds_are_the_same(chain: Chain):
     chain.values["embed"]["patches"]["random"] = probe.RANDOM_SEED + 5
     chain.values["embed"]["regions"]["random"] = probe.RANDOM_SEED + 5

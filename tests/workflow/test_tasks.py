@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.once import made_once
 from tests.workflow.moments import processes, wait_for
-from tests.workflow.project import Project
+from tests.workflow.project import SHAPE, Project
 
 pytestmark = pytest.mark.workflow
 
@@ -118,6 +119,27 @@ def test_published_numbers_fit_nothing(project: Project):
 def test_nothing_changed(project: Project):
     ran = project.run()
     assert (ran.rc, ran.jobs) == (0, {})
+
+
+@pytest.mark.whole("tasks", "embedding")
+def test_without_stage_2_tasks_take_means_of_patches(project: Project):
+    """All that follows is made anew from the same patch vectors, slides and labels."""
+    patches = {"shape": SHAPE, "random": 1}
+    pooled = {"patches": patches, "regions": {"pool": "mean"}}
+    project.configure(
+        slides={"sheet": "slides.csv", "batch_size": 4}, tasks=TASKS, knn=KNN, embed=pooled
+    )
+    before = project.times("embed_patches")
+    ran = project.run()
+    assert ran.rc == 0, ran.text
+    assert ran.jobs >= Counter({"embed_regions": 2, "fit": 3, "evaluate": 2, "knn": 1, "report": 1})
+    assert ran.jobs["embed_patches"] == 0
+    assert project.times("embed_patches") == before
+    assert set(scores(project, "grade")["model"]) == {"linear", "mean"}
+    assert "c_index" in set(scores(project, "outcome")["metric"])
+    page = (project.results / "report.html").read_text()
+    assert "none: the mean of a region&#39;s patch vectors" in page
+    assert "grade: scores" in page.split('id="tasks"')[1]
 
 
 def test_a_label_touches_the_tasks_that_read_it(project: Project):
