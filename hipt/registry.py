@@ -53,7 +53,7 @@ STEPS: dict[str, Step] = {
         Step(
             "tile",
             "manifests of regions and patches",
-            version=2,
+            version=3,
             per="slide",
             reads=("segment",),
             shard_suffix=".parquet",
