@@ -46,7 +46,7 @@ STEPS: dict[str, Step] = {
         Step(
             "segment",
             "tissue masks, contours and overviews of a batch of slides",
-            version=2,
+            version=3,
             per="slide",
             shard_suffix=".png",
         ),
