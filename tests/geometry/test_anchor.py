@@ -81,6 +81,8 @@ def test_never_more_regions_than_from_the_tissues_corner_nor_a_hundredth_less_ti
     columns = corner.columns
     assert not ((best.columns["x"][:, None] - columns["x"]) % PATCH).any()  # one lattice
     assert not ((best.columns["y"][:, None] - columns["y"]) % PATCH).any()
+    before = (best.columns["x"] < 0) | (best.columns["y"] < 0)
+    assert not best.columns["tissue"][before].any()
 
 
 def test_a_biopsy_on_the_corner_of_four_regions_costs_one():
