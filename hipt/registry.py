@@ -46,14 +46,14 @@ STEPS: dict[str, Step] = {
         Step(
             "segment",
             "tissue masks, contours and overviews of a batch of slides",
-            version=2,
+            version=3,
             per="slide",
             shard_suffix=".png",
         ),
         Step(
             "tile",
             "manifests of regions and patches",
-            version=2,
+            version=3,
             per="slide",
             reads=("segment",),
             shard_suffix=".parquet",

@@ -13,9 +13,10 @@ from hipt.cohort.headers import header_note, joined, slide_mpp, slide_plan
 from hipt.cohort.sheet import SlideRow
 from hipt.config.config import Config
 from hipt.errors import SlideError, Status
-from hipt.geometry.grid import Grid, TissueMask, region_grid
+from hipt.geometry.grid import Grid, region_grid
 from hipt.geometry.resolution import ReadPlan
 from hipt.geometry.tissue import find_tissue
+from hipt.geometry.tissue_mask import TissueMask
 from hipt.progress import Progress
 from hipt.slides.pixel_kind import nothing_found, picture_note
 from hipt.slides.region_reader import SlideJob

@@ -145,8 +145,10 @@ class TileConfig(Section):
     """Side of a patch at `mpp`; paper: 256."""
     min_tissue: Annotated[float, Field(ge=0, le=1)] = 0.1
     """A region is kept from this tissue share on; a slide with tissue keeps at least its best."""
-    anchor: Literal["tissue", "slide"] = "tissue"
-    """Where the grid starts: the corner of the tissue's bounding box, or of the slide."""
+    anchor: Literal["best", "tissue", "slide"] = "best"
+    """Where the grid starts: `tissue`, at the corner of the tissue's bounding box; `best`, from
+    there moved back by whole patches, so that the fewest regions hold the tissue; `slide`, at the
+    corner of the slide."""
 
     @model_validator(mode="after")
     def _whole_patches(self) -> Self:

@@ -62,9 +62,17 @@ def write_contours(
     }
     moved = shift(bounds, "openslide", "qupath")
     level0 = shapely.affinity.affine_transform(shapes, [scale, 0, 0, scale, *moved])
-    features = [
-        {"type": "Feature", "geometry": shapely.geometry.mapping(part), "properties": properties}
+    outlines = (
+        [shapely.get_coordinates(ring).tolist() for ring in shapely.get_rings(part)]
         for part in level0.geoms
+    )
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": rings},
+            "properties": properties,
+        }
+        for rings in outlines
     ]
     write_features(path, features)
 

@@ -9,35 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.config.config import TileConfig
+from hipt.geometry.anchor import best_start, least_tissue
 from hipt.geometry.resolution import ReadPlan, on_level
-
-Box = tuple[float, float, float, float]
-"""x, y, width, height in level-0 pixels."""
-
-
-@dataclass(frozen=True)
-class TissueMask:
-    """A tissue mask and the part of the slide that it covers."""
-
-    mask: npt.NDArray[np.bool_]  # [h, w]
-    scale_x: float
-    """Level-0 pixels per pixel of the mask."""
-    scale_y: float
-
-    def bounding_box(self) -> Box | None:
-        """The tissue's extent in level-0 pixels; None without tissue."""
-        if not self.mask.any():
-            return None
-        ys, xs = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
-        left, top = xs[0] * self.scale_x, ys[0] * self.scale_y
-        right, bottom = (xs[-1] + 1) * self.scale_x, (ys[-1] + 1) * self.scale_y
-        return left, top, right - left, bottom - top
-
-    def cumulated(self) -> npt.NDArray[np.float64]:
-        """[h+1, w+1] tissue area up to each pixel corner, in pixels of the mask."""
-        area = np.zeros((self.mask.shape[0] + 1, self.mask.shape[1] + 1))
-        np.cumsum(np.cumsum(self.mask, axis=0, dtype=np.float64), axis=1, out=area[1:, 1:])
-        return area
+from hipt.geometry.tissue_mask import Box, TissueMask
 
 
 @dataclass(frozen=True)
@@ -54,9 +28,9 @@ class Grid:
 def region_grid(tissue: TissueMask, slide: Box, plan: ReadPlan, cfg: TileConfig) -> Grid:
     """The regions of a slide that hold enough tissue, each with all its patches.
 
-    One grid per slide without overlap, from the corner of the tissue's bounding box (or of the
-    slide). Regions may stick out at the right and bottom. A slide with tissue keeps at least its
-    best region, so that a biopsy smaller than a region is one region and not a lost slide.
+    One grid per slide without overlap, which starts where `anchor` says. Regions may stick out of
+    the slide. A slide with tissue keeps at least its best region, so that a biopsy smaller than a
+    region is one region and not a lost slide.
 
     Args:
         tissue: the mask.
@@ -74,18 +48,15 @@ def region_grid(tissue: TissueMask, slide: Box, plan: ReadPlan, cfg: TileConfig)
     if box is None:
         nowhere, side = np.zeros((0, 2), np.int64), plan.patch_read_px
         return Grid(manifest_columns(nowhere, np.zeros(0), slide, side, cfg.grid), 0, 0.0)
-    corners = _corners(_clipped(box, slide) if cfg.anchor == "tissue" else slide, plan, cfg)
     side = plan.patch_read_px * cfg.grid
-    share = _tissue_share(tissue, corners, side)  # (R,)
-    enough = share >= max(cfg.min_tissue, np.finfo(float).tiny)
+    corners = _corners(slide if cfg.anchor == "slide" else _clipped(box, slide), tissue, plan, cfg)
+    share = tissue.share(corners, side)  # (R,)
+    enough = share >= least_tissue(cfg)
     if not enough.any():
         enough[np.argmax(share)] = share.max() > 0
     kept = corners[enough]
-    area = float(tissue.mask.sum()) * tissue.scale_x * tissue.scale_y
-    inside = float(share[enough].sum()) * side * side / area
-    patches = _tissue_share(
-        tissue, patch_corners(kept, plan.patch_read_px, cfg.grid), side // cfg.grid
-    )
+    inside = float(share[enough].sum()) * side * side / tissue.area_px
+    patches = tissue.share(patch_corners(kept, plan.patch_read_px, cfg.grid), plan.patch_read_px)
     columns = manifest_columns(kept, patches, slide, plan.patch_read_px, cfg.grid)
     return Grid(columns, len(kept), min(1.0, inside))
 
@@ -110,15 +81,21 @@ def _clipped(box: Box, slide: Box) -> Box:
     return left, top, max(0.0, right - left), max(0.0, bottom - top)
 
 
-def _corners(box: Box, plan: ReadPlan, cfg: TileConfig) -> npt.NDArray[np.int64]:
+def _corners(
+    box: Box, tissue: TissueMask, plan: ReadPlan, cfg: TileConfig
+) -> npt.NDArray[np.int64]:
     """(R, 2) top-left corners x, y of the regions that cover a box, row by row.
 
     They begin on a pixel of the level that is read; and so do all patches, which are whole pixels.
     """
-    side = plan.patch_read_px * cfg.grid
-    x0, y0 = (on_level(value, plan.downsample) for value in box[:2])
-    xs = np.arange(x0, max(box[0] + box[2], x0 + 1), side, dtype=np.int64)
-    ys = np.arange(y0, max(box[1] + box[3], y0 + 1), side, dtype=np.int64)
+    start = on_level(box[0], plan.downsample), on_level(box[1], plan.downsample)
+    end = box[0] + box[2], box[1] + box[3]
+    if cfg.anchor == "best":
+        start = best_start(tissue, start, end, plan.patch_read_px, cfg)
+    xs, ys = (
+        np.arange(first, max(last, first + 1), plan.patch_read_px * cfg.grid, dtype=np.int64)
+        for first, last in zip(start, end, strict=True)
+    )
     grid_y, grid_x = np.meshgrid(ys, xs, indexing="ij")
     return np.stack([grid_x.ravel(), grid_y.ravel()], axis=1)
 
@@ -175,34 +152,3 @@ def _inside(xy: npt.NDArray[np.int64], side: int, slide: Box) -> npt.NDArray[np.
     high = low + slide[2:]
     overlap = np.clip(np.minimum(xy + side, high) - np.maximum(xy, low), 0, None)
     return np.asarray(overlap.prod(1) / side**2)
-
-
-def _tissue_share(
-    tissue: TissueMask, xy: npt.NDArray[np.int64], side: int
-) -> npt.NDArray[np.float64]:
-    """Share of each square at these (N, 2) corners that is tissue, by exact area."""
-    area = tissue.cumulated()
-    scale = np.array([tissue.scale_x, tissue.scale_y])
-    low, high = xy / scale, (xy + side) / scale  # (N, 2) in pixels of the mask
-    total = (
-        _area_up_to(area, high[:, 0], high[:, 1])
-        - _area_up_to(area, low[:, 0], high[:, 1])
-        - _area_up_to(area, high[:, 0], low[:, 1])
-        + _area_up_to(area, low[:, 0], low[:, 1])
-    )
-    return np.asarray(np.clip(total * scale.prod() / side**2, 0.0, 1.0))
-
-
-def _area_up_to(
-    area: npt.NDArray[np.float64], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Tissue area left of x and above y; exact between corners, since it is bilinear there."""
-    x, y = np.clip(x, 0, area.shape[1] - 1), np.clip(y, 0, area.shape[0] - 1)
-    x0, y0 = (
-        np.minimum(x.astype(int), area.shape[1] - 2),
-        np.minimum(y.astype(int), area.shape[0] - 2),
-    )
-    fx, fy = x - x0, y - y0
-    top = area[y0, x0] * (1 - fx) + area[y0, x0 + 1] * fx
-    bottom = area[y0 + 1, x0] * (1 - fx) + area[y0 + 1, x0 + 1] * fx
-    return np.asarray(top * (1 - fy) + bottom * fy)

@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.config.config import TileConfig
-from hipt.geometry.grid import Box, Grid, manifest_columns, patch_corners
-
-Corners = npt.NDArray[np.int64]  # (N, 2) x, y, level-0 pixels
+from hipt.geometry.grid import Grid, manifest_columns, patch_corners
+from hipt.geometry.tissue_mask import Box, Corners
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.config.config import SegmentConfig
-from hipt.geometry.channels import extremes
+from hipt.geometry.channels import Channels, channels
 from hipt.geometry.masks import Mask, closed, distance_within, grown, without_small
 
 Density = npt.NDArray[np.float32]  # [h, w, 3]
+Colours = Channels[np.float32]
 Colour = Literal["blue", "green", "black", "red"]
 
 _LONG, _EVEN = 3.0, 0.6
@@ -71,19 +72,17 @@ def find_ink(density: Density, stained: Mask, mpp: float, cfg: SegmentConfig) ->
         Pen marks, without a margin, and black stain.
     """
     pen, dark = np.zeros(stained.shape, bool), np.zeros(stained.shape, bool)
-    sharp = density
-    density = np.asarray(cv2.blur(sharp, (3, 3)), np.float32)  # noise has colours of its own
-    colours = _coloured(density, cfg)
+    smooth = channels(np.asarray(cv2.blur(density, (3, 3)), np.float32))  # noise has colours too
+    colours = _coloured(smooth, cfg)
     if not colours:
         return Ink(pen, dark)
-    lowest, highest = extremes(density)
-    coloured = stained & (highest - lowest > cfg.min_chroma_od)
+    coloured = stained & (smooth.highest - smooth.lowest > cfg.min_chroma_od)
     everything_mm2 = float((stained | _any_of(colours, stained.shape)).sum()) * mpp**2 / 1e6
     for colour, mask in colours.items():
-        other = coloured & ~_faint(colour, density, cfg)
+        other = coloured & ~_faint(colour, smooth, cfg)
         other = without_small(other, cfg.min_tissue_mm2, mpp)
         around = stained if colour == "red" else other & ~mask
-        parts = list(_parts(mask, around, sharp, mpp, cfg))
+        parts = list(_parts(mask, around, density, mpp, cfg))
         share = sum(p.area_mm2 for p in parts if not p.drawn) / max(everything_mm2, 1e-9)
         alone = colour != "black" and (other & ~mask).sum() < _SPECK * mask.sum()
         for part in parts:
@@ -113,10 +112,9 @@ def _is_stain(part: _Part, colour: Colour, usual: bool, alone: bool, cfg: Segmen
     return usual and not part.drawn and (alone or part.beside >= _TOUCHES)
 
 
-def _coloured(density: Density, cfg: SegmentConfig) -> dict[Colour, Mask]:
+def _coloured(density: Colours, cfg: SegmentConfig) -> dict[Colour, Mask]:
     """Where it is as dark and of the colour of ink; colours that are nowhere are left out."""
-    red, green, blue = cv2.split(density)
-    lowest, highest = extremes(density)
+    red, green, blue, lowest, highest = density
     strong = highest > cfg.ink_od
     black = strong & (lowest > cfg.black_od) & (highest - lowest < 0.15 * highest)
     cool = strong & ~black & ((red > cfg.ink_red_to_green * green) | _is_green(density))
@@ -131,17 +129,16 @@ def _coloured(density: Density, cfg: SegmentConfig) -> dict[Colour, Mask]:
     return {colour: mask for colour, mask in masks.items() if mask.any()}
 
 
-def _is_green(density: Density) -> Mask:
+def _is_green(density: Colours) -> Mask:
     """Where green is absorbed least."""
-    red, green, blue = cv2.split(density)
-    return np.asarray((red > 1.1 * green) & (blue > 1.1 * green))
+    least = 1.1 * density.green
+    return np.asarray((density.red > least) & (density.blue > least))
 
 
-def _faint(colour: Colour, density: Density, cfg: SegmentConfig) -> Mask:
+def _faint(colour: Colour, density: Colours, cfg: SegmentConfig) -> Mask:
     """Where it has a colour of ink, however faint."""
-    red, green, blue = cv2.split(density)
+    red, green, blue, lowest, highest = density
     if colour == "black":
-        lowest, highest = extremes(density)
         return np.asarray(highest - lowest < 0.15 * highest)
     if colour == "red":
         return np.asarray((blue > 0.6 * green) & (red < 0.4 * green))

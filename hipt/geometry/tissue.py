@@ -15,7 +15,7 @@ import numpy.typing as npt
 import shapely
 
 from hipt.config.config import SegmentConfig
-from hipt.geometry.channels import extremes
+from hipt.geometry.channels import channels, extremes
 from hipt.geometry.extent import is_stained, tissue_extent
 from hipt.geometry.ink import find_ink
 from hipt.geometry.masks import Mask, grown
@@ -69,14 +69,16 @@ def glass_colour(rgb: RGB) -> npt.NDArray[np.float64]:
     """
     step = 1 + rgb.size // _GLASS_SAMPLE
     rgb = np.ascontiguousarray(rgb[::step])
-    low, high = extremes(rgb)
+    *apart, low, high = channels(rgb)
     for least, spread, flat in _GLASS:
-        bright = rgb[(low >= least) & (high - low <= spread)]  # (N, 3)
-        if len(bright) < _GLASS_SHARE * low.size:
+        bright = (low >= least) & (high - low <= spread)
+        if bright.sum() < _GLASS_SHARE * low.size:
             continue
-        mode = np.array([np.bincount(channel, minlength=256).argmax() for channel in bright.T])
-        if (np.abs(bright - mode) <= _GLASS_NOISE).all(1).mean() >= flat:
-            return mode.astype(float)
+        colours = [channel[bright] for channel in apart]  # (N,) each
+        mode = [int(np.bincount(values, minlength=256).argmax()) for values in colours]
+        away = [np.abs(v.astype(np.int16) - m) for v, m in zip(colours, mode, strict=True)]
+        if (np.maximum.reduce(away) <= _GLASS_NOISE).mean() >= flat:
+            return np.array(mode, float)
     return np.full(3, _GLASS_DEFAULT)
 
 
@@ -90,15 +92,26 @@ def optical_density(rgb: RGB, glass: npt.NDArray[np.float64]) -> Density:
 def contours(mask: Mask) -> shapely.MultiPolygon:
     """The mask as polygons with holes, in pixels of the mask, along pixel edges.
 
-    Their area is exactly the mask's number of pixels.
+    Their area is exactly the mask's number of pixels; parts that touch at a corner are two.
     """
-    padded = np.pad(mask.astype(np.int8), ((0, 0), (1, 1)))
-    change = np.diff(padded, axis=1)  # +1 where a run begins, -1 after its end
-    rows, starts = np.nonzero(change == 1)
-    ends = np.nonzero(change == -1)[1]
-    shape = shapely.union_all(shapely.box(starts, rows, ends, rows + 1))
-    parts = [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
-    return shapely.MultiPolygon([shapely.simplify(part, 0) for part in parts])
+    ends = np.concatenate([_edges(mask), _edges(mask.T)[..., ::-1]]).astype(float)
+    lines = np.asarray(shapely.linestrings(ends))
+    faces = shapely.get_parts(shapely.polygonize(lines))
+    x, y = shapely.get_coordinates(shapely.point_on_surface(faces)).astype(int).T
+    return shapely.MultiPolygon(faces[mask[y, x]])
+
+
+def _edges(mask: Mask) -> npt.NDArray[np.int64]:
+    """(N, 2, 2) x, y of both ends of the lines between rows that have tissue on one side.
+
+    A line ends where it turns, and where tissue goes over to its other side.
+    """
+    side = np.diff(np.pad(mask, 1).astype(np.int8), axis=0)  # [h+1, w+2], nothing at both ends
+    before, after = side[:, :-1], side[:, 1:]  # of each corner of a pixel
+    change = before != after
+    rows, starts = np.nonzero(change & (after != 0))
+    ends = np.nonzero(change & (before != 0))[1]
+    return np.stack([starts, rows, ends, rows], axis=1).reshape(-1, 2, 2)
 
 
 def tissue_mm2(mask: Mask, mpp: float) -> float:

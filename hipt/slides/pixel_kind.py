@@ -11,8 +11,10 @@ import numpy.typing as npt
 import tifffile
 
 from hipt.errors import SlideError
+from hipt.geometry.channels import extremes
 
 RGB = npt.NDArray[np.uint8]  # [h, w, 3]
+Grey = npt.NDArray[np.uint8]  # one value per pixel
 
 _PHOTOMETRIC = {3: "of a palette", 5: "CMYK", 8: "CIELab", 9: "ICCLab", 10: "ITULab"}
 _USUAL = {2, 6, 33003, 33004, 33005}
@@ -119,8 +121,8 @@ def picture_note(
         raise SlideError("unreadable", "none of its pixels can be read: all tiles are damaged")
     if most_opaque < 255:
         raise SlideError("unreadable", _transparent(most_opaque, kind))
-    picture = _inside(picture)
-    brightest = int(picture.max())
+    lowest, highest = extremes(_inside(picture))
+    brightest = int(highest.max())
     if kind is not None and kind.bits > 8 and brightest < _BRIGHT:
         used = kind.bits - 8 + max(1, brightest - 1).bit_length()  # libtiff rounds
         raise SlideError(
@@ -128,7 +130,7 @@ def picture_note(
             f"its samples have {kind.bits} bits, of which only the lower {used} are used: the "
             "upper 8, which OpenSlide reads, are nearly black; save it with 8 bits",
         )
-    if _dark(picture if kind else _scanned(picture)):
+    if _dark(lowest, highest) if kind else _dark(*_scanned(lowest, highest)):
         problem = "its picture is dark, without bright glass, as of fluorescence"
         if masked:
             return f"{problem}; the sheet's mask says where its tissue is"
@@ -137,9 +139,9 @@ def picture_note(
             f"{problem}; tissue is sought on stained slides in bright light: to read it all the "
             "same, draw its tissue and name that file in the sheet's column mask",
         )
-    if _colourless(picture, kind):
+    if _colourless(lowest, highest, kind):
         return NO_COLOUR
-    black = float((picture.max(2) < _BLACK).mean())
+    black = float((highest < _BLACK).mean())
     if masked or black < _NOTED_BLACK:
         return ""
     return (
@@ -183,26 +185,29 @@ def _inside(picture: RGB) -> RGB:
     return picture[: max(1, picture.shape[0] - 1), : max(1, picture.shape[1] - 1)]
 
 
-def _scanned(picture: RGB) -> RGB:
-    """What of a thumbnail is not pure white, [n, 1, 3]; all of it where that is nearly nothing.
+def _scanned(lowest: Grey, highest: Grey) -> tuple[Grey, Grey]:
+    """What of a picture is not pure white; all of it where that is nearly nothing.
 
     Formats that are no TIFF leave out what was not scanned, and it comes out white.
     """
-    seen = (picture < 255).any(2)
-    return picture[seen][:, None] if seen.mean() >= _LEAST_SCANNED else picture
+    seen = lowest < 255
+    return (lowest[seen], highest[seen]) if seen.mean() >= _LEAST_SCANNED else (lowest, highest)
 
 
-def _dark(picture: RGB) -> bool:
-    """Whether a picture has much that is dark, and nearly nothing that is bright."""
-    lowest, highest = picture.min(2), picture.max(2)
+def _dark(lowest: Grey, highest: Grey) -> bool:
+    """Whether a picture has much that is dark, and nearly nothing that is bright.
+
+    Args:
+        lowest: smallest value over the colours of each pixel.
+        highest: the largest.
+    """
     if (lowest >= _BRIGHT).mean() >= _LEAST_BRIGHT:
         return False
     return bool((highest < _DARK).mean() >= _MOST_DARK)
 
 
-def _colourless(picture: RGB, kind: PixelKind | None) -> bool:
-    """Whether a picture with something on it has no colour."""
-    lowest, highest = picture.min(2), picture.max(2)
+def _colourless(lowest: Grey, highest: Grey, kind: PixelKind | None) -> bool:
+    """Whether a picture with something on it has no colour; see `_dark`."""
     if np.percentile(highest - lowest, 99.9) > _COLOURLESS:
         return False
     dark, bright = np.percentile(lowest, [1, 99])

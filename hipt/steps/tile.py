@@ -21,9 +21,10 @@ from hipt.exchange.foreign_features import (
     refuse_another_size,
     refuse_no_patch,
 )
-from hipt.geometry.grid import Grid, TissueMask, region_grid
+from hipt.geometry.grid import Grid, region_grid
 from hipt.geometry.imported_grid import ImportedGrid, imported_grid
 from hipt.geometry.resolution import Mpp, ReadPlan
+from hipt.geometry.tissue_mask import TissueMask
 from hipt.layout import Results
 from hipt.pictures.drawing import draw_grid
 from hipt.registry import version_of

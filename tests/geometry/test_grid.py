@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hipt.config.config import TileConfig
-from hipt.geometry.grid import TissueMask, region_grid
+from hipt.geometry.grid import region_grid
 from hipt.geometry.resolution import plan_read
+from hipt.geometry.tissue_mask import TissueMask
 
 CFG = TileConfig(region_px=256, patch_px=64)
 PLAN = plan_read(0.5, (1,), 0.5, 0.1, 64)
@@ -111,7 +112,7 @@ def test_share_of_a_patch_inside_the_slide():
     scale=st.floats(31.9, 32.1),
     downsamples=st.sampled_from([(1, 2), (1, 4), (1, 2.0003), (1, 2, 4.0007), (1, None, 2, 4)]),
     target=st.sampled_from([0.5, 1.0]),
-    anchor=st.sampled_from(["tissue", "slide"]),
+    anchor=st.sampled_from(["tissue", "best", "slide"]),
     left=st.integers(0, 50),
 )
 @settings(max_examples=200)

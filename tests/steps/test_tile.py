@@ -10,7 +10,7 @@ from hipt.slides.slide import open_slide
 from hipt.store.images import read_rgb
 from hipt.store.schemas import MANIFEST
 from hipt.store.shard import read_provenance
-from hipt.store.tables import read_table
+from hipt.store.tables import PatchEmbeddings, read_table
 from tests.slidemaker import tissue_picture, write_levels, write_slide
 from tests.steps.conftest import Chain
 
@@ -113,3 +113,32 @@ def test_openslide_interpolates_no_patch(chain: Chain):
         for left, top in zip(x[inside == 1].tolist(), y[inside == 1].tolist(), strict=True):
             expected = half[top // 2 : top // 2 + 64, left // 2 : left // 2 + 64]
             np.testing.assert_array_equal(slide.read(1, left, top, 64, 64), expected)
+
+
+@pytest.mark.parametrize("reader", ["auto", "openslide"])
+def test_regions_that_begin_before_the_slide_are_read_embedded_and_mapped(
+    chain: Chain, reader: str
+):
+    """`best` moves the grid a patch to the left: the same patches, in other regions."""
+    write_slide(chain.folder / "a.svs", tissue_picture(960, 256))
+    mask = np.zeros((16, 60), np.uint8)  # three pieces; from the first one's corner, four regions
+    mask[:, :4] = mask[:, 12:28] = mask[:, 44:60] = 255
+    cv2.imwrite(str(chain.folder / "mask.png"), mask)
+    chain.sheet("slide_id,path,mask\na,a.svs,mask.png\n")
+    vectors = {}
+    for anchor, regions in (("tissue", 4), ("best", 3)):
+        chain.values["tile"] |= {"anchor": anchor}
+        assert chain.upto("tile")["a"]["regions"] == regions
+        manifest = read_table(chain.results.shard("tile", "a"), MANIFEST)
+        chain.call("embed_patches", "--reader", reader)
+        found = PatchEmbeddings(chain.results.shard("embed_patches", "a"))
+        rows = np.concatenate([found.grid(region) for region in range(regions)])
+        places = zip(manifest["x"].to_pylist(), manifest["y"].to_pylist(), strict=True)
+        vectors[anchor] = dict(zip(places, rows, strict=True))
+    assert min(vectors["best"])[0] == -64
+    both = vectors["tissue"].keys() & vectors["best"].keys()
+    assert len(both) == 4 * 11
+    for place in both:
+        np.testing.assert_array_equal(vectors["tissue"][place], vectors["best"][place])
+    assert chain.call("embed_regions")["a"]["status"] == "ok"
+    assert chain.call("attend")["a"]["status"] == "ok"
