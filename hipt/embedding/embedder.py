@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,9 @@ from torch import Tensor
 
 from hipt.config.config import Reader
 from hipt.embedding.devices import choose_precision
-from hipt.nn.encoders import PatchEncoder, Precision, embedded
+from hipt.embedding.engines.choice import Task, Trying, Wanted, chosen_engine
+from hipt.embedding.engines.engine import Engine, Network, TorchEngine
+from hipt.nn.encoders import PatchEncoder, Precision
 from hipt.slides.direct import Opener
 from hipt.slides.region_reader import RegionPixels, RegionReader
 
@@ -30,6 +32,7 @@ class PatchEmbedder:
         precision: Literal["auto", "fp32", "bf16"],
         device: torch.device,
         threads: int,
+        engine: Engine | None = None,
     ) -> None:
         """Move the encoder to the device.
 
@@ -38,18 +41,50 @@ class PatchEmbedder:
             precision: to compute in.
             device: to compute on.
             threads: to read with, and on a CPU to compute with.
+            engine: what computes, in a precision of its own; None: torch.
         """
         self.encoder = encoder.to(device)
         self.device, self.threads = device, threads
-        self.precision = choose_precision(precision, device)
-        self.minibatch = MINIBATCH[device.type]
+        chosen, size = choose_precision(precision, device), MINIBATCH[device.type]
+        self.engine = engine or TorchEngine(self.encoder, chosen, size, threads)
+        self.precision, self.minibatch = self.engine.precision, self.engine.minibatch
         self.ahead = 0 if device.type == "cpu" else 1
         """Regions that are given to the device before the last one's vectors are asked for."""
+
+    @classmethod
+    def chosen(
+        cls,
+        encoder: PatchEncoder,
+        wanted: Wanted,
+        device: torch.device,
+        threads: int,
+        trying: Trying,
+        patch_px: int,
+    ) -> Self:
+        """A patch encoder with the engine that computes it on this machine.
+
+        Args:
+            encoder: with its weights.
+            wanted: engine and precision of the config.
+            device: to compute on.
+            threads: as above.
+            trying: on what engines are tried.
+            patch_px: side of a patch.
+
+        Raises:
+            HiptError: if OpenVINO is asked for by name, and is not installed.
+        """
+        encoder = encoder.to(device)
+        example = torch.zeros(1, patch_px, patch_px, 3, dtype=torch.uint8)
+        size = MINIBATCH[device.type]
+        task = Task(Network.of_patches(encoder), example, device, threads, size)
+        engine = chosen_engine(task, wanted, trying)
+        return cls(encoder, engine.precision, device, threads, engine)
 
     @property
     def software(self) -> dict[str, str]:
         """What made the vectors."""
-        versions = {"torch": torch.__version__, "device": self.device.type}
+        versions = self.engine.software | {"device": self.device.type}
         part = self.encoder.weights_part
         return versions | {"precision": self.precision} | ({"network": part} if part else {})
 
@@ -83,7 +118,7 @@ class PatchEmbedder:
 
     def vectors(self, pixels: Tensor) -> Tensor:
         """uint8 (P, px, px, 3) on the device -> (P, D)."""
-        return embedded(self.encoder, pixels, self.minibatch, self.precision, self.threads)
+        return self.engine.vectors(pixels)
 
     def _given(self, region: RegionPixels) -> Tensor:
         """One region's (P, D) vectors, float16, on the device, which may be at work on them yet."""

@@ -1,0 +1,238 @@
+"""Which engine computes a network on this machine: the fastest whose vectors are torch's.
+
+In fp32 engines that agree are software, as the device is: vectors of one stand beside vectors of
+the other. bf16 rounds, whoever computes it, and is part of what a vector is.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hipt import __version__
+from hipt.config.config import EngineSetting, PrecisionSetting
+from hipt.embedding.devices import choose_precision
+from hipt.embedding.engines.agreement import Agreement
+from hipt.embedding.engines.engine import Engine, EngineName, Network, TorchEngine
+from hipt.embedding.engines.on_openvino import (
+    NotConvertedError,
+    OpenVinoEngine,
+    openvino_is_there,
+)
+from hipt.embedding.engines.record import Record, Trial, alone, read_record, write_record
+from hipt.errors import HiptError
+from hipt.machine import cpu_facts
+from hipt.nn.encoders import Precision
+from hipt.store.provenance import fingerprint
+
+log = logging.getLogger(__name__)
+
+CLEARLY = 1.25
+"""How much faster torch has to be to be taken where OpenVINO's vectors agree: what other work does
+to a measured rate must not change the choice."""
+
+LEAST_S = 0.2
+"""CPU seconds for which an engine is measured, at least."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the config asks for."""
+
+    engine: EngineSetting
+    precision: PrecisionSetting
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be computed, and where."""
+
+    network: Network
+    example: Tensor
+    """(1, ...): an input's size, whatever it holds."""
+    device: torch.device
+    threads: int
+    minibatch: int
+    """Of torch."""
+
+
+@dataclass(frozen=True)
+class Trying:
+    """On what engines are tried, and where it is remembered."""
+
+    step: str
+    inputs: Callable[[], Tensor]
+    """(N, ...): some of those to come; N may be 0."""
+    identity: Mapping[str, Any]
+    """What decides the vectors, beside precision and software; fit for JSON."""
+    folder: Path | None = None
+    """None: nothing is remembered."""
+
+
+def chosen_engine(task: Task, wanted: Wanted, trying: Trying) -> Engine:
+    """The engine that computes.
+
+    Raises:
+        HiptError: if OpenVINO is asked for by name, and is not installed.
+    """
+    engines, precisions = _engines(wanted, task.device), _precisions(wanted, task.device)
+    if len(engines) == len(precisions) == 1:
+        return _torch(task, precisions[0])
+    record = _record(task, wanted, trying, engines, precisions)
+    if record is None:
+        return _torch(task, precisions[0])
+    if record.engine == "openvino":
+        try:
+            return OpenVinoEngine(task.network, task.example, record.precision, task.threads)
+        except NotConvertedError as error:  # it did when it was tried
+            log.warning("openvino no longer computes this network (%s): torch does", error)
+    return _torch(task, record.precision)
+
+
+def _engines(wanted: Wanted, device: torch.device) -> tuple[EngineName, ...]:
+    """The engines that may compute, the one that is expected to be fastest first."""
+    if wanted.engine == "torch":
+        return ("torch",)
+    if device.type != "cpu":
+        if wanted.engine == "openvino":
+            log.info("embed.engine: torch computes on GPUs, and OpenVINO on CPUs alone")
+        return ("torch",)
+    if openvino_is_there():
+        return ("openvino", "torch")
+    if wanted.engine == "openvino":
+        raise HiptError(
+            "embed.engine: openvino is not installed here; install it (pip install openvino), or "
+            "set engine: torch"
+        )
+    log.info("embed.engine: torch computes; openvino, which is faster on CPUs, is not installed")
+    return ("torch",)
+
+
+def _precisions(wanted: Wanted, device: torch.device) -> tuple[Precision, ...]:
+    """The precisions that may be computed in, the one to take if it agrees first."""
+    first = choose_precision(wanted.precision, device)
+    auto = wanted.precision == "auto" and device.type == "cpu"
+    return ("bf16", "fp32") if auto and first == "bf16" else (first,)
+
+
+def _torch(task: Task, precision: Precision) -> TorchEngine:
+    """torch, which computes every network."""
+    return TorchEngine(task.network.whole, precision, task.minibatch, task.threads)
+
+
+def _record(
+    task: Task,
+    wanted: Wanted,
+    trying: Trying,
+    engines: tuple[EngineName, ...],
+    precisions: tuple[Precision, ...],
+) -> Record | None:
+    """What is remembered, else what a trial finds; None where there is nothing to try with."""
+    made_with = _made_with(engines)
+    asked = {"engine": wanted.engine, "precision": wanted.precision}
+    mark = fingerprint(identity=dict(trying.identity), asked=asked, **made_with)
+    path = trying.folder and trying.folder / f"{trying.step}-{mark[:16]}.json"
+    with alone(path) if path else nullcontext():
+        record = read_record(path) if path else None
+        if record is not None:
+            log.info("engine: %s, as tried before (%s)", record.chosen.text(), path)
+            return record
+        inputs = trying.inputs()
+        if not len(inputs):
+            return None
+        tried = _Tried(task, inputs)
+        best = tried.best(wanted, engines, precisions)
+        _say(tried.trials, best, len(inputs))
+        found = tuple(tried.trials)
+        shown = {"cpu": cpu_facts().get("model name", ""), **made_with["software"]}
+        record = Record(trying.step, best.engine, best.precision, len(inputs), found, shown)
+        if path:
+            write_record(path, record)
+    return record
+
+
+def _made_with(engines: tuple[EngineName, ...]) -> dict[str, Any]:
+    """What a trial holds for beside the network: the CPU, versions."""
+    software = {"hipt": __version__, "torch": torch.__version__}
+    if "openvino" in engines:
+        software["openvino"] = version("openvino")
+    return {"cpu": cpu_facts(), "software": software}
+
+
+class _Tried:
+    """Engines at work on the same inputs, each when it is asked for."""
+
+    def __init__(self, task: Task, inputs: Tensor) -> None:
+        self._task, self._inputs = task, inputs
+        self.trials: list[Trial] = []
+        engine = _torch(task, "fp32")
+        self._reference = engine.vectors(inputs).numpy()  # (N, D)
+        self._add(engine)
+
+    def best(
+        self, wanted: Wanted, engines: tuple[EngineName, ...], precisions: tuple[Precision, ...]
+    ) -> Trial:
+        """The trial to go by."""
+        for precision in precisions:
+            trials = [self._of(name, precision) for name in engines]
+            fit = [trial for trial in trials if _fits(trial, wanted)]
+            if fit:
+                clearly = wanted.engine == "auto" and fit[-1].rate > CLEARLY * fit[0].rate
+                return fit[-1] if clearly else fit[0]
+        raise AssertionError("torch computes every network in fp32")
+
+    def _of(self, name: EngineName, precision: Precision) -> Trial:
+        """The trial of an engine."""
+        for trial in self.trials:
+            if (trial.engine, trial.precision) == (name, precision):
+                return trial
+        task = self._task
+        if name == "torch":
+            return self._add(_torch(task, precision))
+        try:
+            engine = OpenVinoEngine(task.network, task.example, precision, task.threads)
+            return self._add(engine)
+        except NotConvertedError as error:
+            self.trials.append(Trial(name, precision, reason=str(error)))
+            return self.trials[-1]
+
+    def _add(self, engine: Engine) -> Trial:
+        """Measure an engine."""
+        vectors, done, spent = engine.vectors(self._inputs), 0, 0.0  # the first is no measure
+        agreement = Agreement.of(self._reference, vectors.numpy())
+        start = time.process_time()
+        while spent < LEAST_S:
+            done += len(engine.vectors(self._inputs))
+            spent = time.process_time() - start
+        trial = Trial(engine.name, engine.precision, done / spent, agreement)
+        self.trials.append(trial)
+        return trial
+
+
+def _fits(trial: Trial, wanted: Wanted) -> bool:
+    """Whether an engine may compute: its vectors agree, or are torch's and asked for by name."""
+    if trial.agreement is None:
+        return False
+    named = trial.engine == "torch" and wanted.precision != "auto"
+    return named or trial.agreement.holds(trial.precision)
+
+
+def _say(trials: list[Trial], best: Trial, inputs: int) -> None:
+    """A line per engine that was tried."""
+    for trial in trials:
+        if trial is best:
+            verdict = "computes"
+        elif trial.agreement is None or trial.agreement.holds(trial.precision):
+            verdict = "does not"
+        else:
+            verdict = "does not, its vectors are too far from torch's in fp32"
+        log.info("engine, tried on %d inputs: %s: %s", inputs, trial.text(), verdict)
