@@ -91,8 +91,7 @@ class OpenVinoEngine:
             for _ in range(threads):
                 self._requests.put(compiled.create_infer_request())
         except Exception as error:
-            lines = [line for line in str(error).splitlines() if line.strip()]
-            raise NotConvertedError((lines or [type(error).__name__])[0]) from error
+            raise NotConvertedError(_reason(error)) from error
         self._version = str(openvino.__version__).partition("-")[0]
 
     @property
@@ -111,7 +110,8 @@ class OpenVinoEngine:
             inputs = network.prepared(example[:1])  # (1, ...)
         inputs = inputs.clone().expand(_TRACED, *inputs.shape[1:]).contiguous()
         front_end = openvino.frontend.FrontEndManager().load_by_framework("pytorch")
-        model = front_end.convert(front_end.load(_traced(network.core(inputs), inputs)))
+        traced = _traced(network.core(inputs), inputs)  # is read while it is converted: kept
+        model = front_end.convert(front_end.load(traced))
         model.reshape([MINIBATCH, *inputs.shape[1:]])
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
@@ -134,6 +134,14 @@ class OpenVinoEngine:
             return torch.from_numpy(made[: len(part)].copy())
         finally:
             self._requests.put(request)
+
+
+def _reason(error: Exception) -> str:
+    """Why a network is not computed, in a line: what tracing raised, else what OpenVINO ends with."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if "Exception:" in lines[:-1]:
+        return lines[lines.index("Exception:") + 1]
+    return lines[-1] if lines else type(error).__name__
 
 
 def _loaded() -> ModuleType:
