@@ -13,8 +13,9 @@ from torch import Tensor
 
 from hipt.config.config import Reader
 from hipt.embedding.devices import choose_precision
-from hipt.embedding.engines.choice import Task, Trying, Wanted, chosen_engine
-from hipt.embedding.engines.engine import Engine, Network, TorchEngine
+from hipt.embedding.engines.choice import Choice, Task, Trying, Wanted, chosen_engine
+from hipt.embedding.engines.engine import Engine, EngineName, Network, TorchEngine
+from hipt.embedding.engines.on_openvino import OpenVinoEngine
 from hipt.nn.encoders import PatchEncoder, Precision
 from hipt.slides.direct import Opener
 from hipt.slides.region_reader import RegionPixels, RegionReader
@@ -32,7 +33,7 @@ class PatchEmbedder:
         precision: Literal["auto", "fp32", "bf16"],
         device: torch.device,
         threads: int,
-        engine: Engine | None = None,
+        choice: Choice | None = None,
     ) -> None:
         """Move the encoder to the device.
 
@@ -41,12 +42,13 @@ class PatchEmbedder:
             precision: to compute in.
             device: to compute on.
             threads: to read with, and on a CPU to compute with.
-            engine: what computes, in a precision of its own; None: torch.
+            choice: what computes, in a precision of its own; None: torch.
         """
         self.encoder = encoder.to(device)
         self.device, self.threads = device, threads
         chosen, size = choose_precision(precision, device), MINIBATCH[device.type]
-        self.engine = engine or TorchEngine(self.encoder, chosen, size, threads)
+        self.choice = choice or Choice(TorchEngine(self.encoder, chosen, size, threads))
+        self.engine: Engine = self.choice.engine
         self.precision, self.minibatch = self.engine.precision, self.engine.minibatch
         self.ahead = 0 if device.type == "cpu" else 1
         """Regions that are given to the device before the last one's vectors are asked for."""
@@ -75,11 +77,10 @@ class PatchEmbedder:
             HiptError: if OpenVINO is asked for by name, and is not installed.
         """
         encoder = encoder.to(device)
-        example = torch.zeros(1, patch_px, patch_px, 3, dtype=torch.uint8)
-        size = MINIBATCH[device.type]
-        task = Task(Network.of_patches(encoder), example, device, threads, size)
-        engine = chosen_engine(task, wanted, trying)
-        return cls(encoder, engine.precision, device, threads, engine)
+        network, size = Network.of_patches(encoder), MINIBATCH[device.type]
+        task = Task(network, _example(patch_px), device, threads, size)
+        choice = chosen_engine(task, wanted, trying)
+        return cls(encoder, choice.engine.precision, device, threads, choice)
 
     @property
     def software(self) -> dict[str, str]:
@@ -88,9 +89,17 @@ class PatchEmbedder:
         part = self.encoder.weights_part
         return versions | {"precision": self.precision} | ({"network": part} if part else {})
 
-    def in_precision(self, precision: Precision) -> PatchEmbedder:
-        """The same encoder, computing in another precision."""
-        return PatchEmbedder(self.encoder, precision, self.device, self.threads)
+    def otherwise(self, engine: EngineName, precision: Precision, patch_px: int) -> PatchEmbedder:
+        """The same encoder, computed by another engine or in another precision.
+
+        Raises:
+            NotConvertedError: if the engine cannot take it.
+        """
+        if engine == "torch":
+            return PatchEmbedder(self.encoder, precision, self.device, self.threads)
+        network, example = Network.of_patches(self.encoder), _example(patch_px)
+        made = OpenVinoEngine(network, example, precision, self.threads)
+        return PatchEmbedder(self.encoder, precision, self.device, self.threads, Choice(made))
 
     def reader(self, reader: Reader) -> RegionReader:
         """What reads regions ahead of the model: for a GPU into memory that it copies from fast."""
@@ -124,6 +133,11 @@ class PatchEmbedder:
         """One region's (P, D) vectors, float16, on the device, which may be at work on them yet."""
         host = torch.from_numpy(region.pixels)  # (P, px, px, 3) uint8
         return self.vectors(host.to(self.device, non_blocking=True)).to(torch.float16)
+
+
+def _example(patch_px: int) -> Tensor:
+    """A patch's size: uint8 (1, px, px, 3)."""
+    return torch.zeros(1, patch_px, patch_px, 3, dtype=torch.uint8)
 
 
 def _pinned(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:

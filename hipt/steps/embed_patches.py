@@ -113,6 +113,8 @@ def run(  # noqa: PLR0913 (one for each of the command line)
             trying = _trying(pending, cfg, plain, reader, Results.of_index(out))
             wanted, px = Wanted(engine, cfg.precision), cfg.tile.patch_px
             embedder = PatchEmbedder.chosen(encoder, wanted, device, threads, trying, px)
+            for line in embedder.choice.lines:
+                log.info("engine: %s", line)
             where = device_name(device), embedder.precision, embedder.engine.name
             log.info("computing on %s in %s by %s", *where)
             for deviation in _contract(pending[0], embedder, cfg).get("deviations", ()):

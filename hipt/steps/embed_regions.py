@@ -113,7 +113,10 @@ class _Embedder:
         trying = Trying(
             STEP, lambda: grid_samples(self._first(rows)), identity, self._results.engines
         )
-        self._engine = chosen_engine(task, self._wanted, trying)
+        choice = chosen_engine(task, self._wanted, trying)
+        for line in choice.lines:
+            log.info("engine: %s", line)
+        self._engine = choice.engine
 
     def _first(self, rows: Sequence[Row]) -> Iterator[torch.Tensor]:
         """(C, h, w) grid after grid of the slides; those that cannot be read are left out."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,7 +21,7 @@ from torch import Tensor
 from hipt import __version__
 from hipt.config.config import EngineSetting, PrecisionSetting
 from hipt.embedding.devices import choose_precision
-from hipt.embedding.engines.agreement import Agreement
+from hipt.embedding.engines.agreement import Agreement, Floats
 from hipt.embedding.engines.engine import Engine, EngineName, Network, TorchEngine
 from hipt.embedding.engines.on_openvino import (
     NotConvertedError,
@@ -40,7 +40,7 @@ CLEARLY = 1.25
 """How much faster torch has to be to be taken where OpenVINO's vectors agree: what other work does
 to a measured rate must not change the choice."""
 
-LEAST_S = 0.2
+LEAST_S = 0.05
 """CPU seconds for which an engine is measured, at least."""
 
 
@@ -78,7 +78,27 @@ class Trying:
     """None: nothing is remembered."""
 
 
-def chosen_engine(task: Task, wanted: Wanted, trying: Trying) -> Engine:
+@dataclass(frozen=True)
+class Choice:
+    """The engine that computes, and why."""
+
+    engine: Engine
+    record: Record | None = None
+    """None where there was nothing to choose from, or to try with."""
+    fresh: bool = False
+    """Whether engines were tried just now."""
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """What a person should know of it."""
+        record = self.record
+        if record is not None and self.fresh:
+            yield from (f"{record.verdict(trial)}, {trial.text()}" for trial in record.trials)
+        elif record is not None:
+            yield f"computes, {record.chosen.text()}, as tried before on {record.inputs} inputs"
+
+
+def chosen_engine(task: Task, wanted: Wanted, trying: Trying) -> Choice:
     """The engine that computes.
 
     Raises:
@@ -86,16 +106,17 @@ def chosen_engine(task: Task, wanted: Wanted, trying: Trying) -> Engine:
     """
     engines, precisions = _engines(wanted, task.device), _precisions(wanted, task.device)
     if len(engines) == len(precisions) == 1:
-        return _torch(task, precisions[0])
-    record = _record(task, wanted, trying, engines, precisions)
+        return Choice(_torch(task, precisions[0]))
+    record, fresh = _record(task, wanted, trying, engines, precisions)
     if record is None:
-        return _torch(task, precisions[0])
+        return Choice(_torch(task, precisions[0]))
     if record.engine == "openvino":
         try:
-            return OpenVinoEngine(task.network, task.example, record.precision, task.threads)
+            made = OpenVinoEngine(task.network, task.example, record.precision, task.threads)
+            return Choice(made, record, fresh)
         except NotConvertedError as error:  # it did when it was tried
             log.warning("openvino no longer computes this network (%s): torch does", error)
-    return _torch(task, record.precision)
+    return Choice(_torch(task, record.precision), record, fresh)
 
 
 def _engines(wanted: Wanted, device: torch.device) -> tuple[EngineName, ...]:
@@ -135,8 +156,8 @@ def _record(
     trying: Trying,
     engines: tuple[EngineName, ...],
     precisions: tuple[Precision, ...],
-) -> Record | None:
-    """What is remembered, else what a trial finds; None where there is nothing to try with."""
+) -> tuple[Record | None, bool]:
+    """What is remembered, else what a trial finds, None with nothing to try; and whether it did."""
     made_with = _made_with(engines)
     asked = {"engine": wanted.engine, "precision": wanted.precision}
     mark = fingerprint(identity=dict(trying.identity), asked=asked, **made_with)
@@ -144,20 +165,18 @@ def _record(
     with alone(path) if path else nullcontext():
         record = read_record(path) if path else None
         if record is not None:
-            log.info("engine: %s, as tried before (%s)", record.chosen.text(), path)
-            return record
+            return record, False
         inputs = trying.inputs()
         if not len(inputs):
-            return None
+            return None, False
         tried = _Tried(task, inputs)
         best = tried.best(wanted, engines, precisions)
-        _say(tried.trials, best, len(inputs))
         found = tuple(tried.trials)
         shown = {"cpu": cpu_facts().get("model name", ""), **made_with["software"]}
         record = Record(trying.step, best.engine, best.precision, len(inputs), found, shown)
         if path:
             write_record(path, record)
-    return record
+    return record, True
 
 
 def _made_with(engines: tuple[EngineName, ...]) -> dict[str, Any]:
@@ -174,9 +193,8 @@ class _Tried:
     def __init__(self, task: Task, inputs: Tensor) -> None:
         self._task, self._inputs = task, inputs
         self.trials: list[Trial] = []
-        engine = _torch(task, "fp32")
-        self._reference = engine.vectors(inputs).numpy()  # (N, D)
-        self._add(engine)
+        self._reference: Floats | None = None
+        self._add(_torch(task, "fp32"))  # what the others are compared with
 
     def best(
         self, wanted: Wanted, engines: tuple[EngineName, ...], precisions: tuple[Precision, ...]
@@ -207,12 +225,14 @@ class _Tried:
 
     def _add(self, engine: Engine) -> Trial:
         """Measure an engine."""
-        vectors, done, spent = engine.vectors(self._inputs), 0, 0.0  # the first is no measure
-        agreement = Agreement.of(self._reference, vectors.numpy())
-        start = time.process_time()
+        engine.vectors(self._inputs[: engine.minibatch])  # the first is no measure
+        start, done, spent = time.process_time(), 0, 0.0
         while spent < LEAST_S:
-            done += len(engine.vectors(self._inputs))
+            vectors = engine.vectors(self._inputs).numpy()  # (N, D)
+            done += len(vectors)
             spent = time.process_time() - start
+        self._reference = vectors if self._reference is None else self._reference
+        agreement = Agreement.of(self._reference, vectors)
         trial = Trial(engine.name, engine.precision, done / spent, agreement)
         self.trials.append(trial)
         return trial
@@ -224,15 +244,3 @@ def _fits(trial: Trial, wanted: Wanted) -> bool:
         return False
     named = trial.engine == "torch" and wanted.precision != "auto"
     return named or trial.agreement.holds(trial.precision)
-
-
-def _say(trials: list[Trial], best: Trial, inputs: int) -> None:
-    """A line per engine that was tried."""
-    for trial in trials:
-        if trial is best:
-            verdict = "computes"
-        elif trial.agreement is None or trial.agreement.holds(trial.precision):
-            verdict = "does not"
-        else:
-            verdict = "does not, its vectors are too far from torch's in fp32"
-        log.info("engine, tried on %d inputs: %s: %s", inputs, trial.text(), verdict)

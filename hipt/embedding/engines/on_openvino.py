@@ -137,7 +137,7 @@ class OpenVinoEngine:
 
 
 def _reason(error: Exception) -> str:
-    """Why a network is not computed, in a line: what tracing raised, else what OpenVINO ends with."""
+    """Why a network is not computed: what tracing raised, else OpenVINO's last line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if "Exception:" in lines[:-1]:
         return lines[lines.index("Exception:") + 1]

@@ -37,7 +37,7 @@ class Trial:
         """What a person reads."""
         head = f"{self.engine} {self.precision}"
         if self.agreement is None:
-            return f"{head}: does not compute this network ({self.reason})"
+            return f"{head}: cannot take this network ({self.reason})"
         return f"{head}: {self.rate:.3g} per CPU second, {self.agreement.text()}"
 
 
@@ -59,6 +59,14 @@ class Record:
         """The trial of the engine that computes."""
         key = self.engine, self.precision
         return next(trial for trial in self.trials if (trial.engine, trial.precision) == key)
+
+    def verdict(self, trial: Trial) -> str:
+        """What came of a trial."""
+        if trial is self.chosen:
+            return "computes"
+        if trial.agreement is None or trial.agreement.holds(trial.precision):
+            return "does not compute"
+        return "too far from torch in fp32"
 
     def to_json(self) -> str:
         """The text of its file."""
@@ -98,7 +106,7 @@ def read_record(path: Path) -> Record | None:
 def read_records(folder: Path) -> list[Record]:
     """All records of a results folder, by step."""
     found = [record for path in sorted(folder.glob("*.json")) if (record := read_record(path))]
-    return sorted(found, key=lambda record: record.step, reverse=False)
+    return sorted(found, key=lambda record: record.step)
 
 
 def write_record(path: Path, record: Record) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hipt.slides.region_reader import FailedJob, RegionReader, SlideJob
+from hipt.slides.region_reader import FailedJob, Pixels, RegionReader, SlideJob
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +30,17 @@ def patch_samples(jobs: Iterable[SlideJob | FailedJob], reader: RegionReader) ->
         reader: what reads them.
 
     Returns:
-        uint8 (N, px, px, 3), those of the largest standard deviation; N at most SAMPLED.
+        As `most_shown`.
     """
-    parts = list(_enough(jobs, reader))
+    return most_shown(list(_enough(jobs, reader)))
+
+
+def most_shown(parts: Sequence[Pixels]) -> Tensor:
+    """Patches that show the most: uint8 (N, px, px, 3), N at most SAMPLED, of those that are there.
+
+    Args:
+        parts: (P, px, px, 3) each.
+    """
     if not parts:
         return torch.zeros(0, 1, 1, 3, dtype=torch.uint8)
     pixels = np.concatenate(parts)  # (P, px, px, 3)
@@ -41,9 +49,7 @@ def patch_samples(jobs: Iterable[SlideJob | FailedJob], reader: RegionReader) ->
     return torch.from_numpy(pixels[most])
 
 
-def _enough(
-    jobs: Iterable[SlideJob | FailedJob], reader: RegionReader
-) -> Iterator[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+def _enough(jobs: Iterable[SlideJob | FailedJob], reader: RegionReader) -> Iterator[Pixels]:
     """Patches of slide after slide, until there are enough."""
     wanted = _PER_INPUT * SAMPLED
     for job in jobs:
