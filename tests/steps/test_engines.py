@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +11,11 @@ import pytest
 from hipt.config.config import Config
 from hipt.config.step_settings import settings
 from hipt.embedding.engines.record import read_records
-from hipt.store.schemas import INDICES
 from hipt.store.shard import read_provenance
 from hipt.store.tables import PatchEmbeddings, read_table
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
-
-ROOT = Path(__file__).parents[2]
+from tests.watched import asked_for, watched
 
 STAGES = ("embed_patches", "embed_regions")
 
@@ -112,40 +106,14 @@ def test_a_batch_whose_first_slide_is_broken(tiled: Chain):
     assert software(tiled, "embed_patches", "b")["engine"] == "openvino"
 
 
-ALONE = """
-import json, socket, sys
-asked = []
-sys.addaudithook(lambda event, args: asked.append([event, repr(args)]) if event in (
-    "socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.bind",
-    "urllib.Request") else None)
-def refused(*args, **kwargs):
-    asked.append(repr(args)[:200])
-    raise OSError("no connection is allowed")
-socket.socket.connect = socket.create_connection = socket.getaddrinfo = refused
-from hipt.__main__ import main
-code = main(sys.argv[1:])
-loaded = [name for name, module in sys.modules.items() if module and "telemetry" in name]
-told = {"code": code, "asked": asked, "loaded": loaded, "openvino": "openvino" in sys.modules}
-print(json.dumps(told))
-"""
-
-
 @pytest.mark.parametrize("engine", ["auto", "torch"])
 def test_a_job_opens_no_socket(tiled: Chain, tmp_path: Path, engine: str):
     """Python tells of every connection and look-up, whoever asks for it; all are refused."""
     cfg = settings("embed_patches", Config.model_validate(tiled.values)).model_dump_json()
     index = [str(tiled.results.index(step, "b0000")) for step in ("tile", "embed_patches")]
-    arguments = ["embed_patches", "--tile", index[0], "--out", index[1], "--cfg", cfg]
-    environment = {name: x for name, x in os.environ.items() if name != "CI"}
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE, *arguments, "--engine", engine],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-        env=environment | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
-    )
-    told = json.loads(done.stdout)
-    assert told == {"code": 0, "asked": [], "loaded": [], "openvino": engine == "auto"}
-    assert read_table(Path(index[1]), INDICES["embed_patches"]).num_rows == 2
-    assert not (tmp_path / "intel").exists()
+    arguments = ["--tile", index[0], "--out", index[1], "--cfg", cfg, "--engine", engine]
+    done = watched(["-m", "hipt", "embed_patches", *arguments], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"by {'torch' if engine == 'torch' else 'openvino'}" in done.stderr
+    assert [row["status"] for row in read_table(Path(index[1])).to_pylist()] == ["ok", "ok"]
+    assert asked_for(tmp_path) == set()

@@ -13,13 +13,17 @@ import numpy.typing as npt
 from hipt.embedding.precisions import Precision
 
 MOST_OFF = 1e-4
-"""Of fp32: the largest difference, in standard deviations."""
+"""Of fp32: the largest difference, in standard deviations; float16, as patch vectors are kept,
+rounds a number of that size by up to 2.4e-4 of it."""
 
 LEAST_COSINE = 0.999
 """Of bf16."""
 
 LEAST_KEPT = 0.97
 """Of bf16, likewise."""
+
+AS_NEAR = 1.5
+"""What an engine's bf16 may be off, in what torch's bf16 is, where bf16 is asked for by name."""
 
 NEIGHBOURS = 5
 
@@ -30,12 +34,12 @@ Floats = npt.NDArray[np.floating]
 class Agreement:
     """Vectors against those of torch in fp32, of the same inputs.
 
-    Both are centred first: the mean of all inputs' vectors, which tells none from another, would
-    make any two alike.
+    For cosines both are centred first: the mean of all inputs' vectors, which tells none from
+    another, would make any two alike.
     """
 
     most_off: float
-    """Largest difference of two numbers, in standard deviations about the mean vector."""
+    """Largest difference of two numbers, in standard deviations of all numbers."""
     least_cosine: float
     """Of an input's two centred vectors."""
     kept: float
@@ -51,7 +55,7 @@ class Agreement:
         """
         mean = reference.mean(0, dtype=np.float64)
         a, b = reference - mean, found - mean  # (N, D) each
-        spread, off = float(np.sqrt(np.square(a).mean())), float(np.abs(a - b).max())
+        spread, off = float(reference.std(dtype=np.float64)), float(np.abs(a - b).max())
         cosines = (_unit(a) * _unit(b)).sum(1)  # (N,)
         return cls(off / spread if spread else off, float(cosines.min()), _kept(a, b))
 
@@ -60,6 +64,10 @@ class Agreement:
         if precision == "fp32":
             return self.most_off <= MOST_OFF
         return self.least_cosine >= LEAST_COSINE and self.kept >= LEAST_KEPT
+
+    def as_near_as(self, other: Agreement) -> bool:
+        """Whether the vectors are hardly further off than others."""
+        return 1 - self.least_cosine <= AS_NEAR * (1 - other.least_cosine)
 
     def text(self) -> str:
         """What a person reads."""

@@ -53,8 +53,6 @@ def _enough(jobs: Iterable[SlideJob | FailedJob], reader: RegionReader) -> Itera
     """Patches of slide after slide, until there are enough."""
     wanted = _PER_INPUT * SAMPLED
     for job in jobs:
-        if wanted <= 0:
-            return
         if isinstance(job, FailedJob):
             continue
         try:
@@ -64,6 +62,8 @@ def _enough(jobs: Iterable[SlideJob | FailedJob], reader: RegionReader) -> Itera
                     yield region.pixels[region.readable]  # a copy: the memory is used again
         except Exception as error:  # noqa: BLE001 (what ends a slide is said where it is embedded)
             log.debug("%s: not tried on: %s", job.slide_id, error)
+        if wanted <= 0:
+            return
 
 
 def _few(job: SlideJob, patches: int) -> SlideJob:

@@ -19,14 +19,24 @@ def test_the_same_vectors_agree():
     assert agreement.holds("bf16")
 
 
-def test_differences_count_in_standard_deviations_about_the_mean():
-    """The common part of 100 makes no difference small."""
-    found = REFERENCE.astype(np.float64)
-    found[3, 5] += 0.01
-    agreement = Agreement.of(REFERENCE, found)
-    assert agreement.most_off == pytest.approx(0.01, rel=0.1)
+def test_differences_count_in_standard_deviations():
+    found = 7 * REFERENCE.astype(np.float64)
+    found[3, 5] += 7 * 0.01
+    agreement = Agreement.of(7 * REFERENCE, found)
+    assert agreement.most_off == pytest.approx(0.01 / REFERENCE.std(), rel=0.01)
     assert not agreement.holds("fp32")
     assert agreement.holds("bf16")
+
+
+def test_cosines_are_of_what_tells_vectors_apart():
+    """The common part of 100 makes no two vectors alike."""
+    other = (100 + np.random.default_rng(1).normal(size=(40, 16))).astype(np.float32)
+    assert Agreement.of(REFERENCE, other).least_cosine < 0
+
+
+def test_as_near_as():
+    rounded = [Agreement(0.1, cosine, 0.5) for cosine in (0.9, 0.86, 0.84)]
+    assert [one.as_near_as(rounded[0]) for one in rounded] == [True, True, False]
 
 
 def test_another_order_of_neighbours_is_no_agreement():

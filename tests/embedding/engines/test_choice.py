@@ -91,9 +91,16 @@ def test_fp32_where_bf16_is_too_coarse(engine: str):
     assert any("too far" in line for line in made.lines)
 
 
-def test_bf16_by_name_is_bf16():
-    made = chosen(networks.wrapped(networks.Delicate(), 16), precision="bf16")
-    assert (made.engine.name, made.engine.precision) == ("torch", "bf16")
+@pytest.mark.parametrize("as_near", [True, False])
+def test_bf16_by_name_is_bf16(monkeypatch: pytest.MonkeyPatch, *, as_near: bool):
+    """However coarse: by OpenVINO, where it is as near to fp32 as torch's bf16."""
+    if not as_near:
+        monkeypatch.setattr("hipt.embedding.engines.agreement.AS_NEAR", -1)
+    made = chosen(networks.wrapped(networks.Delicate(), 16), "openvino", "bf16")
+    assert made.engine.precision == "bf16"
+    off = {t.engine: 1 - t.agreement.least_cosine for t in made.record.trials[1:]}
+    expected = as_near and off["openvino"] <= 1.5 * off["torch"]
+    assert made.engine.name == ("openvino" if expected else "torch")
 
 
 @pytest.mark.parametrize("engine", ["auto", "openvino"])
