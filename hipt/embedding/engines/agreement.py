@@ -22,7 +22,7 @@ LEAST_COSINE = 0.999
 LEAST_KEPT = 0.97
 """Of bf16, likewise."""
 
-AS_NEAR = 1.5
+AS_NEAR = 2.0
 """What an engine's bf16 may be off, in what torch's bf16 is, where bf16 is asked for by name."""
 
 NEIGHBOURS = 5

@@ -99,7 +99,7 @@ def test_bf16_by_name_is_bf16(monkeypatch: pytest.MonkeyPatch, *, as_near: bool)
     made = chosen(networks.wrapped(networks.Delicate(), 16), "openvino", "bf16")
     assert made.engine.precision == "bf16"
     off = {t.engine: 1 - t.agreement.least_cosine for t in made.record.trials[1:]}
-    expected = as_near and off["openvino"] <= 1.5 * off["torch"]
+    expected = as_near and off["openvino"] <= 2 * off["torch"]
     assert made.engine.name == ("openvino" if expected else "torch")
 
 
