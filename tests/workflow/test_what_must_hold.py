@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from hipt.store.shard import read_provenance
 from tests.workflow.moments import processes, wait_for
 from tests.workflow.project import ROOT, TINY, Project
 

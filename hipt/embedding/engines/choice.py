@@ -233,7 +233,7 @@ class Trials:
         try:
             engine = OpenVinoEngine(task.network, task.example, precision, task.threads)
             return self._add(engine)
-        except NotConvertedError as error:
+        except Exception as error:  # noqa: BLE001 - one that fails at work does not compute
             self.trials.append(Trial(name, precision, reason=str(error)))
             return self.trials[-1]
 

@@ -65,7 +65,7 @@ class Record:
         if trial is self.chosen:
             return "computes"
         if trial.agreement is None or trial.agreement.holds(trial.precision):
-            return "does not compute"
+            return "not taken"
         return "too far from torch in fp32"
 
     def to_json(self) -> str:
