@@ -46,6 +46,7 @@ class Agreement:
     """Share of the nearest neighbours, by the cosine of centred vectors, that stay."""
 
     @classmethod
+    @np.errstate(invalid="ignore", over="ignore")  # of weights that give no numbers
     def of(cls, reference: Floats, found: Floats) -> Agreement:
         """Compare vectors.
 

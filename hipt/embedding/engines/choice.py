@@ -211,11 +211,12 @@ class Trials:
     def _fits(self, trial: Trial, wanted: Wanted) -> bool:
         """Whether an engine may compute: by `auto` and in fp32 its vectors are near enough.
 
-        bf16 that is asked for by name is that of any engine that rounds as torch does.
+        torch in fp32 always may. bf16 that is asked for by name is that of any engine that rounds
+        as torch does.
         """
         if trial.agreement is None:
             return False
-        if trial.agreement.holds(trial.precision):
+        if trial is self.trials[0] or trial.agreement.holds(trial.precision):
             return True
         by_torch = self.of("torch", trial.precision)
         if wanted.precision != "bf16" or by_torch.agreement is None:
