@@ -45,6 +45,7 @@ from hipt.layout import Results
 from hipt.machine import ONE_GPU, Granted
 from hipt.progress import Progress
 from hipt.registry import version_of
+from hipt.slides.direct import Opener
 from hipt.slides.identity import identity
 from hipt.slides.region_reader import FailedJob, RegionPixels, RegionReader, SlideJob
 from hipt.store.finite import MOST_FLOAT16, Broken
@@ -102,15 +103,15 @@ def run(  # noqa: PLR0913 (one for each of the command line)
         engine: what computes; vectors of one precision are the same.
     """
     torch.set_num_threads(1)  # each of the threads computes minibatches of its own
-    works = list(_works(tile, Results.of_index(out), cfg))
+    results, opener = Results.of_index(out), Opener.of_regions(reader)
+    works = list(_works(tile, results, cfg))
     imported = FeatureFiles.named(cfg.patches.features) if cfg.patches.features else None
     pending = [] if imported else [work for work in works if work.pending]
     with BatchRun(out, len(works), cfg.on_slide_error) as batch, ExitStack() as stack:
         if pending:
             device = stack.enter_context(compute_device(granted))
             encoder = load_patch_encoder(cfg.patches)
-            plain = PatchEmbedder(encoder, cfg.precision, device, threads)
-            trying = _trying(pending, cfg, plain, reader, Results.of_index(out))
+            trying = _trying(pending, cfg, RegionReader(threads, opener=opener), results)
             wanted, px = Wanted(engine, cfg.precision), cfg.tile.patch_px
             embedder = PatchEmbedder.chosen(encoder, wanted, device, threads, trying, px)
             for line in embedder.choice.lines:
@@ -147,14 +148,13 @@ def run(  # noqa: PLR0913 (one for each of the command line)
 def _trying(
     pending: Sequence[_Work],
     cfg: EmbedPatchesSettings,
-    embedder: PatchEmbedder,
-    reader: Reader,
+    reader: RegionReader,
     results: Results,
 ) -> Trying:
     """Engines are tried on patches of the first slides."""
 
     def patches() -> torch.Tensor:
-        with embedder.reader(reader) as ahead:
+        with reader as ahead:
             return patch_samples(_jobs(pending, cfg), ahead)
 
     made = next(iter(pending[0].makings.values()))

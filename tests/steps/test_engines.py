@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from hipt.config.config import Config
-from hipt.config.step_settings import settings
+from hipt.config.step_settings import ReportSettings, settings
 from hipt.embedding.engines.record import read_records
+from hipt.steps import report
 from hipt.store.shard import read_provenance
 from hipt.store.tables import PatchEmbeddings, read_table
 from tests.slidemaker import tissue_picture, write_slide
@@ -85,6 +87,21 @@ def test_what_was_tried_is_remembered_and_said(tiled: Chain, caplog: pytest.LogC
     with caplog.at_level("INFO"):
         tiled.call("embed_patches", "--engine", "auto")
     assert "as tried before on" in caplog.text
+
+
+def test_the_page_shows_what_was_tried(tiled: Chain):
+    embedded(tiled, "auto")
+    tiled.table()
+    out = tiled.results.root / "report.html"
+    report.run(
+        tiled.results.slides, out, ReportSettings(config=Config.model_validate(tiled.values))
+    )
+    text = re.sub(r"\s*<[^>]+>\s*", " ", out.read_text().partition("<h3>Engines</h3>")[2])
+    for step in STAGES:
+        numbers = r"\d+ +[\d.e+]+ +\d\.\de-\d+ +1\.0000 +100\.0 %"
+        assert re.search(rf"{step} +openvino +fp32 +{numbers} +computes", text), text[:800]
+        assert re.search(rf"{step} +torch +fp32 .+? not taken", text)
+    assert "engine openvino" in out.read_text(), "beside the weights"
 
 
 def test_threads_change_no_byte(tiled: Chain):
