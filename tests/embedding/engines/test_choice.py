@@ -215,3 +215,14 @@ def test_auto_where_openvino_is_not_installed(caplog: pytest.LogCaptureFixture):
     assert [r.message for r in caplog.records] == [
         "embed.engine: torch computes; openvino, which is faster on CPUs, is not installed"
     ]
+
+
+@pytest.mark.parametrize(("engine", "lines"), [("auto", 0), ("openvino", 1), ("torch", 0)])
+def test_gpus_have_torch(engine: str, lines: int, caplog: pytest.LogCaptureFixture):
+    network = Network.of_patches(networks.own_vit())
+    task = Task(network, networks.patches(1), torch.device("cuda"), 1, 256)
+    trying = Trying("embed_patches", lambda: pytest.fail("nothing to try"), {})
+    with caplog.at_level(logging.INFO):
+        made = chosen_engine(task, Wanted(engine, "fp32"), trying)
+    assert (made.engine.name, made.engine.minibatch) == ("torch", 256)
+    assert len(caplog.records) == lines
