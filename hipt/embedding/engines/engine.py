@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from hipt.embedding.engines.record import EngineName as EngineName
 from hipt.nn.encoders import PatchEncoder, Precision, embedded
 from hipt.nn.vit import FixedViT, ViT
-
-EngineName = Literal["torch", "openvino"]
 
 
 class Engine(Protocol):

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from filelock import FileLock
+from pydantic import TypeAdapter
 
 from hipt.embedding.engines.agreement import Agreement
 from hipt.embedding.precisions import Precision
 from hipt.store.whole import whole
+
+EngineName = Literal["torch", "openvino"]
 
 
 @dataclass(frozen=True)
 class Trial:
     """One engine in one precision."""
 
-    engine: str
+    engine: EngineName
     precision: Precision
     rate: float = 0.0
     """Inputs per CPU second."""
@@ -46,7 +49,7 @@ class Record:
     """Which engine computes, and why."""
 
     step: str
-    engine: str
+    engine: EngineName
     precision: Precision
     inputs: int
     """Patches or regions that the engines were tried on."""
@@ -57,12 +60,15 @@ class Record:
     @property
     def chosen(self) -> Trial:
         """The trial of the engine that computes."""
-        key = self.engine, self.precision
-        return next(trial for trial in self.trials if (trial.engine, trial.precision) == key)
+        return next(trial for trial in self.trials if self.is_chosen(trial))
+
+    def is_chosen(self, trial: Trial) -> bool:
+        """Whether a trial is of the engine that computes."""
+        return (trial.engine, trial.precision) == (self.engine, self.precision)
 
     def verdict(self, trial: Trial) -> str:
         """What came of a trial."""
-        if trial is self.chosen:
+        if self.is_chosen(trial):
             return "computes"
         if trial.agreement is None or trial.agreement.holds(trial.precision):
             return "not taken"
@@ -79,20 +85,13 @@ class Record:
         Raises:
             ValueError: if it is none.
         """
-        try:
-            values: dict[str, Any] = json.loads(text)
-            trials = tuple(_trial(trial) for trial in values.pop("trials"))
-            made = cls(trials=trials, **values)
-            _ = made.chosen
-        except (TypeError, KeyError, AttributeError, StopIteration, RecursionError) as error:
-            raise ValueError(f"no record of engines: {error}") from None
+        made = _RECORD.validate_json(text)
+        if not any(made.is_chosen(trial) for trial in made.trials):
+            raise ValueError("what it names was not tried")
         return made
 
 
-def _trial(values: dict[str, Any]) -> Trial:
-    """A trial of a record."""
-    agreement = values.pop("agreement")
-    return Trial(**values, agreement=None if agreement is None else Agreement(**agreement))
+_RECORD = TypeAdapter(Record)
 
 
 def read_record(path: Path) -> Record | None:
@@ -105,7 +104,8 @@ def read_record(path: Path) -> Record | None:
 
 def read_records(folder: Path) -> list[Record]:
     """All records of a results folder, by step."""
-    found = [record for path in sorted(folder.glob("*.json")) if (record := read_record(path))]
+    files = sorted(folder.glob("[!.]*.json"))  # none that is being written
+    found = [record for path in files if (record := read_record(path))]
     return sorted(found, key=lambda record: record.step)
 
 
@@ -123,8 +123,7 @@ def alone(path: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except (OSError, NotImplementedError):  # a file system without locks: each tries for itself
-        with nullcontext():
-            yield
+        yield
         return
     try:
         yield

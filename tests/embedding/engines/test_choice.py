@@ -152,11 +152,17 @@ def test_what_a_choice_does_not_hold_for(
     assert len(list(tmp_path.glob("*.json"))) == 2
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"trials": 3}', '{"trials": [{}]}'])
-def test_a_damaged_record_is_made_anew(tmp_path: Path, text: str):
+NOT_TRIED = """{"step": "s", "engine": "torch", "precision": "bf16", "inputs": 1, "made_with": {},
+"trials": [{"engine": "torch", "precision": "fp32"}]}"""
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"trials": 3}', '{"trials": [{}]}', NOT_TRIED, b"\xff"]
+)
+def test_a_damaged_record_is_made_anew(tmp_path: Path, text: str | bytes):
     chosen(networks.own_vit(), folder=tmp_path)
     (file,) = tmp_path.glob("*.json")
-    file.write_text(text)
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
     assert read_records(tmp_path) == []
     made = chosen(networks.own_vit(), folder=tmp_path)
     assert made.fresh
