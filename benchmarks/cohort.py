@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hipt.cohort.ledger import Ledger, updated, write_ledger
 from hipt.cohort.sheet import read_sheet
-from hipt.config.config import Config
+from hipt.config.config import Config, EngineSetting
 from hipt.config.step_settings import settings
 from hipt.layout import Results
 
@@ -34,13 +34,17 @@ class Cohort:
         digests = {row.slide_id: row.digest() for row in read_sheet(sheet)}
         write_ledger(self.results.batches, updated(Ledger(), digests, 1000))
 
+        self.engine: EngineSetting = "auto"
+        """What computes vectors."""
+
     def command(self, step: str, threads: int) -> list[str]:
         """A step's command line, as its rule calls it."""
         line = [sys.executable, "-m", "hipt", step, "--out", str(self.index(step))]
         line += ["--cfg", settings(step, self.config).model_dump_json()]
         if step in INPUT:
             line += [f"--{INPUT[step]}", str(self.index(BEFORE[step]))]
-        return [*line, "--threads", str(threads)] if step.startswith("embed") else line
+        embeds = ["--threads", str(threads), "--engine", self.engine]
+        return line + embeds if step.startswith("embed") else line
 
     def index(self, step: str) -> Path:
         """A step's index."""

@@ -69,6 +69,11 @@ BUNDLED = {
         "permissive; libgomp as above",
         "the wheels have neither libheif nor LZO, which are under (L)GPL",
     ),
+    "openvino": (
+        "oneDNN, oneTBB, hwloc, ...",
+        "Apache-2.0, BSD-3-Clause, MIT, GPL-3.0 with GCC's runtime exception",
+        "shared libraries beside the module",
+    ),
     "h5py": ("HDF5, libaec", "BSD-3-Clause, BSD-2-Clause", ""),
     "pillow": ("libjpeg-turbo, libtiff, FreeType, HarfBuzz, ...", "permissive", ""),
 }
@@ -83,6 +88,7 @@ ALIASES = {
     "BSD": "BSD-3-Clause",
     "BSD License": "BSD-3-Clause",
     "ISC License": "ISC",
+    "OSI Approved :: Apache Software License": "Apache-2.0",
     "MIT License": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "NVIDIA Proprietary Software": "LicenseRef-NVIDIA-Proprietary",

@@ -13,7 +13,7 @@ from hipt.registry import SHARDED
 LEDGER = "batches.csv"
 """Which slide is in which batch."""
 
-VARYING = frozenset({"logs", "benchmarks", "report.html", "digests.json"})
+VARYING = frozenset({"logs", "benchmarks", "report.html", "digests.json", "engines"})
 """What differs between equal runs: seconds, dates, and times of files."""
 
 
@@ -97,8 +97,13 @@ class Results:
         return self.root / "digests.json"
 
     @property
+    def engines(self) -> Path:
+        """What trying the engines of this machine came to: a file per network."""
+        return self.root / "engines"
+
+    @property
     def benchmarks(self) -> Path:
-        """Time and memory of what ran; the only folder whose content varies between runs."""
+        """Time and memory of what ran; its content varies between runs."""
         return self.root / "benchmarks"
 
     def model(self, name: str) -> Path:

@@ -18,6 +18,12 @@ _ROOT = Path("/")
 _HIDDEN = {"", "-1", "none", "void", "nodevfiles"}
 """Values of CUDA_VISIBLE_DEVICES and the like that mean that a job has no GPU."""
 
+_OF_CPU = (
+    *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
+    *("CPU implementer", "CPU part", "CPU variant", "Features"),
+)
+"""What Linux says of a CPU that is the same for all of its kind; of x86, then of Arm."""
+
 _GRANTED = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 """Where schedulers and container engines say which GPUs a job was given."""
 
@@ -55,6 +61,20 @@ def usable_memory_bytes(root: Path = _ROOT) -> int:
     for file in ("memory.max", "memory/memory.limit_in_bytes"):
         limits += [int(text) for text in _cgroup_files(root, file) if text.isdecimal()]
     return min(limits)
+
+
+def cpu_facts(root: Path = _ROOT) -> dict[str, str]:
+    """What tells this kind of CPU from others, as Linux names it: model, instructions.
+
+    Args:
+        root: where the system's files lie.
+    """
+    fields: dict[str, str] = {}
+    for line in _text(root / "proc/cpuinfo").splitlines():
+        name, _, value = (part.strip() for part in line.partition(":"))
+        if name in _OF_CPU:
+            fields.setdefault(name, value)
+    return fields
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ, root: Path = _ROOT) -> int:

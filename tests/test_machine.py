@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hipt.machine import (
+    cpu_facts,
     sign_of_gpu,
     unset_variables,
     usable_cores,
@@ -176,3 +177,14 @@ def test_a_folder_for_temporary_files_that_is_not_there_is_named(tmp_path: Path)
     assert problems == [
         f"TMPDIR is {file / 'x'}, which cannot be written: set it to a folder that can"
     ]
+
+
+def test_what_tells_a_kind_of_cpu(tmp_path: Path):
+    """Of the first core; what varies from moment to moment is left out."""
+    text = (
+        "processor\t: 0\nmodel name\t: A CPU: fast\ncpu MHz\t\t: 2500.1\nflags\t\t: fpu avx512f\n\n"
+    )
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(text + text.replace("A CPU", "Another"))
+    assert cpu_facts(tmp_path) == {"model name": "A CPU: fast", "flags": "fpu avx512f"}
+    assert cpu_facts(tmp_path / "nowhere") == {}

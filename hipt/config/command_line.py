@@ -9,7 +9,14 @@ from typing import TypeVar, cast, get_args
 
 import yaml
 
-from hipt.config.config import Config, Device, Reader, SlidesConfig
+from hipt.config.config import (
+    Config,
+    Device,
+    EmbedConfig,
+    EngineSetting,
+    Reader,
+    SlidesConfig,
+)
 from hipt.config.section import Section, parse
 from hipt.config.step_settings import settings, task_settings
 from hipt.config.trained import resolved
@@ -91,6 +98,25 @@ def reader_of(args: argparse.Namespace) -> Reader:
     if args.cfg.lstrip().startswith("{"):
         return SlidesConfig().reader
     return read_config(Path(args.cfg)).slides.reader
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """The argument of steps that embed; no setting, as `add_reader` says."""
+    names = get_args(EngineSetting)
+    parser.add_argument("--engine", choices=names, help="what computes, see embed.engine")
+
+
+def engine_of(args: argparse.Namespace) -> EngineSetting:
+    """What is to compute vectors: as the argument says, else the config file, else the default.
+
+    Raises:
+        HiptError: as `read_config`.
+    """
+    if args.engine is not None:
+        return cast(EngineSetting, args.engine)
+    if args.cfg.lstrip().startswith("{"):
+        return EmbedConfig().engine
+    return read_config(Path(args.cfg)).embed.engine
 
 
 def read_settings(step: str, cls: type[S], text: str) -> S:

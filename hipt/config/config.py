@@ -17,7 +17,9 @@ from hipt.config.encoders import PATCH_SHAPES as PATCH_SHAPES
 from hipt.config.encoders import PRETRAIN as PRETRAIN
 from hipt.config.encoders import REGION_SHAPES as REGION_SHAPES
 from hipt.config.encoders import EmbedConfig as EmbedConfig
+from hipt.config.encoders import EngineSetting as EngineSetting
 from hipt.config.encoders import PatchEncoderConfig as PatchEncoderConfig
+from hipt.config.encoders import PrecisionSetting as PrecisionSetting
 from hipt.config.encoders import RegionEncoderConfig as RegionEncoderConfig
 from hipt.config.encoders import ViTShape as ViTShape
 from hipt.config.pretraining import PretrainConfig

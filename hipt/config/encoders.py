@@ -35,6 +35,10 @@ LOCAL = "local-dir:"
 """Before a folder whose config.json says what the network is."""
 
 
+EngineSetting = Literal["auto", "torch", "openvino"]
+PrecisionSetting = Literal["auto", "fp32", "bf16"]
+
+
 class ViTShape(Section):
     """Size of a vision transformer."""
 
@@ -274,9 +278,14 @@ def _which_of_file(weights: str | None, which: str | None) -> None:
 class EmbedConfig(Section):
     """Both embedding stages."""
 
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """`auto`: bf16 where the hardware is faster with it, else fp32; what is finished in either is
-    kept. `fp32` or `bf16`: what was made in another is made again."""
+    engine: EngineSetting = "auto"
+    """What computes vectors. `auto`: on a CPU the faster of OpenVINO and torch, where the vectors
+    of both agree on the first slide; `openvino`: OpenVINO where they agree; `torch`: torch always,
+    as on GPUs. No reason to make anything again."""
+    precision: PrecisionSetting = "auto"
+    """`auto`: bf16 where the hardware is faster with it, and on a CPU where its vectors agree with
+    those in fp32 on the first slide, else fp32; what is finished in either is kept. `fp32` or
+    `bf16`: what was made in another is made again."""
     mixed_precision: Literal["note", "refuse"] = "note"
     """Slides in fp32 beside slides in bf16: counted in the report, or refused before any task."""
     patches: PatchEncoderConfig = PatchEncoderConfig()

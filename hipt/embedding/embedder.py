@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,10 @@ from torch import Tensor
 
 from hipt.config.config import Reader
 from hipt.embedding.devices import choose_precision
-from hipt.nn.encoders import PatchEncoder, Precision, embedded
+from hipt.embedding.engines.choice import Choice, Task, Trying, Wanted, chosen_engine
+from hipt.embedding.engines.engine import Engine, EngineName, Network, TorchEngine
+from hipt.embedding.engines.on_openvino import OpenVinoEngine
+from hipt.nn.encoders import PatchEncoder, Precision
 from hipt.slides.direct import Opener
 from hipt.slides.region_reader import RegionPixels, RegionReader
 
@@ -34,6 +37,7 @@ class PatchEmbedder:
         precision: Literal["auto", "fp32", "bf16"],
         device: torch.device,
         threads: int,
+        choice: Choice | None = None,
     ) -> None:
         """Move the encoder to the device.
 
@@ -42,24 +46,64 @@ class PatchEmbedder:
             precision: to compute in.
             device: to compute on.
             threads: to read with, and on a CPU to compute with.
+            choice: what computes, in a precision of its own; None: torch.
         """
         self.encoder = encoder.to(device)
         self.device, self.threads = device, threads
-        self.precision = choose_precision(precision, device)
-        self.minibatch = MINIBATCH[device.type]
+        chosen, size = choose_precision(precision, device), MINIBATCH[device.type]
+        self.choice = choice or Choice(TorchEngine(self.encoder, chosen, size, threads))
+        self.engine: Engine = self.choice.engine
+        self.precision, self.minibatch = self.engine.precision, self.engine.minibatch
         self.ahead = 0 if device.type == "cpu" else 1
         """Regions that are given to the device before the last one's vectors are asked for."""
+
+    @classmethod
+    def chosen(
+        cls,
+        encoder: PatchEncoder,
+        wanted: Wanted,
+        device: torch.device,
+        threads: int,
+        trying: Trying,
+        patch_px: int,
+    ) -> Self:
+        """A patch encoder with the engine that computes it on this machine.
+
+        Args:
+            encoder: with its weights.
+            wanted: engine and precision of the config.
+            device: to compute on.
+            threads: as above.
+            trying: on what engines are tried.
+            patch_px: side of a patch.
+
+        Raises:
+            HiptError: if OpenVINO is asked for by name, and is not installed.
+        """
+        encoder = encoder.to(device)
+        network, size = Network.of_patches(encoder), MINIBATCH[device.type]
+        task = Task(network, _example(patch_px), device, threads, size)
+        choice = chosen_engine(task, wanted, trying)
+        return cls(encoder, choice.engine.precision, device, threads, choice)
 
     @property
     def software(self) -> dict[str, str]:
         """What made the vectors."""
-        versions = {"torch": torch.__version__, "device": self.device.type}
+        versions = self.engine.software | {"device": self.device.type}
         part = self.encoder.weights_part
         return versions | {"precision": self.precision} | ({"network": part} if part else {})
 
-    def in_precision(self, precision: Precision) -> PatchEmbedder:
-        """The same encoder, computing in another precision."""
-        return PatchEmbedder(self.encoder, precision, self.device, self.threads)
+    def otherwise(self, engine: EngineName, precision: Precision, patch_px: int) -> PatchEmbedder:
+        """The same encoder, computed by another engine or in another precision.
+
+        Raises:
+            NotConvertedError: if the engine cannot take it.
+        """
+        if engine == "torch":
+            return PatchEmbedder(self.encoder, precision, self.device, self.threads)
+        network, example = Network.of_patches(self.encoder), _example(patch_px)
+        made = OpenVinoEngine(network, example, precision, self.threads)
+        return PatchEmbedder(self.encoder, precision, self.device, self.threads, Choice(made))
 
     def reader(self, reader: Reader) -> RegionReader:
         """What reads regions ahead of the model: for a GPU into memory that it copies from fast."""
@@ -86,7 +130,7 @@ class PatchEmbedder:
 
     def vectors(self, pixels: Tensor) -> Tensor:
         """uint8 (P, px, px, 3) on the device -> (P, D)."""
-        return embedded(self.encoder, pixels, self.minibatch, self.precision, self.threads)
+        return self.engine.vectors(pixels)
 
     def _given(self, group: Sequence[RegionPixels]) -> Tensor:
         """Some regions' (W, D) vectors, float16, on the device, which may be at work on them yet.
@@ -122,6 +166,11 @@ def _apart(
     """Each region of a group with its vectors, (W, D) of all together."""
     ends = np.cumsum([len(region.pixels) for region in group])
     yield from zip(group, np.split(made.cpu().numpy(), ends[:-1]), strict=True)
+
+
+def _example(patch_px: int) -> Tensor:
+    """A patch's size: uint8 (1, px, px, 3)."""
+    return torch.zeros(1, patch_px, patch_px, 3, dtype=torch.uint8)
 
 
 def _pinned(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:

@@ -5,7 +5,7 @@ Legend: B patches, px side of a patch, D width of a vector.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Literal
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from hipt.config.config import PatchEncoderConfig, RegionEncoderConfig
 from hipt.errors import HiptError
-from hipt.nn.pooling import pooled, width
+from hipt.nn.pooling import Pooled, pooled, width
 from hipt.nn.preprocessing import PatchInput
-from hipt.nn.vit import ViT, vit256, vit4096
+from hipt.nn.vit import FixedViT, ViT, vit256, vit4096
 
 Precision = Literal["fp32", "bf16"]
 
@@ -58,6 +58,19 @@ class PatchEncoder(nn.Module):
     def normalised(self, pixels: Tensor) -> Tensor:
         """uint8 (B, px, px, 3) -> (B, 3, side, side) as the network takes it."""
         return (self.given.picture(pixels) - self.mean) / self.std
+
+    def core(self, pictures: Tensor) -> nn.Module:
+        """What is left to compute for normalised pictures of one size, fit to be traced.
+
+        Args:
+            pictures: (B, 3, side, side) of that size.
+
+        Returns:
+            (B, 3, side, side) -> (B, D).
+        """
+        if isinstance(self.model, ViT):
+            return FixedViT(self.model, pictures)
+        return Pooled(self.model, self.given.pooling)
 
 
 def build_patch_encoder(cfg: PatchEncoderConfig, given: PatchInput) -> PatchEncoder:
@@ -134,6 +147,20 @@ def embedded(
         with inference(precision, batch.device):
             return torch.as_tensor(model(part))
 
+    return in_minibatches(vectors, batch, size, threads)
+
+
+def in_minibatches(
+    vectors: Callable[[Tensor], Tensor], batch: Tensor, size: int, threads: int
+) -> Tensor:
+    """(N, D) what a function gives for a batch, minibatch by minibatch.
+
+    Args:
+        vectors: (B, ...) -> (B, D); called by several threads.
+        batch: (N, ...).
+        size: B at most.
+        threads: calls at once on a CPU.
+    """
     parts = torch.split(batch, size)
     workers = min(threads, len(parts)) if batch.device.type == "cpu" else 1
     if workers == 1:

@@ -58,7 +58,7 @@ def check_tokens(network: nn.Module, pooling: Pooling | None) -> None:
         )
 
 
-class _Pooled(nn.Module):
+class Pooled(nn.Module):
     """A network and what is taken of its answer, as one."""
 
     def __init__(self, network: nn.Module, pooling: Pooling | None) -> None:
@@ -82,7 +82,7 @@ def width(network: nn.Module, px: int, pooling: Pooling | None) -> int:
         ValueError: if it takes no such picture, or gives anything but one vector for it.
     """
     check_tokens(network, pooling)
-    whole = _Pooled(network, pooling).eval()
+    whole = Pooled(network, pooling).eval()
     tensors = dict(chain(whole.named_parameters(), whole.named_buffers()))
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
     picture = torch.zeros(1, 3, px, px)

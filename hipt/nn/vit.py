@@ -81,9 +81,14 @@ class ViT(nn.Module):
         """
         return self.tokens(x)[:, 0]
 
-    def tokens(self, x: Tensor) -> Tensor:
-        """All normed tokens, CLS first: (B, 1+T, D)."""
-        x = self._embedded(x)
+    def tokens(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
+        """All normed tokens, CLS first: (B, 1+T, D).
+
+        Args:
+            x: as in `forward`.
+            positions: (1, 1+T, D) where they are resampled already.
+        """
+        x = self._embedded(x, positions)
         for block in self.blocks:
             x = block(x)
         out: Tensor = self.norm(x)
@@ -124,13 +129,41 @@ class ViT(nn.Module):
         weights: Tensor = scores.float().softmax(-1)
         return weights[..., 1:]
 
-    def _embedded(self, x: Tensor) -> Tensor:
+    def positions(self, x: Tensor) -> Tensor:
+        """(1, 1+T, D) position embeddings for inputs of one size."""
+        h, w = self.get_submodule(self._tokens)(x).shape[-2:]
+        return resampled_positions(self.pos_embed, h, w)
+
+    def _embedded(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """Tokens with CLS and positions: (B, 1+T, D)."""
         grid = self.get_submodule(self._tokens)(x)  # (B, D, h, w)
-        h, w = grid.shape[-2:]
+        if positions is None:
+            positions = resampled_positions(self.pos_embed, *grid.shape[-2:])
         tokens = grid.flatten(2).transpose(1, 2)  # (B, T, D)
-        cls = self.cls_token.expand(len(tokens), -1, -1)
-        return torch.cat([cls, tokens], dim=1) + resampled_positions(self.pos_embed, h, w)
+        cls = self.cls_token.expand(tokens.shape[0], -1, -1)
+        return torch.cat([cls, tokens], dim=1) + positions
+
+
+class FixedViT(nn.Module):
+    """A ViT for inputs of one size, its positions resampled once: what can be traced."""
+
+    positions: Tensor
+
+    def __init__(self, vit: ViT, x: Tensor) -> None:
+        """Share the parameters of a ViT.
+
+        Args:
+            vit: with its weights.
+            x: an input of the size.
+        """
+        super().__init__()
+        self.vit = vit
+        with torch.no_grad():
+            self.register_buffer("positions", vit.positions(x), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The ViT's (B, D)."""
+        return self.vit.tokens(x, self.positions)[:, 0]
 
 
 def resampled_positions(pos_embed: Tensor, h: int, w: int) -> Tensor:

@@ -18,7 +18,7 @@ from hipt.report.concerns import concerns, statuses
 from hipt.report.costs import costs
 from hipt.report.figures import published
 from hipt.report.histograms import histograms
-from hipt.report.made_with import encoders, software
+from hipt.report.made_with import encoders, engines, software
 from hipt.report.neighbours import neighbours
 from hipt.report.overviews import overview, pictured
 from hipt.report.slide_table import slide_table
@@ -61,6 +61,7 @@ def facts(table: pl.DataFrame, config: Config, results: Results) -> dict[str, An
         "tasks": list(tasks(config, results)),
         "attention": attention(fine, config, results),
         "encoders": list(encoders(table, results, config)),
+        "engines": list(engines(results)),
         "software": software(),
         "steps": {name: step.version for name, step in COMMANDS.items() if step.version},
         "costs": list(costs(table, results)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import polars as pl
 
 from hipt import __version__
 from hipt.config.config import Config
+from hipt.embedding.engines.record import read_records
 from hipt.embedding.packaged import weights_file
 from hipt.embedding.recorded_input import recorded_text
 from hipt.embedding.region_means import IDENTITY as MEAN
@@ -65,6 +67,17 @@ def _made_with(shard: Path) -> tuple[str, str] | None:
     software = [f"{k} {v}" for k, v in made.software.items()]
     taken = recorded_text(made.settings, made.facts.get("contract", {}))
     return str(made.inputs.get("weights", "")), ", ".join([*software, *([taken] if taken else [])])
+
+
+def engines(results: Results) -> Iterator[dict[str, Any]]:
+    """What every engine came to that was tried on this cohort: rates, and how far from torch's."""
+    for record in read_records(results.engines):
+        made = ", ".join(filter(None, record.made_with.values()))
+        for trial in record.trials:
+            agreement = asdict(trial.agreement) if trial.agreement else {}
+            row = {"step": record.step, "inputs": record.inputs, "made": made}
+            row |= {"engine": trial.engine, "precision": trial.precision, "rate": trial.rate}
+            yield row | agreement | {"verdict": trial.reason or record.verdict(trial)}
 
 
 def software() -> dict[str, str]:

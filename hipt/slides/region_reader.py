@@ -70,6 +70,11 @@ class RegionPixels:
     reader: ReaderName = "openslide"
     """Who read it, but for what a damaged tile leaves."""
 
+    @property
+    def shown(self) -> Pixels:
+        """[N, px, px, 3] a copy of the wanted patches that could be read."""
+        return self.pixels[self.readable if self.wanted is None else self.readable[self.wanted]]
+
 
 @dataclass(frozen=True)
 class _Block:

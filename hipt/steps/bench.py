@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import math
 import resource
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,8 +24,10 @@ from hipt.cohort.sheet import read_sheet
 from hipt.cohort.survey import Header, grid_of, headers, job_of, spread
 from hipt.config.command_line import whole_config
 from hipt.config.config import Config, Reader
-from hipt.embedding.devices import compute_device, device_name
+from hipt.embedding.devices import choose_precision, compute_device, device_name
 from hipt.embedding.embedder import PatchEmbedder
+from hipt.embedding.engines.engine import EngineName
+from hipt.embedding.engines.on_openvino import NotConvertedError, openvino_is_there
 from hipt.embedding.rates import (
     endless,
     flops_per_patch,
@@ -47,8 +50,6 @@ SLIDES, REGIONS, SECONDS = 3, 8, 5.0
 
 NOTICED_S = 0.5
 """A first reading that waits less for the disk says nothing of it."""
-
-OTHER: dict[Precision, Precision] = {"fp32": "bf16", "bf16": "fp32"}
 
 
 @dataclass(frozen=True)
@@ -133,13 +134,26 @@ def run(config: Config, threads: int, slides: int, regions: int, seconds: float)
     )
     stand_in = config.embed.patches.model_copy(update={"weights": None, "random": 0})
     with compute_device(Granted(setting=config.device)) as device:
-        embedder = PatchEmbedder(
-            load_patch_encoder(stand_in), config.embed.precision, device, threads
-        )
-        rates = _Rates.measured(readings, embedder, samples, config, seconds)
-        _say_rates(rates, embedder, config.tile.patch_px)
+        embedder = PatchEmbedder(load_patch_encoder(stand_in), "fp32", device, threads)
+        models = _models(embedder, config, seconds)
+        rates = _Rates.measured(readings, models, samples, config, seconds)
+        _say_rates(rates, models, config.tile.patch_px)
     _say_pace(rates, threads)
     _say_time(rates, patches, len(fine))
+
+
+@dataclass(frozen=True)
+class _Model:
+    """The model by one engine in one precision."""
+
+    embedder: PatchEmbedder
+    rate: float
+    """Patches per second."""
+
+    @property
+    def how(self) -> str:
+        """`bf16 by openvino`."""
+        return f"{self.embedder.precision} by {self.embedder.engine.name}"
 
 
 @dataclass(frozen=True)
@@ -151,32 +165,25 @@ class _Rates:
     """inf where it was not what was waited for."""
     reader: float
     model: float
-    other: float
-    """Of the model, in the precision that was not chosen."""
     pipeline: float
 
     @classmethod
     def measured(
         cls,
         readings: Sequence[Reading],
-        embedder: PatchEmbedder,
+        models: Sequence[_Model],
         samples: Sequence[Sample],
         config: Config,
         seconds: float,
     ) -> _Rates:
-        """The slides' rates together, the model's and the pipeline's."""
-        model, other = (
-            model_rate(embedder.in_precision(precision), config.tile.patch_px, seconds)
-            for precision in (embedder.precision, OTHER[embedder.precision])
-        )
+        """The slides' rates together, the first model's and the pipeline's."""
         jobs = [sample.job for sample in samples]
-        pipeline = pipeline_rate(embedder, config.slides.reader, jobs, seconds)
+        pipeline = pipeline_rate(models[0].embedder, config.slides.reader, jobs, seconds)
         return cls(
             _together([reading.decoder for reading in readings]),
             _together([reading.disk for reading in readings]),
             _together([reading.reader for reading in readings]),
-            model,
-            other,
+            models[0].rate,
             pipeline,
         )
 
@@ -184,6 +191,27 @@ class _Rates:
     def bound(self) -> float:
         """The slower of model and decoder; of model and reader where no decoder can be had."""
         return min(self.model, self.decoder or self.reader)
+
+
+def _models(embedder: PatchEmbedder, config: Config, seconds: float) -> list[_Model]:
+    """The model by every engine in every precision; the one that a run would choose first."""
+    device, setting, px = embedder.device, config.embed, config.tile.patch_px
+    on_openvino = device.type == "cpu" and openvino_is_there()
+    engines: list[EngineName] = ["openvino", "torch"] if on_openvino else ["torch"]
+    precisions: tuple[Precision, ...] = ("fp32", "bf16")
+    models = []
+    for name, precision in itertools.product(engines, precisions):
+        with contextlib.suppress(NotConvertedError):
+            one = embedder.otherwise(name, precision, px)
+            models.append(_Model(one, model_rate(one, px, seconds)))
+    chosen, named = choose_precision(setting.precision, device), setting.engine
+
+    def rank(model: _Model) -> tuple[bool, bool, float]:
+        made = model.embedder
+        other_engine = named != "auto" and made.engine.name != named
+        return made.precision != chosen, other_engine, -model.rate
+
+    return sorted(models, key=rank)
 
 
 def _sample(header: Header, config: Config, regions: int) -> Sample:
@@ -264,8 +292,9 @@ def _say_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         say("", "  ".join(cells).rstrip())
 
 
-def _say_rates(rates: _Rates, embedder: PatchEmbedder, patch_px: int) -> None:
+def _say_rates(rates: _Rates, models: Sequence[_Model], patch_px: int) -> None:
     """Rates of all slides together."""
+    first, embedder = models[0], models[0].embedder
     of = f", {rates.reader / rates.decoder:.2f} of the decoder alone" if rates.decoder else ""
     say("reader", f"{rate_text(rates.reader)} patches/s{of}")
     device, flops = embedder.device, flops_per_patch(embedder.encoder, patch_px)
@@ -273,10 +302,13 @@ def _say_rates(rates: _Rates, embedder: PatchEmbedder, patch_px: int) -> None:
     torch.set_num_threads(embedder.threads)  # one product after the other, on all of them
     share = rates.model * flops / product_rate(device, embedder.precision)
     torch.set_num_threads(1)
-    where = f"on {device_name(device)}{cores}, {embedder.precision}"
-    text = f"{flops / 1e9:.3g} GFLOP each, {share:.0%} of what a large matrix product reaches"
+    where = f"on {device_name(device)}{cores}, {first.how}"
+    text = f"{flops / 1e9:.3g} GFLOP each, {share:.0%} of a large matrix product by torch"
     say("model", f"{rate_text(rates.model)} patches/s {where}; {text}")
-    say("", f"{rate_text(rates.other)} patches/s in {OTHER[embedder.precision]}")
+    for other in models[1:]:
+        say("", f"{rate_text(other.rate)} patches/s in {other.how}")
+    if device.type == "cpu":
+        say("", "`hipt check` tries on patches whether their vectors agree with torch's in fp32")
     memory = size_text(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     if device.type == "cuda":
         memory += f", {size_text(torch.cuda.max_memory_allocated(device))} on the GPU"

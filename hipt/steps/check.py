@@ -31,6 +31,8 @@ from hipt.embedding.contract import Patches, contract, notes, refuse_unstated_si
 from hipt.embedding.devices import compute_device, device_name
 from hipt.embedding.embedder import PatchEmbedder
 from hipt.embedding.encoder_input import encoder_input
+from hipt.embedding.engines.choice import Trying, Wanted
+from hipt.embedding.engines.samples import most_shown
 from hipt.embedding.packaged import weights_file
 from hipt.embedding.rates import model_rate
 from hipt.embedding.recorded_input import card_text
@@ -51,7 +53,7 @@ from hipt.planning.labels import Labels
 from hipt.pretraining.corpus_choice import chosen
 from hipt.progress import rate_text, say, size_text, time_text
 from hipt.slides.direct import Opener
-from hipt.slides.region_reader import RegionReader
+from hipt.slides.region_reader import Pixels, RegionReader
 from hipt.slides.slide import SlideInfo
 from hipt.tasks.beforehand import outlooks, raise_first
 
@@ -91,6 +93,8 @@ class Sample:
     """Slides whose tiles are decoded directly."""
     slides: int
     """Slides that were tried."""
+    pixels: list[Pixels]
+    """(P, px, px, 3) patches of each region that was read."""
 
 
 def run(config: Config, threads: int) -> None:
@@ -131,17 +135,37 @@ def run(config: Config, threads: int) -> None:
     if encoder is None:
         say("to do", f"{len(fine):,} x slide; patches are imported, none is computed")
         return
-    with compute_device(Granted(setting=config.device)) as device:
-        embedder = PatchEmbedder(encoder, config.embed.precision, device, threads)
-        rate = model_rate(embedder, config.tile.patch_px, MEASURED_S)
-    cores = f", {threads} threads" if device.type == "cpu" else ""
-    name = f"{device_name(device)}{cores}, {embedder.precision}"
-    say("device", f"{name}: {rate_text(rate)} patches/s")
     sample = _sample(fine, config, threads) if fine else None
+    rate = _say_device(encoder, sample, config, threads)
     if sample is not None:
         _say_costs(fine, sample, rate, encoder.dim, config)
     elif fine:
         say("to do", f"{len(fine):,} x slide; none of those that were tried can be read")
+
+
+def _say_device(
+    encoder: PatchEncoder, sample: Sample | None, config: Config, threads: int
+) -> float:
+    """What computes patches, by which engine and how fast: patches per second.
+
+    Args:
+        encoder: with its weights.
+        sample: whose patches engines are tried on.
+        config: the whole config.
+        threads: to compute with on a CPU.
+    """
+    pixels, px = sample.pixels if sample else [], config.tile.patch_px
+    wanted = Wanted(config.embed.engine, config.embed.precision)
+    trying = Trying("embed_patches", lambda: most_shown(pixels), {})
+    with compute_device(Granted(setting=config.device)) as device:
+        embedder = PatchEmbedder.chosen(encoder, wanted, device, threads, trying, px)
+        rate = model_rate(embedder, px, MEASURED_S)
+    cores = f", {threads} threads" if device.type == "cpu" else ""
+    name = f"{device_name(device)}{cores}, {embedder.precision} by {embedder.engine.name}"
+    say("device", f"{name}: {rate_text(rate)} patches/s")
+    for number, line in enumerate(embedder.choice.lines):
+        say("" if number else "engines", line)
+    return rate
 
 
 def look_at_labels(config: Config, rows: Sequence[SlideRow], marks: Mapping[str, str]) -> None:
@@ -305,7 +329,7 @@ def _sample(fine: Sequence[Header], config: Config, threads: int) -> Sample | No
     choices = [_chosen(grid, config) for grid in grids]
     patches = sum(choice.wanted.size for choice in choices)
     computed = sum(int(choice.wanted.sum()) + len(choice.first) for choice in choices)
-    read, reading_s, direct = 0, 1e-9, 0
+    read, reading_s, direct, pixels = 0, 1e-9, 0, list[Pixels]()
     opener = Opener.of_regions(config.slides.reader)
     jobs = (job_of(header, grid, config, 1) for header, grid in zip(chosen, grids, strict=True))
     with RegionReader(threads, opener=opener) as reader:
@@ -315,10 +339,11 @@ def _sample(fine: Sequence[Header], config: Config, threads: int) -> Sample | No
                 for region in regions:
                     read += len(region.readable)
                     direct += region.reader == "direct"
+                    pixels.append(region.shown)
         reading_s += time.monotonic() - start
     area_mm2 = sum(header.area_mm2 for header in chosen)
-    share = computed / max(patches, 1)
-    return Sample(patches / area_mm2, share, segment_s, read / reading_s, direct, len(chosen))
+    share, per_mm2 = computed / max(patches, 1), patches / area_mm2
+    return Sample(per_mm2, share, segment_s, read / reading_s, direct, len(chosen), pixels)
 
 
 def _chosen(grid: Grid, config: Config) -> Choice:

@@ -18,19 +18,23 @@ from hipt.cohort.headers import read_plan
 from hipt.cohort.sheet import read_sheet
 from hipt.config.command_line import (
     add_device,
+    add_engine,
     add_reader,
+    engine_of,
     granted_of,
     read_settings,
     reader_of,
     step_parser,
 )
-from hipt.config.config import Reader
+from hipt.config.config import EngineSetting, Reader
 from hipt.config.step_settings import EmbedPatchesSettings
 from hipt.embedding.background import Choice, Completion, choose
 from hipt.embedding.contract import CHOSEN, Patches, contract, refuse_unstated_side
 from hipt.embedding.devices import compute_device, device_name
 from hipt.embedding.embedder import PatchEmbedder
 from hipt.embedding.encoder_input import encoder_input
+from hipt.embedding.engines.choice import Trying, Wanted
+from hipt.embedding.engines.samples import patch_samples
 from hipt.embedding.precisions import accepted
 from hipt.embedding.timm_revision import config_digest
 from hipt.embedding.weights_files import load_patch_encoder
@@ -42,6 +46,7 @@ from hipt.layout import Results
 from hipt.machine import ONE_GPU, Granted
 from hipt.progress import Progress
 from hipt.registry import version_of
+from hipt.slides.direct import Opener
 from hipt.slides.identity import identity
 from hipt.slides.region_reader import FIRST, FailedJob, RegionPixels, RegionReader, SlideJob
 from hipt.store.finite import MOST_FLOAT16, Broken
@@ -74,13 +79,14 @@ class _Work:
     """Whether it has to be made."""
 
 
-def run(
+def run(  # noqa: PLR0913 (one for each of the command line)
     tile: Path,
     out: Path,
     cfg: EmbedPatchesSettings,
     threads: int,
     reader: Reader = "openslide",
     granted: Granted = ONE_GPU,
+    engine: EngineSetting = "auto",
 ) -> None:
     """Embed the patches of one batch: a file of embeddings per slide, then the batch's index.
 
@@ -95,17 +101,24 @@ def run(
         threads: to read and compute with.
         reader: who reads patches; the vectors are the same.
         granted: what to compute on.
+        engine: what computes; vectors of one precision are the same.
     """
     torch.set_num_threads(1)  # each of the threads computes minibatches of its own
-    works = list(_works(tile, Results.of_index(out), cfg))
+    results, opener = Results.of_index(out), Opener.of_regions(reader)
+    works = list(_works(tile, results, cfg))
     imported = FeatureFiles.named(cfg.patches.features) if cfg.patches.features else None
     pending = [] if imported else [work for work in works if work.pending]
     with BatchRun(out, len(works), cfg.on_slide_error) as batch, ExitStack() as stack:
         if pending:
             device = stack.enter_context(compute_device(granted))
             encoder = load_patch_encoder(cfg.patches)
-            embedder = PatchEmbedder(encoder, cfg.precision, device, threads)
-            log.info("computing on %s in %s", device_name(device), embedder.precision)
+            trying = _trying(pending, cfg, RegionReader(threads, opener=opener), results)
+            wanted, px = Wanted(engine, cfg.precision), cfg.tile.patch_px
+            embedder = PatchEmbedder.chosen(encoder, wanted, device, threads, trying, px)
+            for line in embedder.choice.lines:
+                log.info("engine: %s", line)
+            where = device_name(device), embedder.precision, embedder.engine.name
+            log.info("computing on %s in %s by %s", *where)
             for deviation in _contract(pending[0], embedder, cfg).get("deviations", ()):
                 log.warning("%s", deviation)
             ahead = stack.enter_context(embedder.reader(reader))
@@ -131,6 +144,24 @@ def run(
                 facts |= _counted(PatchEmbeddings(work.shard), cfg)
         if pending:
             log.info("%s", progress.summary(ahead.waited_s))
+
+
+def _trying(
+    pending: Sequence[_Work],
+    cfg: EmbedPatchesSettings,
+    reader: RegionReader,
+    results: Results,
+) -> Trying:
+    """Engines are tried on patches of the first slides."""
+
+    def patches() -> torch.Tensor:
+        with reader as ahead:
+            return patch_samples(_jobs(pending, cfg), ahead)
+
+    made = next(iter(pending[0].makings.values()))
+    settings = {name: x for name, x in made.settings.items() if name != "precision"}
+    identity = {"settings": settings, "weights": made.inputs["weights"], "px": cfg.tile.patch_px}
+    return Trying(STEP, patches, identity, results.engines)
 
 
 def _contract(work: _Work, embedder: PatchEmbedder, cfg: EmbedPatchesSettings) -> Row:
@@ -321,6 +352,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads to read and compute with")
     add_reader(parser)
     add_device(parser)
+    add_engine(parser)
     args = parser.parse_args(argv)
     cfg = read_settings(STEP, EmbedPatchesSettings, args.cfg)
-    run(args.tile, args.out, cfg, args.threads, reader_of(args), granted_of(args))
+    given = reader_of(args), granted_of(args), engine_of(args)
+    run(args.tile, args.out, cfg, args.threads, *given)

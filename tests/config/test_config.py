@@ -222,6 +222,7 @@ READ = {
     "tile": {"tile", "embed_patches", "embed_regions", "pretrain", "probe", "attend", "export"},
     "device": set(),
     "embed.mixed_precision": {"slides"},
+    "embed.engine": set(),  # vectors of one precision are the same, as above
     "embed.precision": {"embed_patches", "embed_regions"},
     "embed.patches": {"embed_patches", "pretrain", "probe", "attend", "export"},
     "embed.patches.features": {

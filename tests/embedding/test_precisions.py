@@ -11,9 +11,10 @@ import pytest
 from hipt.config.config import Config
 from hipt.config.step_settings import settings
 from hipt.embedding import embedder
+from hipt.embedding.engines import agreement, choice
 from hipt.embedding.precisions import counted, in_words
 from hipt.errors import HiptError
-from hipt.steps import embed_regions, report, slides, verify
+from hipt.steps import report, slides, verify
 from hipt.store.shard import read_provenance
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
@@ -41,8 +42,10 @@ def chain(embedded: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     def faster_in_bf16(setting: str, _: object) -> str:
         return "bf16" if setting == "auto" else setting
 
-    for module in (embedder, embed_regions):
+    for module in (embedder, choice):
         monkeypatch.setattr(module, "choose_precision", faster_in_bf16)
+    for bound in ("LEAST_COSINE", "LEAST_KEPT"):  # of a network as small as this one
+        monkeypatch.setattr(agreement, bound, -1)
     return chain
 
 

@@ -153,6 +153,13 @@ def digests(path: Path) -> object:
     return weights_identity.weights_sha256(ROOT / "docs" / "pictures" / "heatmaps.jpg", path)
 
 
+def engines(path: Path) -> object:
+    from hipt.embedding.engines.record import read_record
+
+    record = read_record(path)
+    return record and [record.verdict(trial) + trial.text() for trial in record.trials]
+
+
 def export_note(path: Path) -> object:
     """The tree forgets a slide; nothing outside the tree may go."""
     from hipt.exchange.tree import ExportTree

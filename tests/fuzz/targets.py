@@ -165,6 +165,17 @@ _TEXTS = (
         make=_texts('{"/a/b|5|6": "0f0f", "/a/c|7|8": "1e1e"}'),
     ),
     Target(
+        "engines",
+        "engines/embed_patches-0.json",
+        readers.engines,
+        text=True,
+        make=_texts(
+            '{"step": "s", "engine": "torch", "precision": "fp32", "inputs": 9, "made_with": {}, '
+            '"trials": [{"engine": "torch", "precision": "fp32", "rate": 1.5, "reason": "", '
+            '"agreement": {"most_off": 0.0, "least_cosine": 1.0, "kept": 1.0}}]}'
+        ),
+    ),
+    Target(
         "export note",
         "tree/.hipt/a.json",
         readers.export_note,

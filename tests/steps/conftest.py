@@ -61,7 +61,7 @@ class Chain:
             case "embed_patches":
                 embed_patches.main(["--tile", index["tile"], "--threads", "2", *common, *more])
             case "embed_regions":
-                embed_regions.main(["--patches", index["embed_patches"], *common])
+                embed_regions.main(["--patches", index["embed_patches"], *common, *more])
             case "attend":
                 attend.main(["--regions", index["embed_regions"], *common])
         return {row["slide_id"]: row for row in read_table(out, INDICES[step]).to_pylist()}

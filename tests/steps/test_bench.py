@@ -65,9 +65,11 @@ def test_rates_and_what_follows_from_them(cohort: Path, capsys: pytest.CaptureFi
     decoder, reader = (len(one) / sum(1 / r for r in one) for one in (decoders, readers))
     assert rate(said("reader", out)) == pytest.approx(reader, rel=0.02)
     model, pipeline = rate(said("model", out)), rate(said("pipeline", out))
-    other = re.search(r"^ +([\d,.]+) patches/s in (fp32|bf16)$", out, re.M)
-    assert min(model, pipeline, float(other[1].replace(",", ""))) > 0
-    assert f", {other[2]};" not in said("model", out)
+    others = re.findall(r"^ +([\d,.]+) patches/s in (\w+ by \w+)$", out, re.M)
+    assert min(model, pipeline, *(rate(other) for other, _ in others)) > 0
+    (first,) = re.findall(r", (\w+ by \w+);", said("model", out))
+    ways = {f"{p} by {e}" for p in ("fp32", "bf16") for e in ("torch", "openvino")}
+    assert {first, *(how for _, how in others)} == ways
     share = float(re.search(r"([\d.]+) of the slower of decoder and model", out)[1])
     assert share == pytest.approx(pipeline / min(model, decoder), rel=0.02, abs=0.006)
     binds = "the model sets it" if reader >= model else "reading sets it"

@@ -54,7 +54,7 @@ STAGES = {
         *("hipt.steps.embed_patches.read_provenance", "hipt.steps.embed_patches.PatchEmbeddings"),
     ),
     "embed_regions": (
-        *("hipt.steps.embed_regions.PatchEmbeddings", "hipt.steps.embed_regions.embedded"),
+        *("hipt.steps.embed_regions.PatchEmbeddings", "hipt.steps.embed_regions._Embedder._embed"),
         *("hipt.steps.embed_regions.vectors", "hipt.steps.embed_regions.write_table"),
     ),
     "attend": (

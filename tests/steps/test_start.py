@@ -80,6 +80,12 @@ def test_libraries_of_scores_and_figures_are_not_loaded():
     assert loaded(modules, unwanted) == {name: [] for name in modules}
 
 
+def test_openvino_is_loaded_by_who_computes_with_it_alone():
+    modules = [f"hipt.steps.{step}" for step in ("embed_patches", "embed_regions", "check", "fit")]
+    unwanted = ["openvino", "openvino_telemetry"]
+    assert loaded(modules, unwanted) == {name: [] for name in modules}
+
+
 def test_timm_is_not_loaded_for_our_own_networks():
     steps = ("embed_patches", "embed_regions", "pretrain", "fit", "attend")
     modules = ["hipt.embedding.weights_files", *(f"hipt.steps.{step}" for step in steps)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from hipt.store.shard import read_provenance
 from tests.workflow.moments import processes, wait_for
 from tests.workflow.project import ROOT, TINY, Project
 
@@ -269,10 +270,11 @@ def test_stop_on_slide_error(cohort: Project, tmp_path: Path):
     assert "slide gone: missing:" in ran.text
 
 
-def test_another_reader_makes_nothing_anew(project: Project):
-    """Pixels are the same: only the report, which shows the settings, is written again."""
+def test_another_reader_or_engine_makes_nothing_anew(project: Project):
+    """Pixels and vectors are the same: only the report, which shows the settings, is written."""
     before = project.content()
-    project.configure(slides={"sheet": "slides.csv", "batch_size": 2, "reader": "openslide"})
+    slides = {"sheet": "slides.csv", "batch_size": 2, "reader": "openslide"}
+    project.configure(slides=slides, embed={"engine": "torch"})
     ran = project.run()
     assert (ran.rc, ran.jobs) == (0, {"report": 1}), ran.text
     assert project.content() == before
@@ -282,6 +284,9 @@ def test_another_reader_makes_nothing_anew(project: Project):
     table = pl.read_parquet(project.results / "slides.parquet")
     readers = dict(table.select("slide_id", "reader").iter_rows())
     assert readers == {"a": "openslide", "b": "direct", "0012": "direct", "d": "direct"}
+    shards = {slide: project.results / "embed_patches" / f"{slide}.arrow" for slide in "ab"}
+    engines = {slide: read_provenance(file).software["engine"] for slide, file in shards.items()}
+    assert engines == {"a": "torch", "b": "openvino"}
 
 
 def test_weights_replaced(project: Project, tiny_weights: Path, other_weights: Path):

@@ -49,10 +49,11 @@ RESULTS = PLAN.results
 TRAINED = PLAN.trained
 FEATURES = PLAN.features
 
-# Resources of jobs, not params: another reader gives the same pixels, and another device is no
-# reason to do finished work again.
+# Resources of jobs, not params: another reader gives the same pixels, and another device or engine
+# is no reason to do finished work again.
 READER = CONFIG.slides.reader
 DEVICE = CONFIG.device
+ENGINE = CONFIG.embed.engine
 
 
 def begin():

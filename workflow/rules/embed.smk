@@ -18,6 +18,7 @@ rule embed_patches:
         gpu=0 if FEATURES else 1,
         device=DEVICE,
         reader=READER,
+        engine=ENGINE,
     params:
         cfg=settings_of("embed_patches"),
         revision=revision("embed_patches"),
@@ -25,7 +26,7 @@ rule embed_patches:
         """
         python -m hipt embed_patches --tile {input.tile:q} --cfg {params.cfg:q} \
             --threads {threads} --reader {resources.reader} --gpus {resources.gpu} \
-            --device {resources.device} --out {output.index:q} 2>&1 | tee {log:q} >&2
+            --device {resources.device} --engine {resources.engine} --out {output.index:q} 2>&1 | tee {log:q} >&2
         """
 
 
@@ -45,11 +46,12 @@ rule embed_regions:
     resources:
         mem_mb=grown(3000),
         runtime=grown(60),
+        engine=ENGINE,
     params:
         cfg=settings_of("embed_regions"),
         revision=revision("embed_regions"),
     shell:
         """
         python -m hipt embed_regions --patches {input.patches:q} --cfg {params.cfg:q} \
-            --threads {threads} --out {output.index:q} 2>&1 | tee {log:q} >&2
+            --threads {threads} --engine {resources.engine} --out {output.index:q} 2>&1 | tee {log:q} >&2
         """

@@ -1,0 +1,1 @@
+"""What computes vectors: torch, or OpenVINO on a CPU; which of them does, measured."""
