@@ -26,7 +26,7 @@ from hipt.cohort.unknown import unknown_cells
 from hipt.config.command_line import whole_config
 from hipt.config.config import Config, PatchEncoderConfig, RegionEncoderConfig
 from hipt.config.trained import Stage, resolved, trained
-from hipt.embedding.background import Choice, choose
+from hipt.embedding.background import choose
 from hipt.embedding.contract import Patches, contract, notes, refuse_unstated_side
 from hipt.embedding.devices import compute_device, device_name
 from hipt.embedding.embedder import PatchEmbedder
@@ -326,7 +326,8 @@ def _sample(fine: Sequence[Header], config: Config, threads: int) -> Sample | No
     if not chosen:
         return None
     segment_s = (time.monotonic() - start) / len(chosen)
-    choices = [_chosen(grid, config) for grid in grids]
+    given = config.tile.grid**2, config.embed.patches.background
+    choices = [choose(grid.columns["tissue"], grid.columns["inside"], *given) for grid in grids]
     patches = sum(choice.wanted.size for choice in choices)
     computed = sum(int(choice.wanted.sum()) + len(choice.first) for choice in choices)
     read, reading_s, direct, pixels = 0, 1e-9, 0, list[Pixels]()
@@ -344,12 +345,6 @@ def _sample(fine: Sequence[Header], config: Config, threads: int) -> Sample | No
     area_mm2 = sum(header.area_mm2 for header in chosen)
     share, per_mm2 = computed / max(patches, 1), patches / area_mm2
     return Sample(per_mm2, share, segment_s, read / reading_s, direct, len(chosen), pixels)
-
-
-def _chosen(grid: Grid, config: Config) -> Choice:
-    """Which patches of a slide the model is asked for."""
-    tissue, inside = (grid.columns[name] for name in ("tissue", "inside"))
-    return choose(tissue, inside, config.tile.grid**2, config.embed.patches.background)
 
 
 @contextmanager
