@@ -20,6 +20,7 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Shares = npt.NDArray[np.floating]
 Vectors = npt.NDArray[np.float16]
+Background = Literal["embed", "sample"]
 
 SAMPLES = 16
 """Patches without tissue that are embedded of each slide, at most."""
@@ -43,10 +44,13 @@ class Choice:
         """(R, P) whose vector is that of the patch's own pixels."""
         return np.asarray(self.wanted | (self.source < len(self.first)))
 
+    @property
+    def work(self) -> int:
+        """Patches that a model computes: of those outside of the slide one stands for all."""
+        return int(self.wanted.sum()) + len(self.first)
 
-def choose(
-    tissue: Shares, inside: Shares, patches: int, background: Literal["embed", "sample"]
-) -> Choice:
+
+def choose(tissue: Shares, inside: Shares, patches: int, background: Background) -> Choice:
     """Which patches of a slide are embedded.
 
     Args:

@@ -2,7 +2,8 @@
 
 Rates in patches per second, each by itself and then together: the decoder alone, on tiles in
 memory; the reader, from slide to patches; the model, on patches in its device's memory; and the
-pipeline from slides to vectors. Random weights stand for the model's: they are as fast.
+pipeline from slides to vectors; and what they mean in tissue and slides, engine by engine, with and
+without patches of glass. Random weights stand for the model's: they are as fast.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from hipt.cohort.sheet import read_sheet
 from hipt.cohort.survey import Header, grid_of, headers, job_of, spread
 from hipt.config.command_line import whole_config
 from hipt.config.config import Config, Reader
+from hipt.embedding.background import Background
 from hipt.embedding.devices import choose_precision, compute_device, device_name
 from hipt.embedding.embedder import PatchEmbedder
 from hipt.embedding.engines.engine import EngineName
@@ -37,8 +39,10 @@ from hipt.embedding.rates import (
     rate_of,
     regions_of,
 )
+from hipt.embedding.throughput import BACKGROUNDS, NIGHT_H, Workload
 from hipt.embedding.weights_files import load_patch_encoder
 from hipt.errors import HiptError
+from hipt.geometry.grid import Grid
 from hipt.machine import Granted, usable_cores
 from hipt.nn.encoders import Precision
 from hipt.progress import rate_text, say, size_text, time_text
@@ -58,8 +62,7 @@ class Sample:
 
     header: Header
     job: SlideJob
-    patches: int
-    """Of the whole slide."""
+    grid: Grid
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,14 @@ class Reading:
         return sample.job.slide_id, f"{sample.header.mpp:.3g}", *cells
 
 
+TISSUE_HEAD = (
+    "engine",
+    "background",
+    "patches/s",
+    "mm2 of tissue/h",
+    f"slides per night of {NIGHT_H} h",
+)
+
 HEAD = ("slide", "um/px", "read by", "decoder", "reader", "of decoder", "first time")
 
 
@@ -119,7 +130,7 @@ def run(config: Config, threads: int, slides: int, regions: int, seconds: float)
     fine = [header for header in headers(rows, config) if header.status == "ok"]
     tried = spread(fine, slides)
     samples = [_sample(header, config, regions) for header in tried]
-    patches = _patches(fine, samples)
+    work = Workload.of([(one.header, one.grid) for one in samples], fine, config.tile)
     samples = [sample for sample in samples if len(sample.job.corners)]
     if not samples:
         raise HiptError(
@@ -129,9 +140,8 @@ def run(config: Config, threads: int, slides: int, regions: int, seconds: float)
     say("sheet", f"{config.slides.sheet}: {len(rows):,} slides, {len(fine):,} can be embedded")
     say("measured", f"at most {regions} regions each of {len(samples)} slides, {threads} threads")
     readings = [_reading(sample, config.slides.reader, threads, seconds) for sample in samples]
-    _say_table(
-        HEAD, [reading.row(sample) for reading, sample in zip(readings, samples, strict=True)]
-    )
+    rows_of = zip(readings, samples, strict=True)
+    _say_table(HEAD, [reading.row(sample) for reading, sample in rows_of], left=(0, 2))
     stand_in = config.embed.patches.model_copy(update={"weights": None, "random": 0})
     with compute_device(Granted(setting=config.device)) as device:
         embedder = PatchEmbedder(load_patch_encoder(stand_in), "fp32", device, threads)
@@ -139,7 +149,8 @@ def run(config: Config, threads: int, slides: int, regions: int, seconds: float)
         rates = _Rates.measured(readings, models, samples, config, seconds)
         _say_rates(rates, models, config.tile.patch_px)
     _say_pace(rates, threads)
-    _say_time(rates, patches, len(fine))
+    _say_tissue(rates, models, work)
+    _say_time(rates, work, config.embed.patches.background)
 
 
 @dataclass(frozen=True)
@@ -149,6 +160,11 @@ class _Model:
     embedder: PatchEmbedder
     rate: float
     """Patches per second."""
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it computes where slides are read."""
+        return self.embedder.device.type == "cpu"
 
     @property
     def how(self) -> str:
@@ -187,6 +203,15 @@ class _Rates:
             pipeline,
         )
 
+    def of(self, model: _Model) -> float:
+        """The pipeline's rate with another model, as far as the rates of both alone tell it."""
+        alone, first = (self._alone(one, model.on_cpu) for one in (model.rate, self.model))
+        return min(self.pipeline * alone / first, self.disk)
+
+    def _alone(self, model: float, on_cpu: bool) -> float:
+        """Of reading and a model: one after the other where they share the cores, else at once."""
+        return 1 / (1 / model + 1 / self.reader) if on_cpu else min(model, self.reader)
+
     @property
     def bound(self) -> float:
         """The slower of model and decoder; of model and reader where no decoder can be had."""
@@ -217,16 +242,7 @@ def _models(embedder: PatchEmbedder, config: Config, seconds: float) -> list[_Mo
 def _sample(header: Header, config: Config, regions: int) -> Sample:
     """A slide, its tissue sought."""
     grid = grid_of(header, config)
-    return Sample(header, job_of(header, grid, config, regions), len(grid.columns["patch"]))
-
-
-def _patches(fine: Sequence[Header], samples: Sequence[Sample]) -> float:
-    """Patches of all slides, as those that were tried have them per area."""
-    tried_mm2 = sum(sample.header.area_mm2 for sample in samples)
-    if not tried_mm2:
-        return 0.0
-    per_mm2 = sum(sample.patches for sample in samples) / tried_mm2
-    return per_mm2 * sum(header.area_mm2 for header in fine)
+    return Sample(header, job_of(header, grid, config, regions), grid)
 
 
 def _reading(sample: Sample, reader: Reader, threads: int, seconds: float) -> Reading:
@@ -281,15 +297,17 @@ def _together(rates: Sequence[float]) -> float:
     return len(rates) / spent if spent else math.inf
 
 
-def _say_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; names stand left, numbers right."""
+def _say_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], left: tuple[int, ...], label: str = ""
+) -> None:
+    """A table; columns of names stand left, numbers right."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
+    for line, row in enumerate((head, *rows)):
         cells = [
-            cell.ljust(w) if i in (0, 2) else cell.rjust(w)
+            cell.ljust(w) if i in left else cell.rjust(w)
             for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         ]
-        say("", "  ".join(cells).rstrip())
+        say("" if line else label, "  ".join(cells).rstrip())
 
 
 def _say_rates(rates: _Rates, models: Sequence[_Model], patch_px: int) -> None:
@@ -329,11 +347,24 @@ def _say_pace(rates: _Rates, threads: int) -> None:
         say("", f"but the disk gives {rate_text(rates.disk)} patches/s, less than all else takes")
 
 
-def _say_time(rates: _Rates, patches: float, slides: int) -> None:
+def _say_tissue(rates: _Rates, models: Sequence[_Model], work: Workload) -> None:
+    """Tissue and slides, by engine and by what becomes of patches without tissue."""
+    rows = []
+    for model, background in itertools.product(models, BACKGROUNDS):
+        rate = rates.of(model)
+        mm2, slides = work.mm2_per_h(rate, background), work.slides_per_night(rate, background)
+        rows.append((model.how, background, rate_text(rate), rate_text(mm2), rate_text(slides)))
+    _say_table(TISSUE_HEAD, rows, left=(0, 1), label="tissue")
+    saved = 1 - work.computed["sample"] / work.computed["embed"]
+    say("", f"`embed.patches.background: sample` leaves out {saved:.0%} of the patches")
+
+
+def _say_time(rates: _Rates, work: Workload, background: Background) -> None:
     """Hours of stage 1 for all slides."""
-    hours = patches / min(rates.pipeline, rates.disk) / 3600
-    text = f"about {patches:,.0f} patches of {slides:,} slides"
-    say("time", f"about {time_text(hours)} to embed {text}, one job at a time")
+    hours = work.hours(min(rates.pipeline, rates.disk), background)
+    text = f"about {work.computed[background]:,.0f} of {work.patches:,.0f} patches"
+    of = f"of {work.slides:,} slides, background: {background}"
+    say("time", f"about {time_text(hours)} to embed {text} {of}, one job at a time")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

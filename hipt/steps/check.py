@@ -329,7 +329,7 @@ def _sample(fine: Sequence[Header], config: Config, threads: int) -> Sample | No
     given = config.tile.grid**2, config.embed.patches.background
     choices = [choose(grid.columns["tissue"], grid.columns["inside"], *given) for grid in grids]
     patches = sum(choice.wanted.size for choice in choices)
-    computed = sum(int(choice.wanted.sum()) + len(choice.first) for choice in choices)
+    computed = sum(choice.work for choice in choices)
     read, reading_s, direct, pixels = 0, 1e-9, 0, list[Pixels]()
     opener = Opener.of_regions(config.slides.reader)
     jobs = (job_of(header, grid, config, 1) for header, grid in zip(chosen, grids, strict=True))

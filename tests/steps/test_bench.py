@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from pathlib import Path
@@ -76,8 +77,38 @@ def test_rates_and_what_follows_from_them(cohort: Path, capsys: pytest.CaptureFi
     assert said("pace", out).startswith(binds)
     assert "the disk" not in out
     # both are an ellipse of 410 x 307 um in a box of 4 x 3 regions
-    assert "about 384 patches of 2 slides" in said("time", out)
+    assert "of 384 patches of 2 slides, background: embed" in said("time", out)
     assert not (cohort / "not").exists()
+
+
+def test_tissue_and_slides_engine_by_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    write_slide(tmp_path / "a.svs", tissue_picture(2048, 1536))
+    write_slide(tmp_path / "b.svs", tissue_picture(4096, 3072), mpp=0.25)
+    (tmp_path / "slides.csv").write_text("slide_id,path\na,a.svs\nb,b.svs\n")
+    bench.main(arguments(tmp_path))
+    out = capsys.readouterr().out
+    row = r"^ +(\w+ by \w+) +(embed|sample) +([\d,.]+) +([\d,.]+) +([\d,.]+)$"
+    found = {
+        (how, way): [float(x.replace(",", "")) for x in numbers]
+        for how, way, *numbers in re.findall(row, out, re.M)
+    }
+    (first,) = re.findall(r", (\w+ by \w+);", said("model", out))
+    assert {how for how, _ in found} == {
+        first,
+        *re.findall(r"patches/s in (\w+ by \w+)$", out, re.M),
+    }
+    assert len(found) == 8
+    assert found[first, "embed"][0] == pytest.approx(rate(said("pipeline", out)), rel=0.01)
+    (computed,) = re.findall(r"about ([\d,]+) of [\d,]+ patches", said("time", out))
+    (saved,) = re.findall(r"`embed.patches.background: sample` leaves out (\d+)%", out)
+    assert 0 < int(saved) < 100
+    tissue_mm2 = 2 * math.pi / 4 * 0.8192 * 0.6144  # two ellipses
+    for (how, way), (patches_per_s, mm2_per_h, slides) in found.items():
+        part = 1 if way == "embed" else 1 - int(saved) / 100
+        hours = float(computed.replace(",", "")) * part / patches_per_s / 3600
+        assert patches_per_s == found[how, "embed"][0]
+        assert slides == pytest.approx(12 * 2 / hours, rel=0.03)
+        assert mm2_per_h == pytest.approx(tissue_mm2 / hours, rel=0.1)  # as tissue is found
 
 
 def test_a_decoder_that_cannot_be_had_alone(cohort: Path, capsys: pytest.CaptureFixture[str]):
