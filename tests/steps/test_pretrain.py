@@ -326,7 +326,7 @@ def test_no_alarm_of_a_collapse_before_the_warm_up_ends(
     assert train(ready).exists()
     ready.results.model("vit256").unlink()
     ready.values["pretrain"]["patches"]["dino"] = {**dino, "warmup_iterations": 4}
-    with pytest.raises(HiptError, match=r"failed in step 5: every answer is all outputs alike"):
+    with pytest.raises(HiptError, match=r"failed in step 6: every answer is all outputs alike"):
         train(ready)
 
 
