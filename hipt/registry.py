@@ -98,7 +98,7 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "probe",
-            "how well frozen features predict labels, by nearest neighbours",
+            "how well frozen features predict labels, by neighbours and linear models",
             version=4,
             reads=("embed_patches", "embed_regions"),
         ),
