@@ -4,10 +4,10 @@
     python benchmarks/bench_real_tissue.py --encoder efficientnet-lite0 --tiles DIR
 
 Trains a small network with the project's own trainer on patches straight out of the slides, and
-asks its features on the way for the class of labelled tiles, by neighbours, in the end by a linear
-probe too: DIR holds tiles.csv, beside the slides
-lies slides.csv. Slides from a repository that a question's tiles come from are not trained on.
-Baselines: the same network with random weights, colours alone, grey values and gradients alone.
+asks its features for the class of labelled tiles: on the way by neighbours, in the end by a linear
+probe too. DIR holds tiles.csv, beside the slides lies slides.csv. Slides from a repository that a
+question's tiles come from are not trained on. Baselines: the same network with random weights,
+colours alone, grey values and gradients alone.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ def _asked(
     keys = (standardised(values) for values in features)
     answers = (knn_predict(key, key, label, cfg.k, exclude=(group, group)) for key in keys)
     yield "knn", 1.0, [(answer == label).astype(np.float64) for answer in answers]
-    fractions = possible_fractions(label, group, cfg.train_fractions, cfg.seed)
+    fractions = possible_fractions(label, group, cfg.train_fractions)
     for fraction in sorted({*cfg.train_fractions} - {*fractions}):
         log.info("no linear model of %g %%: too few items or cases", 100 * fraction)
     for fraction in fractions:

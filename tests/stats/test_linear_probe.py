@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
 from hipt.stats import linear_probe
 from hipt.stats.linear_probe import (
-    DRAWS,
     FOLDS,
+    MOST_DRAWS,
     STRENGTHS,
     folds_apart,
     judged,
     linear_hits,
     linear_predict,
+    most_folds,
     possible_fractions,
     training_part,
 )
@@ -44,6 +45,7 @@ def lists(most: int) -> st.SearchStrategy[list[tuple[int, int]]]:
 @given(lists(80), st.integers(0, 5))
 def test_no_group_is_in_two_folds(items: list[tuple[int, int]], seed: int):
     labels, groups = np.array(items).T
+    assume(most_folds(labels, groups) > 1)
     fold = folds_apart(labels, groups, seed)
     assert sorted(set(fold)) == list(range(fold.max() + 1))
     assert fold.max() < min(FOLDS, len(set(groups)))
@@ -123,10 +125,23 @@ def test_what_only_a_groups_own_items_tell_is_not_found():
 
 def test_more_to_learn_from_finds_more():
     x, labels, groups = separable(0, items=900, distance=1.2)
-    few, all_ = (linear_hits(x, labels, groups, f, 0) for f in (0.05, 1.0))
-    assert 0.4 < few.mean() < all_.mean() - 0.05
-    assert set(np.unique(few * DRAWS)) <= set(range(DRAWS + 1))
-    assert set(np.unique(all_)) == {0, 1}
+    few, every = (linear_hits(x, labels, groups, f, 0) for f in (0.05, 1.0))
+    assert 0.4 < few.mean() < every.mean() - 0.05
+    assert set(np.round(few * MOST_DRAWS, 9)) <= set(range(MOST_DRAWS + 1))
+    assert set(every) == {0, 0.5, 1}  # two draws of 900 items
+
+
+def test_the_draw_of_folds_decides_less_where_items_are_few():
+    """Of 100 items ten draws are averaged, each of which is one run of `linear_predict`."""
+    x, labels, groups = separable(2, items=100, distance=0.8)
+    scores = [linear_hits(x, labels, groups, 1.0, 50 * i).mean() for i in range(10)]
+    single = []
+    for seed in range(30):
+        fold = folds_apart(labels, groups, seed)
+        answers = linear_predict(x, labels, fold, np.ones(100, bool))
+        single.append((answers == labels).mean())
+    assert np.std(scores) < 0.6 * np.std(single)
+    assert np.mean(scores) == pytest.approx(np.mean(single), abs=0.02)
 
 
 def test_equal_seeds_give_equal_numbers():
@@ -167,15 +182,15 @@ def test_a_training_part_is_of_whole_groups_where_these_are_many():
 def test_two_groups_cannot_be_asked():
     x, labels, _ = separable(0)
     two = np.arange(len(x)) % 2
-    assert possible_fractions(labels, two, (0.5, 1.0), 0) == []
+    assert possible_fractions(labels, two, (0.5, 1.0)) == []
     with pytest.raises(ValueError, match="needs 3 groups"):
         linear_hits(x, labels, two, 1.0, 0)
-    assert possible_fractions(labels, two * 0, (1.0,), 0) == []
+    assert possible_fractions(labels, two * 0, (1.0,)) == []
 
 
 def test_a_part_of_too_few_items_is_not_asked():
     _, labels, groups = separable(0, items=240)
-    assert possible_fractions(labels, groups, (0.1, 0.125, 1.0), 0) == [0.125, 1.0]
+    assert possible_fractions(labels, groups, (0.1, 0.125, 1.0)) == [0.125, 1.0]
 
 
 @settings(deadline=None, derandomize=True, max_examples=40)
@@ -183,7 +198,7 @@ def test_a_part_of_too_few_items_is_not_asked():
 def test_what_can_be_asked_gets_an_answer(items: list[tuple[int, int]], fraction: float):
     labels, groups = np.array(items).T
     x = np.random.default_rng(0).normal(size=(len(items), 3))
-    for possible in possible_fractions(labels, groups, [fraction], 0):
+    for possible in possible_fractions(labels, groups, [fraction]):
         hits = linear_hits(x, labels, groups, possible, 0)
         assert ((hits >= 0) & (hits <= 1)).all()
 
@@ -218,6 +233,14 @@ def test_who_is_ahead_is_told():
     assert second.difference_low > 0
     assert second.p < 0.01
     assert first.low < first.balanced_accuracy < first.high
+
+
+def test_the_score_is_scikit_learns_balanced_accuracy():
+    rng = np.random.default_rng(0)
+    for classes in (2, 3, 7):
+        labels, answers = rng.integers(classes, size=(2, 90))
+        result = judged([np.float64(labels == answers)], labels, np.arange(90), 0)[0]
+        assert result.balanced_accuracy == balanced_accuracy(labels, answers)
 
 
 def test_a_class_of_few_groups_has_no_interval():
