@@ -99,7 +99,7 @@ STEPS: dict[str, Step] = {
         Step(
             "probe",
             "how well frozen features predict labels, by neighbours and linear models",
-            version=4,
+            version=5,
             reads=("embed_patches", "embed_regions"),
         ),
         Step(
