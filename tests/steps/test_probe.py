@@ -94,8 +94,8 @@ def test_no_network_is_compared_with_where_there_was_none(
     chain.values["embed"]["regions"] = {"pool": "mean"}
     lines = probed(chain, labels=maps, column="kind", most_patches=60)
     assert [line["features"] for line in lines] == [
-        *("trained", "random network", "mean colour"),
-        *["trained", "mean of patches"] * 2,
+        *["trained", "random network", "mean colour"] * 2,
+        *["trained", "mean of patches"] * 4,
     ]
     chain.values["embed"] |= {"patches": {"features": "given"}, "regions": regions}
     lines = probed(chain, labels=maps, most_patches=60)
@@ -106,7 +106,7 @@ def test_no_network_is_compared_with_where_there_was_none(
         lines = probed(chain, labels=maps, most_patches=60)
     assert "no colours to compare with: 1 slides are not there" in caplog.text
     assert lines[0] == before
-    assert [line["level"] for line in lines] == ["patch", *["region"] * 3]
+    assert [line["level"] for line in lines] == ["patch"] * 2 + ["region"] * 6
 
 
 def test_the_random_network_is_the_one_that_embedded_if_their_seeds_are_the_same(chain: Chain):
