@@ -51,6 +51,15 @@ def test_a_class_that_nobody_has_is_never_the_answer():
     assert (alone(x) == 3).all()
 
 
+def test_rounding_decides_nothing():
+    """Each item is there under both classes: neither has more to say, in whatever order."""
+    x = RNG.normal(size=(40, 6))
+    both, y = np.concatenate([x, x]), np.repeat([0, 1], 40)
+    for _ in range(20):
+        order = RNG.permutation(80)
+        assert not RidgePath.fit(both[order], y[order], 2, PENALTIES)(x).any()
+
+
 def test_constant_columns_and_no_items_give_numbers():
     x, y = drawn(20, 3, 2)
     with_constant = np.column_stack([x, np.full(20, 7.0)])
