@@ -1,64 +1,45 @@
-"""What stage 1 learns from a few real slides: neighbours among real tiles, as training goes on.
+"""What stage 1 learns from a few real slides, or a published encoder knows, of real tiles.
 
     python benchmarks/bench_real_tissue.py SLIDE... --tiles DIR [--iterations 2000] [--keep FILE]
+    python benchmarks/bench_real_tissue.py --encoder efficientnet-lite0 --tiles DIR
 
 Trains a small network with the project's own trainer on patches straight out of the slides, and
-asks its features on the way for the class of labelled tiles: DIR holds tiles.csv, beside the slides
-lies slides.csv. Slides from a repository that a question's tiles come from are not trained on.
-Baselines: the same network with random weights, colours alone, grey values and gradients alone.
+asks its features for the class of labelled tiles: on the way by neighbours, in the end by a linear
+probe too. DIR holds tiles.csv, beside the slides lies slides.csv. Slides from a repository that a
+question's tiles come from are not trained on. Baselines: the same network with random weights,
+colours alone, grey values and gradients alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from itertools import combinations
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from cohort import Cohort
+from tiles import PAIRS, Floats, Ints, Pixels, Question, questions_of
 from torch import nn
 
-from hipt.config.pretraining import PatchViewsConfig
+from hipt.config.config import PatchEncoderConfig
 from hipt.config.step_settings import settings
-from hipt.embedding.weights_files import write_weights
-from hipt.nn.dino.colours import draw_colours, recolour
+from hipt.embedding.weights_files import load_patch_encoder, write_weights
 from hipt.nn.dino.trainer import Trainer, step_seed
-from hipt.nn.encoders import HIPT_MEAN, HIPT_STD, PatchEncoder, inference
+from hipt.nn.encoders import HIPT_MEAN, HIPT_STD, PatchEncoder, embedded, inference
 from hipt.nn.preprocessing import PatchInput
 from hipt.nn.vit import initialise
 from hipt.pretraining.stages import Stage, stage_of
 from hipt.stats.knn import knn_predict, standardised
+from hipt.stats.linear_probe import judged, linear_hits
 
 K = 10
 """Neighbours that vote, whatever the features."""
-
-PAIRS = {
-    "spleen": ("spleen_red_pulp", "spleen_white_pulp"),
-    "lung": ("scc_tumour", "tumour_stroma"),
-    "mass": ("spindle_tumour", "dermis", "adipose"),
-}
-"""Questions inside one slide; a slide that lacks a class is no part of it."""
-
-ORAL = ("oral_normal", "oral_oscc")
-BLOCKS = 10
-"""Runs of fields with neighbouring numbers, perhaps of one patient, that do not vote on each other;
-as many of either class."""
-OVERLAP = 0.4
-"""Least phase correlation of two camera fields that overlap; unrelated ones have 0.05 to 0.3."""
-
-JITTER = PatchViewsConfig(
-    jitter=1, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1, grayscale=0, blur=(0, 0, 0)
-)
-"""How colours of queries are changed, where they are; never those of the keys."""
 
 EVALUATED = (0, 100, 200, 400, 700, 1000, 1300, 1600, 2000, 3000, 4000)
 RANDOM_SEEDS = (1001, 1002, 1003)
@@ -80,80 +61,7 @@ COLOURS: dict[str, dict[str, object]] = {
 }
 """How far colours are changed: as by default, or as in config/demo.yaml."""
 
-Pixels = npt.NDArray[np.uint8]  # [N, H, W, 3]
-Floats = npt.NDArray[np.floating]  # [N, D], or (N,)
-Ints = npt.NDArray[np.int64]  # (N,)
 Kind = Callable[[Pixels], Floats]
-Row = dict[str, str]
-
-
-class Part(NamedTuple):
-    """Tiles among which neighbours are looked for."""
-
-    pixels: Pixels
-    jittered: Pixels
-    labels: Ints
-    group: Ints
-    """Tiles of one group do not vote on each other."""
-
-
-class Question(NamedTuple):
-    """One task: its parts, slide by slide."""
-
-    name: str
-    parts: list[Part]
-
-    @property
-    def labels(self) -> Ints:
-        """(N,) of all parts."""
-        return np.concatenate([part.labels for part in self.parts])
-
-
-def part_of(tiles: Path, rows: Sequence[Row], group: Ints | None = None) -> Part:
-    """Tiles read, and the same with changed colours."""
-    pixels = np.stack([cv2.imread(str(tiles / row["file"]))[..., ::-1] for row in rows])
-    x = torch.from_numpy(pixels.copy()).movedim(-1, 1).float() / 255
-    colours = draw_colours(JITTER, 2, len(x), torch.Generator().manual_seed(0))
-    x = recolour(x, colours, 1).movedim(1, -1).mul(255).round().byte()
-    labels = np.unique([row["class"] for row in rows], return_inverse=True)[1]
-    return Part(pixels, x.numpy(), labels, np.arange(len(rows)) if group is None else group)
-
-
-def distinct(tiles: Path, rows: Sequence[Row]) -> list[Row]:
-    """The tiles without those that overlap an earlier one, or occur under both labels."""
-    grey = [cv2.resize(cv2.imread(str(tiles / r["file"]), 0), (112, 112)) for r in rows]
-    window, dropped = cv2.createHanningWindow((112, 112), cv2.CV_32F), set()
-    images = [np.float32(image) for image in grey]
-    for i, j in combinations(range(len(rows)), 2):
-        if cv2.phaseCorrelate(images[i], images[j], window)[1] > OVERLAP:
-            dropped.add(j)
-            if rows[i]["class"] != rows[j]["class"]:
-                dropped.add(i)
-    return [row for i, row in enumerate(rows) if i not in dropped]
-
-
-def questions_of(tiles: Path, asked: Sequence[str]) -> tuple[list[Question], list[str]]:
-    """The questions, and where their tiles come from."""
-    with (tiles / "tiles.csv").open(newline="") as file:
-        table = list(csv.DictReader(file))
-    questions, sources = [], []
-    if "oral" in asked:
-        rows = distinct(tiles, [row for row in table if row["class"] in ORAL])
-        rows.sort(key=lambda r: (r["class"], int(re.findall(r"\d+", Path(r["file"]).stem)[-1])))
-        kinds = np.array([row["class"] for row in rows])
-        rank = np.array([(kinds[:i] == kind).sum() for i, kind in enumerate(kinds)])
-        blocks = rank * BLOCKS // np.array([(kinds == kind).sum() for kind in kinds])
-        questions.append(Question("oral", [part_of(tiles, rows)]))
-        questions.append(Question("oral in blocks", [part_of(tiles, rows, blocks)]))
-        sources += [row["source"] for row in rows]
-    for name, classes in PAIRS.items() if "pairs" in asked else ():
-        rows = [row for row in table if row["class"] in classes]
-        slides = sorted({row["slide"] for row in rows})
-        by_slide = [[row for row in rows if row["slide"] == slide] for slide in slides]
-        whole = [part for part in by_slide if {row["class"] for row in part} == set(classes)]
-        questions.append(Question(name, [part_of(tiles, part) for part in whole]))
-        sources += [row["source"] for part in whole for row in part]
-    return questions, sources
 
 
 def unseen(slides: Sequence[Path], sources: Sequence[str]) -> list[Path]:
@@ -194,7 +102,7 @@ def texture(pixels: Pixels) -> Floats:
     return np.array(found)
 
 
-def hits(question: Question, kind: Kind, *, jittered: bool) -> Floats:
+def neighbour_hits(question: Question, kind: Kind, *, jittered: bool) -> Floats:
     """(N,) 1 where a tile's neighbours say its class, else 0."""
     found = []
     for part in question.parts:
@@ -205,18 +113,18 @@ def hits(question: Question, kind: Kind, *, jittered: bool) -> Floats:
     return np.concatenate(found).astype(np.float64)
 
 
+def probe_hits(question: Question, kind: Kind, fraction: float) -> Floats:
+    """(N,) how often a linear model that never saw a tile's group says its class."""
+    found = [
+        linear_hits(kind(part.pixels), part.labels, part.group, fraction, 0)
+        for part in question.parts
+    ]
+    return np.concatenate(found)
+
+
 def balanced(hit: Floats, labels: Ints) -> float:
     """Balanced accuracy from hits."""
     return float(np.mean([hit[labels == kind].mean() for kind in np.unique(labels)]))
-
-
-def interval(hit: Floats, labels: Ints) -> str:
-    """Balanced accuracy, or a difference of two, with the 95 % of a bootstrap within classes."""
-    draw = np.random.default_rng(0)
-    places = [np.flatnonzero(labels == kind) for kind in np.unique(labels)]
-    means = [hit[draw.choice(p, (2000, len(p)))].mean(1) for p in places]
-    low, high = np.percentile(np.mean(means, 0), [2.5, 97.5])
-    return f"{balanced(hit, labels):.3f} ({low:.3f} to {high:.3f})"
 
 
 class Curve:
@@ -243,7 +151,8 @@ class Curve:
     def scores(self, kind: Kind, *, jittered: bool) -> dict[str, float]:
         """Balanced accuracy of each question."""
         return {
-            q.name: balanced(hits(q, kind, jittered=jittered), q.labels) for q in self.questions
+            q.name: balanced(neighbour_hits(q, kind, jittered=jittered), q.labels)
+            for q in self.questions
         }
 
     @staticmethod
@@ -280,45 +189,88 @@ def train(stage: Stage, curve: Curve, keep: Path | None) -> Trainer:
     return trainer
 
 
-def compare(stage: Stage, trained: nn.Module, questions: Sequence[Question]) -> None:
-    """Print every kind of features with its interval, and what the trained one is ahead."""
-    untrained = []
-    for seed in RANDOM_SEEDS:
-        model = stage.make(0.0)
-        initialise(model, seed)
-        untrained.append(network(model, model.dim))
-    kinds: dict[str, list[Kind]] = {
-        "trained": [network(trained, trained.dim)],
-        "same network, random (mean of 3)": untrained,
+def compare(trained: Sequence[Kind], random: Sequence[Kind], questions: Sequence[Question]) -> None:
+    """Print how well every kind of features answers, and how far the trained one is ahead of it.
+
+    Hits of a kind's members are averaged. Intervals are over groups, and missing where a class has
+    fewer than five.
+    """
+    kinds = {
+        "trained": trained,
+        "same network, random (mean of 3)": random,
         "mean and sd of R, G, B (6)": [colour],
         "grey values and gradients (19)": [texture],
     }
-    names = [q.name for q in questions]
-    for jittered in (False, True):
-        print(f"\n| {'jittered queries' if jittered else 'features'} | " + " | ".join(names) + " |")
-        print("|---" * (len(names) + 1) + "|")
-        found = {
-            name: [
-                np.mean([hits(q, kind, jittered=jittered) for kind in members], 0)
-                for q in questions
+    kinds = {name: [remembering(kind) for kind in members] for name, members in kinds.items()}
+    for way, hits in WAYS.items():
+        print(f"\n| {way} | " + " | ".join(q.name for q in questions) + " |")
+        print("|---" * (len(questions) + 1) + "|")
+        columns = []
+        for q in questions:
+            found = [np.mean([hits(q, kind) for kind in group], 0) for group in kinds.values()]
+            columns.append(judged(found, q.labels, q.groups, 0))
+        rows = list(zip(*columns, strict=True))
+        for name, row in zip(kinds, rows, strict=True):
+            cells = [f"{it.balanced_accuracy:.3f}{between(it.low, it.high)}" for it in row]
+            print(f"| {name} | " + " | ".join(cells) + " |")
+        for name, row in list(zip(kinds, rows, strict=True))[1:]:
+            cells = [
+                f"{it.difference:+.3f}{between(it.difference_low, it.difference_high, it.p)}"
+                for it in row
             ]
-            for name, members in kinds.items()
-        }
-        for name, answers in found.items():
-            cells = [interval(hit, q.labels) for hit, q in zip(answers, questions, strict=True)]
-            print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
-        for name in list(kinds)[1:]:
-            apart = [a - b for a, b in zip(found["trained"], found[name], strict=True)]
-            cells = [interval(gap, q.labels) for gap, q in zip(apart, questions, strict=True)]
             print(f"| trained minus {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+WAYS: dict[str, Callable[[Question, Kind], Floats]] = {
+    f"{K}-NN": partial(neighbour_hits, jittered=False),
+    f"{K}-NN, jittered queries": partial(neighbour_hits, jittered=True),
+    "linear probe, 10 % of the training part": partial(probe_hits, fraction=0.1),
+    "linear probe": partial(probe_hits, fraction=1.0),
+}
+"""How features are asked."""
+
+
+def between(low: float, high: float, p: float | None = None) -> str:
+    """An interval, and the p value of a difference; nothing where there is none."""
+    if np.isnan(low):
+        return ""
+    return f" ({low:.3f} to {high:.3f}" + (")" if p is None else f", p {p:.3f})")
+
+
+def remembering(kind: Kind) -> Kind:
+    """The same features; no array of pixels is embedded twice."""
+    known: dict[int, Floats] = {}
+
+    def embed(pixels: Pixels) -> Floats:
+        if id(pixels) not in known:
+            known[id(pixels)] = kind(pixels)
+        return known[id(pixels)]
+
+    return embed
+
+
+def untrained(stage: Stage) -> list[Kind]:
+    """The network of a training, with random weights."""
+    models = [stage.make(0.0) for _ in RANDOM_SEEDS]
+    for model, seed in zip(models, RANDOM_SEEDS, strict=True):
+        initialise(model, seed)
+    return [network(model, model.dim) for model in models]
+
+
+def published(preset: str, random: int | None = None) -> Kind:
+    """A published encoder whose weights a package brings, or its network with random weights."""
+    encoder = load_patch_encoder(PatchEncoderConfig(encoder=preset, random=random))
+    return lambda pixels: embedded(encoder, torch.from_numpy(pixels.copy()), 16, "fp32", 1).numpy()
 
 
 def main() -> None:
     """Print the curve and the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("slides", nargs="+", type=Path)
+    parser.add_argument("slides", nargs="*", type=Path)
+    parser.add_argument("--encoder", help="a published one whose weights are installed; no slides")
     parser.add_argument("--tiles", type=Path, required=True)
-    parser.add_argument("--asked", nargs="+", choices=["oral", "pairs"], default=["oral", "pairs"])
+    asked = ["oral", "atlas", "pairs"]
+    parser.add_argument("--asked", nargs="+", choices=asked, default=["oral", "pairs"])
     parser.add_argument("--iterations", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=0.004)
@@ -329,6 +281,19 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     questions, sources = questions_of(args.tiles, args.asked)
+    sizes = ", ".join(f"{q.name} {len(q.labels)}" for q in questions)
+    print(f"Asked for the class of tiles: {sizes}.\n")
+    if args.encoder:
+        unlearned = [published(args.encoder, seed) for seed in RANDOM_SEEDS]
+        compare([published(args.encoder)], unlearned, questions)
+    else:
+        train_and_compare(args, questions, sources)
+
+
+def train_and_compare(
+    args: argparse.Namespace, questions: Sequence[Question], sources: Sequence[str]
+) -> None:
+    """Train on the slides that no question comes from; ask before, on the way, and at the end."""
     dino = {
         "iterations": args.iterations,
         "batch": args.batch,
@@ -353,11 +318,9 @@ def main() -> None:
         cohort.run("segment", "tile")
         stage = stage_of("patches", settings("pretrain", cohort.config), cohort.results, 1)
         corpus = ", ".join(f"{m.slide_id} {m.patches}" for m in stage.members)
-        print(f"Trained on {stage.items:,} patches: {corpus}.")
-        sizes = ", ".join(f"{q.name} {len(q.labels)}" for q in questions)
-        print(f"Asked for the class of tiles: {sizes}.\n")
-        trainer = train(stage, Curve(questions), args.keep)
-        compare(stage, trainer.product(), questions)
+        print(f"Trained on {stage.items:,} patches: {corpus}.\n")
+        trained = train(stage, Curve(questions), args.keep).product()
+        compare([network(trained, trained.dim)], untrained(stage), questions)
 
 
 if __name__ == "__main__":

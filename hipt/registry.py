@@ -98,8 +98,8 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "probe",
-            "how well frozen features predict labels, by nearest neighbours",
-            version=4,
+            "how well frozen features predict labels, by neighbours and linear models",
+            version=5,
             reads=("embed_patches", "embed_regions"),
         ),
         Step(

@@ -168,7 +168,7 @@ class TileConfig(Section):
 
 
 class ProbeConfig(Section):
-    """What frozen features know of labels, by nearest neighbours in other cases."""
+    """What frozen features know of labels, by neighbours and linear models of other cases."""
 
     labels: str | None = None
     """Folder of `<slide_id>.png`: maps of whole slides, grey value = class, 0 = unlabelled."""
@@ -176,10 +176,12 @@ class ProbeConfig(Section):
     """Label column of the sheet, or `site`, that regions are asked for too."""
     k: Annotated[int, Field(ge=1, le=1000)] = 20
     """How many neighbours vote."""
+    train_fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.1, 1.0)
+    """Shares of the training part that linear models are fitted on; []: none are."""
     most_patches: Annotated[int, Field(ge=10, le=100_000)] = 3000
     """Most patches, and most regions, that are compared; drawn evenly over slides."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Decides the draw; seed + 1000 the weights of the random networks."""
+    """Decides draws and folds; seed + 1000 the weights of the random networks."""
 
 
 class AttendConfig(Section):

@@ -82,4 +82,5 @@ def _probes(results: Results, config: Config) -> Iterator[dict[str, Any]]:
         return
     table = pl.DataFrame(read_table(results.probe, PROBE))
     for part in table.partition_by("level", "task", maintain_order=True):
-        yield {**part.row(0, named=True), "rows": part.to_dicts()}
+        ways = part.partition_by("method", "fraction", maintain_order=True)
+        yield {**part.row(0, named=True), "ways": [way.to_dicts() for way in ways]}

@@ -49,6 +49,26 @@ def bootstrap_scores(
     return {name: np.concatenate([part[name] for part in parts]) for name in metrics_of(predicted)}
 
 
+def bootstrap_balanced_accuracy(
+    y: Ints, hits: Floats, groups: Ints, n_resamples: int, seed: int
+) -> Floats:
+    """[M, R] balanced accuracy of M models in the same resamples; NaN where one class is left.
+
+    Args:
+        y: (N,) class.
+        hits: [M, N] whether each model finds an item's class, or how often, 0 to 1.
+        groups: (N,) case of each; a case is drawn with all of its items.
+        n_resamples: R.
+        seed: same seed and cases, same draws.
+    """
+    kinds = np.eye(int(y.max()) + 1)[y]
+    parts = []
+    for weight in case_weights(groups, n_resamples, seed):
+        truth = weight @ kinds  # [r, K]
+        parts.append([_mean_recall(weight @ (kinds * found[:, None]), truth) for found in hits])
+    return np.concatenate(parts, axis=1)
+
+
 def case_weights(groups: Ints, n_resamples: int, seed: int) -> Iterator[Floats]:
     """[r, N] how often each item counts in the next resamples: as often as its case is drawn.
 
@@ -85,7 +105,6 @@ def _classified(predicted: Classified, weight: Floats) -> dict[str, Floats]:
     hit = np.asarray(y == best, np.float64)
     total = weight.sum(1)
     truth, answers = weight @ kinds[y], weight @ kinds[best]  # [r, K]
-    recall = _share(weight @ (kinds[y] * hit[:, None]), truth)
     index = np.arange(len(kinds))
     apart = (index[:, None] - index) ** 2.0
     by_chance = ((truth @ apart) * answers).sum(1) / total
@@ -93,11 +112,23 @@ def _classified(predicted: Classified, weight: Floats) -> dict[str, Floats]:
     squares = (predicted.at_prevalence - kinds[y]) ** 2
     return {
         "auc": _auc(y, p, weight),
-        "balanced_accuracy": np.where(several, np.nansum(recall, 1) / (truth > 0).sum(1), np.nan),
+        "balanced_accuracy": _mean_recall(weight @ (kinds[y] * hit[:, None]), truth),
         "kappa": np.where(several, 1 - _share(weight @ apart[y, best], by_chance), np.nan),
         "brier": weight @ (squares.sum(1) if len(kinds) > 2 else squares[:, 1]) / total,
         "accuracy": weight @ hit / total,
     }
+
+
+def _mean_recall(right: Floats, truth: Floats) -> Floats:
+    """(r,) mean over the classes that occur; NaN for one alone, of which it says nothing.
+
+    Args:
+        right: [r, K] weight of each class's items that are found.
+        truth: [r, K] weight of all.
+    """
+    occurring = (truth > 0).sum(1)
+    mean = np.nansum(_share(right, truth), 1) / occurring
+    return np.asarray(np.where(occurring > 1, mean, np.nan))
 
 
 def _auc(y: Ints, p: Floats, weight: Floats) -> Floats:

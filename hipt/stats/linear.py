@@ -111,8 +111,8 @@ def fit_classes(
     train, validation = parts
     scale = Scale.of(features[train])
     x = scale(features)
-    weight = _balance(y[train], classes) if balanced else None
-    checked = _balance(y[validation], classes) if balanced else np.ones(len(validation))
+    weight = balance(y[train], classes) if balanced else None
+    checked = balance(y[validation], classes) if balanced else np.ones(len(validation))
     fitted = [logistic_ridge(x[train], y[train], classes, ridge, weight) for ridge in ridges]
 
     def loss(weights: Floats, bias: Floats) -> float:
@@ -154,7 +154,7 @@ def fit_hazard(
     return Linear(scale, fitted[best][:, None], np.zeros(1), ridges[best], losses)
 
 
-def _balance(y: Ints, classes: int) -> Floats:
+def balance(y: Ints, classes: int) -> Floats:
     """(N,) weights with mean 1 that let every class that occurs weigh the same."""
     counts = np.bincount(y, minlength=classes)
     return np.asarray(len(y) / (np.count_nonzero(counts) * counts[y]), np.float64)

@@ -1,4 +1,4 @@
-"""What frozen features know of labels: nearest neighbours in other cases, against baselines."""
+"""What frozen features know of labels: neighbours and linear models of other cases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from hipt.cohort.headers import read_plan
 from hipt.cohort.sheet import read_sheet
 from hipt.config.command_line import read_settings, step_parser
-from hipt.config.config import PatchEncoderConfig, RegionEncoderConfig
+from hipt.config.config import PatchEncoderConfig, ProbeConfig, RegionEncoderConfig
 from hipt.config.recorded import settings_of
 from hipt.config.step_settings import ProbeSettings
 from hipt.embedding.weights_files import load_patch_encoder, load_region_encoder
@@ -27,7 +27,7 @@ from hipt.progress import Progress
 from hipt.registry import version_of
 from hipt.slides.region_reader import RegionReader, SlideJob
 from hipt.stats.knn import knn_predict, standardised
-from hipt.stats.metrics import balanced_accuracy
+from hipt.stats.linear_probe import Judged, judged, linear_hits, possible_fractions
 from hipt.store.provenance import Provenance, made_by
 from hipt.store.schemas import MANIFEST, PROBE
 from hipt.store.shard import file_mark, files_mark
@@ -57,6 +57,8 @@ RANDOM_SEED = 1000
 
 E = TypeVar("E", PatchEncoderConfig, RegionEncoderConfig)
 Floats = npt.NDArray[np.floating[Any]]  # [N, D]
+Hits = npt.NDArray[np.float64]
+"""(N,) whether an item's class is found, or how often, 0 to 1."""
 
 
 def run(slides: Path, out: Path, cfg: ProbeSettings, threads: int) -> None:
@@ -124,7 +126,7 @@ def _patch_lines(
     _look_at(items, f"probe.labels: patches on the maps of {cfg.probe.labels}")
     features = {"trained": _embedded(items, partial(_patch_vectors, results))}
     features |= _of_pixels(items, results, cfg, threads)
-    yield from _scored("patch", "class of the label map", items, features, cfg.probe.k)
+    yield from _scored("patch", "class of the label map", items, features, cfg.probe)
 
 
 def _region_lines(
@@ -151,7 +153,7 @@ def _of_regions(
     _look_at(items, what)
     features = {"trained": _embedded(items, partial(_region_vectors, results))}
     features |= _of_grids(items, results, cfg)
-    yield from _scored("region", task, items, features, cfg.probe.k)
+    yield from _scored("region", task, items, features, cfg.probe)
 
 
 def _look_at(items: Items, what: str) -> None:
@@ -169,28 +171,53 @@ def _look_at(items: Items, what: str) -> None:
 
 
 def _scored(
-    level: str, task: str, items: Items, features: Mapping[str, Floats], k: int
+    level: str, task: str, items: Items, features: Mapping[str, Floats], cfg: ProbeConfig
 ) -> Iterator[Row]:
-    """A line per kind of features: neighbours in the item's own case never vote.
+    """A line per method, fraction of the training part, and kind of features; trained ones first.
 
-    Nor do those of a case that holds the same slide under another name.
+    Nothing is learned of an item from its own case, nor from one that holds the same slide under
+    another name.
     """
-    groups, classes = items.group, len(np.unique(items.label))
-    for name, values in features.items():
-        keys = standardised(values)
-        answers = knn_predict(keys, keys, items.label, k, exclude=(groups, groups))
-        score = balanced_accuracy(items.label, answers)
-        log.info("%s, %s, %s: %.3f (chance %.3f)", level, task, name, score, 1 / classes)
-        yield {
-            "level": level,
-            "task": task,
-            "features": name,
-            "balanced_accuracy": score,
-            "chance": 1 / classes,
-            "items": len(answers),
-            "classes": classes,
-            "cases": len(np.unique(items.case)),
-        }
+    classes = len(np.unique(items.label))
+    facts = {
+        "level": level,
+        "task": task,
+        "chance": 1 / classes,
+        "items": len(items.label),
+        "classes": classes,
+        "cases": len(np.unique(items.case)),
+    }
+    for method, fraction, hits in _asked(items, list(features.values()), cfg):
+        results = judged(hits, items.label, items.group, cfg.seed)
+        for name, result in zip(features, results, strict=True):
+            what = f"{level}, {task}, {name}, {method} {100 * fraction:g} %"
+            score = result.balanced_accuracy
+            log.info("%s: %.3f (chance %.3f)", what, score, facts["chance"])
+            own = {"features": name, "method": method, "fraction": fraction}
+            yield facts | own | _known(result, first=result is results[0])
+
+
+def _asked(
+    items: Items, features: Sequence[Floats], cfg: ProbeConfig
+) -> Iterator[tuple[str, float, list[Hits]]]:
+    """Each method with its fraction of the training part, and what it finds by each features."""
+    label, group = items.label, items.group
+    keys = (standardised(values) for values in features)
+    answers = (knn_predict(key, key, label, cfg.k, exclude=(group, group)) for key in keys)
+    yield "knn", 1.0, [(answer == label).astype(np.float64) for answer in answers]
+    fractions = possible_fractions(label, group, cfg.train_fractions)
+    for fraction in sorted({*cfg.train_fractions} - {*fractions}):
+        log.info("no linear model of %g %%: too few items or cases", 100 * fraction)
+    for fraction in fractions:
+        hits = [linear_hits(values, label, group, fraction, cfg.seed) for values in features]
+        yield "linear", fraction, hits
+
+
+def _known(result: Judged, *, first: bool) -> Row:
+    """What is a number; the first kind of features is not compared with itself."""
+    numbers = {name: None if np.isnan(x) else x for name, x in result._asdict().items()}
+    compared = ("difference", "difference_low", "difference_high", "p")
+    return numbers | dict.fromkeys(compared) if first else numbers
 
 
 def _of_pixels(

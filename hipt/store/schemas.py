@@ -125,17 +125,19 @@ METRICS = schema_of(
 """results/models/<name>.metrics.parquet: one row per step of training."""
 
 
-PROBE = schema_of(
-    level=TEXT,
-    task=TEXT,
-    features=TEXT,
-    balanced_accuracy=REAL,
-    chance=REAL,
-    items=INT,
-    classes=INT,
-    cases=INT,
+PROBE = pa.schema(
+    [
+        *schema_of(level=TEXT, task=TEXT, features=TEXT, balanced_accuracy=REAL, chance=REAL),
+        *schema_of(items=INT, classes=INT, cases=INT, method=TEXT, fraction=REAL),
+        *(pa.field(name, REAL) for name in ("low", "high")),
+        *(
+            pa.field(name, REAL)
+            for name in ("difference", "difference_low", "difference_high", "p")
+        ),
+    ]
 )
-"""results/probe.parquet: one row per level, task and kind of features."""
+"""results/probe.parquet: one row per level, task, method with its fraction of the training part,
+and kind of features; `difference` is trained features minus these."""
 
 
 AGREEMENT = schema_of(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hipt.stats import bootstrap
-from hipt.stats.bootstrap import bootstrap_scores, case_weights
+from hipt.stats.bootstrap import bootstrap_balanced_accuracy, bootstrap_scores, case_weights
 from hipt.stats.evaluation import Classified, Followed, Predicted, horizons, scores
 from hipt.stats.intervals import difference, interval
 
@@ -72,6 +72,16 @@ def test_weights_give_the_scores_of_the_drawn_items(
         slow = scores(found.take(items))
         for metric, value in slow.items():
             assert fast[metric][k] == pytest.approx(value, abs=1e-12, nan_ok=True), metric
+
+
+@pytest.mark.parametrize("found", CASES[:3])
+def test_balanced_accuracies_of_several_models_are_in_the_same_resamples(found: Classified):
+    hits = np.array([found.y == found.p.argmax(1), RNG.random(N) < 0.5], np.float64)
+    drawn = bootstrap_balanced_accuracy(found.y, np.array([*hits, hits.mean(0)]), GROUPS, 60, 3)
+    expected = bootstrap_scores(found, GROUPS, 60, 3)["balanced_accuracy"]
+    np.testing.assert_array_equal(drawn[0], expected)
+    np.testing.assert_allclose(drawn[2], drawn[:2].mean(0))  # of shares of hits it is the mean
+    assert (drawn[0] != drawn[1]).any()
 
 
 def test_parts_do_not_change_the_draws(monkeypatch: pytest.MonkeyPatch):

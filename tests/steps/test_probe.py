@@ -60,20 +60,25 @@ def test_a_colour_is_found_by_its_mean(chain: Chain, caplog: pytest.LogCaptureFi
     (maps / "truth.json").write_text('{"labels": {"1": "left", "2": "right"}}')
     with caplog.at_level(logging.INFO):
         lines = probed(chain, labels=str(maps), column="kind", most_patches=60)
-    assert [(line["level"], line["features"]) for line in lines] == [
-        *(("patch", name) for name in ("trained", "random network", "mean colour")),
-        *[("region", name) for name in ("trained", "random network", "mean of patches")] * 2,
-    ]
+    kinds = [("patch", name) for name in ("trained", "random network", "mean colour")]
+    kinds += [("region", name) for name in ("trained", "random network", "mean of patches")] * 2
     tasks = ("class of the label map", "arrangement on the label map", "kind")
-    assert [line["task"] for line in lines] == [task for task in tasks for _ in range(3)]
-    assert lines[2]["balanced_accuracy"] == 1
+    for method in ("knn", "linear"):
+        asked = [line for line in lines if line["method"] == method]
+        assert [(line["level"], line["features"]) for line in asked] == kinds
+        assert [line["task"] for line in asked] == [task for task in tasks for _ in range(3)]
+        assert asked[2]["balanced_accuracy"] == 1
     assert all(line["chance"] == 0.5 for line in lines)
+    assert all(line["fraction"] == 1 for line in lines)
     assert all((line["classes"], line["cases"]) == (2, 4) for line in lines)
     regions = sum(row["regions"] for row in chain.table().values())
-    assert [line["items"] for line in lines] == [60] * 3 + [regions] * 6
+    assert [line["items"] for line in lines] == [60] * 6 + [regions] * 12
     assert all(0 <= line["balanced_accuracy"] <= 1 for line in lines)
     assert "class left: " in caplog.text
-    assert "patch, class of the label map, mean colour: 1.000 (chance 0.500)" in caplog.text
+    for way in ("knn 100 %", "linear 100 %"):
+        what = f"patch, class of the label map, mean colour, {way}: 1.000 (chance 0.500)"
+        assert what in caplog.text
+    assert "no linear model of 10 %: too few items or cases" in caplog.text
     first = chain.results.probe.read_bytes()
     probed(chain, labels=str(maps), column="kind", most_patches=60)
     assert chain.results.probe.read_bytes() == first
@@ -89,8 +94,8 @@ def test_no_network_is_compared_with_where_there_was_none(
     chain.values["embed"]["regions"] = {"pool": "mean"}
     lines = probed(chain, labels=maps, column="kind", most_patches=60)
     assert [line["features"] for line in lines] == [
-        *("trained", "random network", "mean colour"),
-        *["trained", "mean of patches"] * 2,
+        *["trained", "random network", "mean colour"] * 2,
+        *["trained", "mean of patches"] * 4,
     ]
     chain.values["embed"] |= {"patches": {"features": "given"}, "regions": regions}
     lines = probed(chain, labels=maps, most_patches=60)
@@ -101,7 +106,7 @@ def test_no_network_is_compared_with_where_there_was_none(
         lines = probed(chain, labels=maps, most_patches=60)
     assert "no colours to compare with: 1 slides are not there" in caplog.text
     assert lines[0] == before
-    assert [line["level"] for line in lines] == ["patch", *["region"] * 3]
+    assert [line["level"] for line in lines] == ["patch"] * 2 + ["region"] * 6
 
 
 def test_the_random_network_is_the_one_that_embedded_if_their_seeds_are_the_same(chain: Chain):
@@ -118,6 +123,39 @@ def test_the_random_network_is_the_one_that_embedded_if_their_seeds_are_the_same
     files = [chain.results.shard("embed_patches", name) for name in "abcd"]
     grids = [PatchEmbeddings(f).grid(i) for f in files for i in range(len(PatchEmbeddings(f)))]
     np.testing.assert_allclose(seen[5], np.float32(grids).mean(1), atol=1e-5)
+
+
+def test_how_sure_scores_are_and_trained_features_are_ahead(chain: Chain):
+    """Of six cases that all hold both classes; the column's kinds have fewer cases than five."""
+    painted(chain, "abcdef")
+    fractions = [0.5, 1.0]
+    lines = probed(
+        chain, labels=str(chain.folder / "maps"), column="kind", train_fractions=fractions
+    )
+    patches = [line for line in lines if line["level"] == "patch"]
+    ways = [("knn", 1.0), ("linear", 0.5), ("linear", 1.0)]
+    assert [(x["method"], x["fraction"]) for x in patches] == [way for way in ways for _ in "abc"]
+    for line in patches:
+        assert line["low"] <= line["balanced_accuracy"] <= line["high"]
+    for first, *others in (patches[i : i + 3] for i in (0, 3, 6)):
+        assert all(first[name] is None for name in ("difference", "difference_low", "p"))
+        for line in others:
+            ahead = first["balanced_accuracy"] - line["balanced_accuracy"]
+            assert line["difference"] == pytest.approx(ahead)
+            assert line["difference_low"] <= line["difference"] <= line["difference_high"]
+            assert 0 < line["p"] <= 1
+    kinds = [line for line in lines if line["task"] == "kind"]
+    assert all(line["low"] is None and line["p"] is None for line in kinds)
+    assert all((line["difference"] is None) == (line["features"] == "trained") for line in kinds)
+
+
+def test_neighbours_say_what_they_said_before_linear_models(chain: Chain):
+    painted(chain, "abc")
+    alone = probed(chain, column="kind", train_fractions=[])
+    both = probed(chain, column="kind")
+    assert {line["method"] for line in alone} == {"knn"}
+    assert both[: len(alone)] == alone
+    assert len(both) == 2 * len(alone)
 
 
 def test_a_word_that_the_config_calls_missing_is_no_value(chain: Chain):

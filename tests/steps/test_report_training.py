@@ -73,10 +73,16 @@ def model(chain: Chain, change: Any = None) -> Path:
 
 def probe(chain: Chain, task: str) -> None:
     facts = {"level": "patch", "task": task, "chance": 0.25, "items": 1234, "classes": 4}
-    scores = {"trained": 0.625, HOSTILE: 0.5}
+    facts |= {"cases": 9}
+    interval = {"low": 0.4, "high": 0.7}
+    behind = {"difference": 0.125, "difference_low": -0.01, "difference_high": 0.2, "p": 0.08}
+    neighbours = facts | {"method": "knn", "fraction": 1.0}
+    linear = facts | {"method": "linear", "fraction": 0.1} | interval
     rows = [
-        {**facts, "cases": 9, "features": name, "balanced_accuracy": score}
-        for name, score in scores.items()
+        {**neighbours, "features": "trained", "balanced_accuracy": 0.625},
+        {**neighbours, "features": HOSTILE, "balanced_accuracy": 0.5, "difference": 0.125},
+        {**linear, "features": "trained", "balanced_accuracy": 0.75},
+        {**linear, **behind, "features": HOSTILE, "balanced_accuracy": 0.625},
     ]
     chain.values["probe"] = {"column": "class"}
     write_rows(chain.results.probe, rows, PROBE)
@@ -177,8 +183,17 @@ def test_the_probe_beside_chance(ready: Chain):
     probe(ready, "class")
     part = page(ready).read_text().split('id="probe"')[1].split("</section>")[0]
     assert "Patch: class. 1,234 items of 9 cases, 4 classes." in part
-    assert re.findall(r'<meter min="0" max="1" value="([\d.]+)"', part) == ["0.625", "0.5", "0.25"]
-    assert re.findall(r'<td class="end">([^<]+)</td>', part) == ["62.5 %", "50 %", "25 %"]
+    values = ["0.625", "0.5", "0.75", "0.625", "0.25"]
+    assert re.findall(r'<meter min="0" max="1" value="([\d.]+)"', part) == values
+    ways = re.findall(r'<th scope="rowgroup" colspan="4">([^<]+)</th>', part)
+    assert ways == ["Nearest neighbours", "Linear model, 10 % of the training part"]
+    cells = [re.sub("<[^>]+>", "", c) for c in re.findall(r'<td class="end">(.*?)</td>', part)]
+    assert cells == [
+        *("62.5 %", "", "50 %", "+12.5"),
+        *("75 % (40 % to 70 %)", ""),
+        *("62.5 % (40 % to 70 %)", "+12.5 (\N{MINUS SIGN}1.0 to +20.0, p 0.080)"),
+        "25 %",
+    ]
 
 
 @pytest.mark.browser
