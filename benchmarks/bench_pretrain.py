@@ -5,8 +5,13 @@
 The bare step is forward, backward and update on views in memory. Training reads, cuts and colours
 besides, and takes turns with the bare step. Usual: a DataLoader whose workers cut and colour one
 patch at a time by PIL, from patches that are decoded already. Peak: the share of the rate of a
-large matrix product in the same precision that the bare step reaches. With --compile, the bare step
-is timed a second time through torch.compile.
+large matrix product in the same precision that the bare step reaches, attention counted. With
+--compile, the bare step is timed a second time through torch.compile.
+
+    python benchmarks/bench_pretrain.py --parts [--batch 32]
+
+prints CPU seconds of a whole step's parts on one thread instead, on random pixels and vectors, with
+a small network and the default recipe, and with the demo's: no slide is read.
 """
 
 from __future__ import annotations
@@ -19,16 +24,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import step_parts
 import torch
 from bench_views import Transform, usual_view
 from cohort import Cohort
 from PIL import Image
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from hipt.config.step_settings import settings
-from hipt.embedding.devices import choose_precision
-from hipt.embedding.rates import product_rate
+from hipt.embedding.devices import choose_precision, fp32_products
 from hipt.nn.dino.trainer import Trainer, step_seed
 from hipt.pretraining.stages import Stage, stage_of
 
@@ -67,6 +73,14 @@ def compiled(stage: Stage, steps: int, device: torch.device) -> float:
     return best
 
 
+def flops_of(trainer: Trainer, views: list[torch.Tensor]) -> int:
+    """Floating point operations of a step."""
+    plain = sdpa_kernel(SDPBackend.MATH)  # torch counts no attention that is fused on a CPU
+    with plain, FlopCounterMode(display=False) as counter:
+        trainer.step(0, [views])
+    return int(counter.get_total_flops())
+
+
 class Rates(NamedTuple):
     """Items per second, and shares."""
 
@@ -89,27 +103,30 @@ def rates(stage: Stage, steps: int, device: torch.device) -> Rates:
     with stage.source(0, 1, None) as source:
         batch = torch.from_numpy(next(source).copy()).to(device)
         views = stage.views(batch, torch.Generator(device).manual_seed(0))
-        with FlopCounterMode(display=False) as counter:
-            trainer.step(0, [views])
+        flops = flops_of(trainer, views)
         waited, spent = source.waited_s, 0.0
         for turn in range(ROUNDS):
             start = time.monotonic()
             for _ in range(steps):
-                trainer.step(1, [views])
+                with fp32_products(device):
+                    trainer.step(1, [views])
             bare = time.monotonic() - start
             start = time.monotonic()
             for i in range(steps):
                 seed = step_seed(0, turn * steps + i, 0)
                 generator = torch.Generator(device).manual_seed(seed)
-                trainer.step(1, [stage.views(torch.from_numpy(next(source)).to(device), generator)])
+                batch = torch.from_numpy(next(source)).to(device)
+                made = stage.views(batch, generator)
+                with fp32_products(device):
+                    trainer.step(1, [made])
             training = time.monotonic() - start
             spent += training
             items = steps * stage.dino.batch
             best["bare"] = max(best["bare"], items / bare)
             best["training"] = max(best["training"], items / training)
         waited = source.waited_s - waited
-    flops_per_s = counter.get_total_flops() / stage.dino.batch * best["bare"]
-    of_peak = flops_per_s / product_rate(device, precision)
+    flops_per_s = flops / stage.dino.batch * best["bare"]
+    of_peak = flops_per_s / step_parts.linear_rate(device, precision)
     return Rates(best["bare"], best["training"], waited / spent, of_peak)
 
 
@@ -130,12 +147,16 @@ def usual(stage: Stage, threads: int) -> float:
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("slides", nargs="+", type=Path)
+    parser.add_argument("slides", nargs="*", type=Path)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--parts", action="store_true")
     args = parser.parse_args()
+    if args.parts:
+        step_parts.report(args.batch)
+        return
     torch.set_num_threads(args.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dino = {"batch": args.batch, "iterations": 1000, "warmup_iterations": 10}

@@ -38,7 +38,7 @@ class Step:
 
 
 _DINO = "DINO on patches, then on grids of patch embeddings"
-_DINO_VERSION = 4
+_DINO_VERSION = 5
 
 STEPS: dict[str, Step] = {
     step.name: step

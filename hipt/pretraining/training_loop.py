@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hipt.embedding.devices import choose_precision
+from hipt.embedding.devices import choose_precision, fp32_products
 from hipt.errors import HiptError
 from hipt.nn.dino.loss import collapsed, diverged
 from hipt.nn.dino.trainer import Step, Trainer, step_seed
@@ -110,7 +110,9 @@ class Training:
             HiptError: if the device's memory is too small.
         """
         try:
-            return self._trainer.step(iteration, list(self._views(batch, iteration)))
+            views = list(self._views(batch, iteration))
+            with fp32_products(self._process.device):
+                return self._trainer.step(iteration, views)
         except torch.OutOfMemoryError:
             section = self._stage.section
             raise HiptError(

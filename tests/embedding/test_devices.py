@@ -14,7 +14,13 @@ import pytest
 import torch
 
 from hipt.embedding import devices
-from hipt.embedding.devices import bf16_is_faster, choose_precision, compute_device, leased
+from hipt.embedding.devices import (
+    bf16_is_faster,
+    choose_precision,
+    compute_device,
+    fp32_products,
+    leased,
+)
 from hipt.errors import HiptError
 from hipt.machine import NO_GPU, Granted
 
@@ -189,7 +195,7 @@ def test_fp32_is_not_rounded_on_a_gpu():
 CPU = """processor	: {number}
 vendor_id	: {vendor}
 model name	: a CPU
-flags		: fpu avx512f {flags}
+flags		: fpu {flags}
 vmx flags	: amx_bf16
 
 """
@@ -207,6 +213,26 @@ vmx flags	: amx_bf16
 def test_bf16_is_chosen_where_it_was_measured_to_be_faster(vendor: str, flags: str, faster: bool):
     cpu = "".join(CPU.format(number=i, vendor=vendor, flags=flags) for i in range(2))
     assert bf16_is_faster(cpu) is faster
+
+
+@pytest.mark.parametrize(
+    ("vendor", "flags", "faster"),
+    [
+        ("AuthenticAMD", "avx2 avx512f", True),
+        ("AuthenticAMD", "avx2", False),
+        ("GenuineIntel", "avx512f", False),
+    ],
+)
+def test_fp32_goes_by_onednn_where_it_was_measured_to_be_faster(
+    vendor: str, flags: str, faster: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "cpuinfo").write_text(CPU.format(number=0, vendor=vendor, flags=flags))
+    monkeypatch.setattr(devices, "_CPU", tmp_path / "cpuinfo")
+    x, weight = torch.ones(2, 3), torch.ones(4, 3, requires_grad=True)
+    for device, other in (("cpu", faster), ("cuda", False)):
+        with fp32_products(torch.device(device)):
+            way = type(torch.nn.functional.linear(x, weight).grad_fn).__name__
+        assert ("_Linear" in way) is other
 
 
 def test_an_unknown_machine_computes_in_fp32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

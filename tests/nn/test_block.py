@@ -7,7 +7,7 @@ import timm.models.vision_transformer as timm_vit
 import torch
 from torch import Tensor, nn
 
-from hipt.nn.block import NORM, Block, DropPath
+from hipt.nn.block import NORM, Attention, Block, DropPath
 
 DIM, HEADS = 48, 3
 
@@ -42,6 +42,31 @@ def test_training_is_equal(drop_path: float):
     ours, theirs = gradients
     for name, gradient in ours.items():
         torch.testing.assert_close(gradient, theirs[name], rtol=1e-5, atol=1e-5)
+
+
+def attended(dtype: torch.dtype, tokens: Tensor) -> tuple[Tensor, Tensor, set[str]]:
+    """Attention's vectors in training, the tokens' gradient, and the operations it goes through."""
+    torch.manual_seed(0)
+    layer, x = Attention(DIM, HEADS), tokens.requires_grad_()
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        out = layer(x)
+    names, nodes = set(), [out.grad_fn]
+    while nodes:
+        node = nodes.pop()
+        names.add(type(node).__name__)
+        nodes += [before for before, _ in node.next_functions if before is not None]
+    out.float().square().sum().backward()
+    return out.detach().float(), x.grad, names
+
+
+def test_training_in_bf16_on_a_cpu_goes_around_the_fused_kernel():
+    (exact, gradient, names), (rough, near, others) = (
+        attended(dtype, 3 * tokens()) for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert any("ScaledDotProduct" in name for name in names)
+    assert not any("ScaledDotProduct" in name for name in others)
+    for a, b in ((rough, exact), (near, gradient)):
+        assert (a - b).norm() <= 0.02 * b.norm()
 
 
 def test_a_branch_is_left_out_image_by_image_and_the_mean_is_kept():

@@ -13,6 +13,7 @@ import torch
 
 from hipt.config.encoders import ViTShape
 from hipt.config.pretraining import PretrainPatchesConfig
+from hipt.embedding.devices import fp32_products
 from hipt.errors import HiptError
 from hipt.nn.dino.trainer import Step, Trainer, step_seed
 from hipt.nn.dino.views import PatchViews
@@ -93,7 +94,9 @@ def by_hand(stage: Stage) -> tuple[dict[str, torch.Tensor], list[Step]]:
     for iteration in range(stage.dino.iterations):
         generator = torch.Generator(CPU).manual_seed(step_seed(stage.dino.seed, iteration, 0))
         parts = torch.from_numpy(next(source)).split(2)
-        steps.append(trainer.step(iteration, [stage.views(part, generator) for part in parts]))
+        views = [stage.views(part, generator) for part in parts]
+        with fp32_products(CPU):
+            steps.append(trainer.step(iteration, views))
     return trainer.product().state_dict(), steps
 
 
