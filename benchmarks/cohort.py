@@ -34,7 +34,7 @@ class Cohort:
         digests = {row.slide_id: row.digest() for row in read_sheet(sheet)}
         write_ledger(self.results.batches, updated(Ledger(), digests, 1000))
 
-        self.engine: EngineSetting = "auto"
+        self.engine: EngineSetting = self.config.embed.engine
         """What computes vectors."""
 
     def command(self, step: str, threads: int) -> list[str]:
