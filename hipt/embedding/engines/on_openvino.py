@@ -11,6 +11,7 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from queue import SimpleQueue
 from types import ModuleType
@@ -119,7 +120,13 @@ class OpenVinoEngine:
             "NUM_STREAMS": self._threads,
             "ENABLE_CPU_PINNING": False,  # jobs side by side would all be bound to the first cores
         }
-        compiled: _Compiled = openvino.Core().compile_model(model, "CPU", settings)
+        compile_model = openvino.Core().compile_model
+        # OpenVINO gives the thread that compiles a stack for signals, and frees it with the
+        # network: the main thread would die of the next signal
+        with ThreadPoolExecutor(1) as other_thread:
+            compiled: _Compiled = other_thread.submit(
+                compile_model, model, "CPU", settings
+            ).result()
         return compiled
 
     def _minibatch(self, part: Tensor) -> Tensor:

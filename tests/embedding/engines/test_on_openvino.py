@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from hipt.embedding.engines.engine import Network, TorchEngine
 from hipt.embedding.engines.on_openvino import MINIBATCH, NotConvertedError, OpenVinoEngine
 from hipt.nn.encoders import PatchEncoder
 from tests.embedding.engines import networks
-from tests.watched import asked_for, watched
+from tests.watched import ROOT, asked_for, watched
 
 ENCODERS = {
     "hipt": (networks.own_vit, 64),
@@ -108,3 +110,32 @@ def test_nothing_leaves_the_machine(tmp_path: Path, code: str):
         assert not (tmp_path / "intel").exists(), "openvino-telemetry keeps a number of this user"
     else:
         assert asked_for(tmp_path) & {"os.fork", "urllib.Request", "socket.getaddrinfo"}
+
+
+_SIGNAL_STACKS = """
+import ctypes
+from hipt.embedding.engines.engine import Network
+from hipt.embedding.engines.on_openvino import OpenVinoEngine
+from tests.embedding.engines import networks
+
+class Stack(ctypes.Structure):  # stack_t of signal.h
+    _fields_ = ("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)
+
+def stack():
+    own = Stack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(own)) == 0
+    return own.start
+
+before, x = stack(), networks.patches()
+engine = OpenVinoEngine(Network.of_patches(networks.own_vit()), x[:1], "fp32", 2)
+engine.vectors(x)
+print(before, stack())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the structure is Linux's")
+def test_signals_do_not_come_to_memory_that_goes_with_an_engine():
+    """A thread that compiles is given a stack for signals, which is freed with the network."""
+    line = [sys.executable, "-c", _SIGNAL_STACKS]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout == "None None\n", done.stderr
