@@ -183,6 +183,12 @@ class ProbeConfig(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     """Decides draws and folds; seed + 1000 the weights of the random networks."""
 
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.train_fractions)) < len(self.train_fractions):
+            raise ValueError("train_fractions must name each share once")
+        return self
+
 
 class AttendConfig(Section):
     """Heatmaps: where stage 2 and the fitted models of tasks look, and what moves their answers."""

@@ -279,12 +279,12 @@ class EmbedConfig(Section):
     """Both embedding stages."""
 
     engine: EngineSetting = "auto"
-    """What computes vectors. `auto`: on a CPU the faster of OpenVINO and torch, where the vectors
-    of both agree on the first slide; `openvino`: OpenVINO where they agree; `torch`: torch always,
-    as on GPUs. No reason to make anything again."""
+    """What computes vectors. `auto`: on a CPU OpenVINO, where its vectors agree with torch's on
+    the first slides, unless torch is more than twice as fast; `openvino`: OpenVINO where they
+    agree; `torch`: torch always, as on GPUs. No reason to make anything again."""
     precision: PrecisionSetting = "auto"
     """`auto`: bf16 where the hardware is faster with it, and on a CPU where its vectors agree with
-    those in fp32 on the first slide, else fp32; what is finished in either is kept. `fp32` or
+    those in fp32 on the first slides, else fp32; what is finished in either is kept. `fp32` or
     `bf16`: what was made in another is made again."""
     mixed_precision: Literal["note", "refuse"] = "note"
     """Slides in fp32 beside slides in bf16: counted in the report, or refused before any task."""

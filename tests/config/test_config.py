@@ -391,3 +391,9 @@ TASK_SENTENCES = {
 @pytest.mark.parametrize("task", TASK_SENTENCES)
 def test_a_wrong_task_is_refused_in_a_sentence(task: str):
     assert sentence(yaml.safe_load(f"tasks: {{t: {task}}}")) == TASK_SENTENCES[task]
+
+
+def test_shares_of_the_probe_are_each_named_once():
+    with pytest.raises(ValueError, match="train_fractions must name each share once"):
+        Config.model_validate({"probe": {"train_fractions": [0.1, 0.1]}})
+    assert Config.model_validate({"probe": {"train_fractions": []}}).probe.train_fractions == ()
