@@ -169,3 +169,18 @@ def test_groups_that_are_alike_are_compared_once(monkeypatch: pytest.MonkeyPatch
     assert deviation(counts, fold, 4) == deviation(counts, deal(counts, fixed, 4).fold, 4)
     assert compared
     assert max(compared) <= 4 * 2 + 2
+
+
+def test_numbers_of_a_solver_that_failed_are_no_solution(monkeypatch: pytest.MonkeyPatch):
+    counts, fixed = cohort(1), np.full(40, UNASSIGNED)
+    plain = balance._solution
+
+    def failed(*args: np.ndarray) -> object:
+        result = plain(*args)
+        result.status, result.x = 4, np.zeros_like(result.x)  # no group is in any fold
+        return result
+
+    monkeypatch.setattr(balance, "_solution", failed)
+    assignment = deal(counts, fixed, 10)
+    assert assignment.how == "greedy"
+    assert assignment.fold.tolist() == deal_greedily(counts, fixed, 10).tolist()
