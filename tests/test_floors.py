@@ -23,7 +23,9 @@ ARROWS = {
     "slides": {"config", "pictures", "geometry", "store"},
     "cohort": {"config", "geometry", "store", "slides"},
     "exchange": {"config", "pictures", "geometry", "store", "slides", "cohort"},
-    "embedding": {"config", "geometry", "nn", "store", "slides", "cohort", "exchange"},
+    "embedding": {
+        *("config", "stats", "geometry", "nn", "store", "slides", "cohort", "exchange"),
+    },
     "heatmaps": {"config", "pictures", "geometry", "nn", "store", "slides", "cohort", "exchange"},
     "pretraining": {
         *("config", "pictures", "geometry", "nn", "store", "slides", "cohort", "embedding"),

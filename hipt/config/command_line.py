@@ -12,10 +12,8 @@ import yaml
 from hipt.config.config import (
     Config,
     Device,
-    EmbedConfig,
     EngineSetting,
     Reader,
-    SlidesConfig,
 )
 from hipt.config.section import Section, parse
 from hipt.config.step_settings import settings, task_settings
@@ -80,11 +78,7 @@ def granted_of(args: argparse.Namespace) -> Granted:
     Raises:
         HiptError: as `read_config`.
     """
-    if args.device is not None:
-        return Granted(args.gpus, cast(Device, args.device))
-    if args.cfg.lstrip().startswith("{"):
-        return Granted(args.gpus)
-    return Granted(args.gpus, read_config(Path(args.cfg)).device)
+    return Granted(args.gpus, cast(Device, args.device or _config_of(args).device))
 
 
 def reader_of(args: argparse.Namespace) -> Reader:
@@ -93,11 +87,7 @@ def reader_of(args: argparse.Namespace) -> Reader:
     Raises:
         HiptError: as `read_config`.
     """
-    if args.reader is not None:
-        return cast(Reader, args.reader)
-    if args.cfg.lstrip().startswith("{"):
-        return SlidesConfig().reader
-    return read_config(Path(args.cfg)).slides.reader
+    return cast(Reader, args.reader or _config_of(args).slides.reader)
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -112,11 +102,16 @@ def engine_of(args: argparse.Namespace) -> EngineSetting:
     Raises:
         HiptError: as `read_config`.
     """
-    if args.engine is not None:
-        return cast(EngineSetting, args.engine)
-    if args.cfg.lstrip().startswith("{"):
-        return EmbedConfig().engine
-    return read_config(Path(args.cfg)).embed.engine
+    return cast(EngineSetting, args.engine or _config_of(args).embed.engine)
+
+
+def _config_of(args: argparse.Namespace) -> Config:
+    """The config file that a person names; the defaults where the workflow gives a step's settings.
+
+    Raises:
+        HiptError: as `read_config`.
+    """
+    return Config() if args.cfg.lstrip().startswith("{") else read_config(Path(args.cfg))
 
 
 def read_settings(step: str, cls: type[S], text: str) -> S:

@@ -20,6 +20,8 @@ _WANTED = {
     "string": "text (in quotes)",
     "model": "a mapping of keys to values",
     "dict": "a mapping of keys to values",
+    "list": "a list",
+    "tuple": "a list",
 }
 """What a value should have been, by the first word of pydantic's name for the mistake."""
 

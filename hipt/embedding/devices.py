@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import random
-import re
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
@@ -21,14 +20,13 @@ import torch
 from filelock import FileLock, Timeout
 
 from hipt.errors import HiptError
-from hipt.machine import ONE_GPU, Granted, sign_of_gpu
+from hipt.machine import ONE_GPU, Granted, cpu_facts, sign_of_gpu
 from hipt.nn.encoders import Precision
 from hipt.nn.products import OneDnnLinear
 
 log = logging.getLogger(__name__)
 
 _WAIT_S = 2.0
-_CPU = Path("/proc/cpuinfo")
 
 
 @contextmanager
@@ -119,39 +117,37 @@ def choose_precision(setting: Literal["auto", "fp32", "bf16"], device: torch.dev
         return setting
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if bf16_is_faster(_CPU.read_text() if _CPU.exists() else "") else "fp32"
+    return "bf16" if bf16_is_faster(cpu_facts()) else "fp32"
 
 
-def bf16_is_faster(cpu: str) -> bool:
-    """Whether a CPU computes faster in bf16 than in fp32, by what /proc/cpuinfo says of it.
+def bf16_is_faster(cpu: Mapping[str, str]) -> bool:
+    """Whether a CPU computes faster in bf16 than in fp32, by the facts that Linux states of it.
 
     With AMX it does; so it does by AMD's dot products of AVX-512 (measured: 1.7 times). Intel's are
     slower than fp32 (0.6 times, where AMX is hidden from a virtual machine).
     """
-    vendor, flags = _vendor_and_flags(cpu)
-    return "amx_bf16" in flags or (vendor == "AuthenticAMD" and "avx512_bf16" in flags)
+    flags = _flags(cpu)
+    return "amx_bf16" in flags or (_is_amd(cpu) and "avx512_bf16" in flags)
 
 
 def fp32_products(device: torch.device) -> AbstractContextManager[object]:
     """Within it linear layers in fp32 go the way that is fastest on a device.
 
     Only where that was measured: on AMD's CPUs with AVX-512 oneDNN is 2.2 times as fast as torch's
-    own way. Goes by what /proc/cpuinfo says, as `choose_precision` does.
+    own way.
     """
-    cpu = _CPU.read_text() if device.type == "cpu" and _CPU.exists() else ""
-    return OneDnnLinear() if onednn_is_faster(cpu) else nullcontext()
+    cpu = cpu_facts() if device.type == "cpu" else {}
+    faster = _is_amd(cpu) and "avx512f" in _flags(cpu) and OneDnnLinear.is_there()
+    return OneDnnLinear() if faster else nullcontext()
 
 
-def onednn_is_faster(cpu: str) -> bool:
-    """Whether oneDNN multiplies faster in fp32 than MKL, by what /proc/cpuinfo says of the CPU."""
-    vendor, flags = _vendor_and_flags(cpu)
-    return OneDnnLinear.is_there() and vendor == "AuthenticAMD" and "avx512f" in flags
+def _is_amd(cpu: Mapping[str, str]) -> bool:
+    return cpu.get("vendor_id") == "AuthenticAMD"
 
 
-def _vendor_and_flags(cpu: str) -> tuple[str, list[str]]:
-    """Who made a CPU and what it can do, by /proc/cpuinfo; empty where it says nothing."""
-    fields = dict(re.findall(r"^(\w+)\s*: (.*)$", cpu, re.M))
-    return fields.get("vendor_id", ""), fields.get("flags", "").split()
+def _flags(cpu: Mapping[str, str]) -> list[str]:
+    """Instructions that a CPU has."""
+    return cpu.get("flags", "").split()
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
-from hipt.stats.arrays import Floats, Ints
+from hipt.stats.arrays import Floats, Ints, unit_rows
 
 CHUNK = 1024
 """Queries that are compared with all keys at once."""
@@ -20,7 +20,6 @@ PAIRS = 4_000_000
 Distance = Literal["euclidean", "cosine"]
 
 Features = npt.NDArray[np.floating[Any]]  # [N, D]
-F = TypeVar("F", bound=np.floating[Any])
 
 
 def standardised(features: Features) -> npt.NDArray[np.float32]:
@@ -148,9 +147,3 @@ def _votes(kinds: Ints, weights: Features, classes: int) -> Floats:
     votes = np.zeros((len(kinds), classes))
     np.add.at(votes, (np.arange(len(kinds))[:, None], kinds), weights)
     return votes
-
-
-def unit_rows(values: npt.NDArray[F]) -> npt.NDArray[F]:
-    """Rows of length 1; a row of zeros stays one."""
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.asarray(values / np.where(length > 0, length, 1), values.dtype)

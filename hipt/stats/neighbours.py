@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hipt.stats.arrays import Ints
-from hipt.stats.knn import unit_rows
+from hipt.stats.arrays import Ints, unit_rows
 
 
 def evenly(length: int, most: int) -> Ints:

@@ -78,11 +78,8 @@ class _Embedder:
         self._cfg, self._wanted, self._results, self._threads = cfg, wanted, results, threads
         self._engine: Engine | None = None
         self._mean = cfg.regions.pool == "mean"
-        plain = {"pool": "mean"}
-        self._common: Row = (
-            plain if self._mean else cfg.regions.model_dump(exclude={"weights", "random"})
-        )
-        self._common = self._common | {"grid": cfg.tile.grid}
+        network: Row = cfg.regions.model_dump(exclude={"weights", "random"})
+        self._common = ({"pool": "mean"} if self._mean else network) | {"grid": cfg.tile.grid}
         self._weights = weights_identity("embed.regions", cfg.regions, results.digests)
         self._precisions = ("fp32",) if self._mean else accepted(cfg.precision)
         self._in_dim = 0

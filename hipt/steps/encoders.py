@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from hipt.config.config import PatchEncoderConfig
-from hipt.config.presets import Preset, nearest, presets
+from hipt.config.presets import Preset, known_as, nearest, presets
 from hipt.embedding.recorded_input import card_text, values_text
+from hipt.embedding.trial import tried
 from hipt.embedding.weights_files import load_patch_encoder
 from hipt.embedding.weights_identity import weights_identity
 from hipt.errors import HiptError
@@ -26,6 +27,8 @@ from hipt.store.images import read_rgb
 
 HEAD = ("name", "numbers", "um/px", "licence", "commercial", "download")
 WAVE_PX = 224
+PATCH_PX = 256
+"""Side of the painted patch that the network is tried on."""
 BORDER = 0.02
 """How near to a whole number a vector's number is taken for either side of it."""
 TOLERANCE = 1e-2
@@ -77,7 +80,7 @@ def verified(name: str, file: Path, picture: Path | None, vector: Path | None) -
         HiptError: at the first check that fails.
     """
     preset = _named(name)
-    cfg = PatchEncoderConfig(encoder=name, weights=str(file))
+    cfg = PatchEncoderConfig(encoder=preset.name, weights=str(file))
     sha256 = weights_identity("embed.patches", cfg)
     known = {digest: published for published, digest in preset.files.items() if digest}
     if sha256 in known:
@@ -86,7 +89,9 @@ def verified(name: str, file: Path, picture: Path | None, vector: Path | None) -
         why = "is none of the published ones" if known else "of the published file is not known"
         yield f"sha256     {sha256}: {why}"
     encoder = load_patch_encoder(cfg)
-    yield f"weights    {sum(p.numel() for p in encoder.parameters()):,} parameters fit {name}"
+    count = sum(p.numel() for p in encoder.parameters())
+    yield f"weights    {count:,} parameters fit {preset.name}"
+    yield f"patch      {tried(encoder, PATCH_PX)}"
     if preset.signs:
         _check_signs(preset, encoder)
         yield f"signs      {values_text(preset.signs)}: as published"
@@ -130,12 +135,13 @@ def _facts(preset: Preset) -> Iterator[tuple[str, str]]:
 
 
 def _named(name: str) -> Preset:
-    """The encoder of a name."""
-    if name not in presets():
+    """The encoder of a name, its own or that in TRIDENT or slide2vec."""
+    preset = presets().get(name) or known_as(name)
+    if preset is None:
         near = [other for other in nearest(name, ()) if other in presets()]
         hint = f"did you mean {' or '.join(near)}?" if near else "see `hipt encoders`"
         raise HiptError(f"no published encoder is called '{name}'; {hint}")
-    return presets()[name]
+    return preset
 
 
 def _check_signs(preset: Preset, encoder: PatchEncoder) -> None:

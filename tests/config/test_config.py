@@ -116,7 +116,7 @@ SENTENCES = {
     ),
     "embed: {patches: {encoder_args: {init_values: {a: 1}}}}": (
         "embed.patches.encoder_args.init_values: must be true or false or a whole number or "
-        "a number or text (in quotes) or a valid list, got {'a': 1}"
+        "a number or text (in quotes) or a list, got {'a': 1}"
     ),
     "embed: {patches: {encoder_args: {1: 2}}}": (
         "embed.patches.encoder_args.1: must be text (in quotes), got 1"

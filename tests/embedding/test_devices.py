@@ -22,7 +22,7 @@ from hipt.embedding.devices import (
     leased,
 )
 from hipt.errors import HiptError
-from hipt.machine import NO_GPU, Granted
+from hipt.machine import NO_GPU, Granted, cpu_facts
 
 HOLDER = """
 import logging, sys, time
@@ -210,9 +210,13 @@ vmx flags	: amx_bf16
         ("AuthenticAMD", "avx2", False),
     ],
 )
-def test_bf16_is_chosen_where_it_was_measured_to_be_faster(vendor: str, flags: str, faster: bool):
+def test_bf16_is_chosen_where_it_was_measured_to_be_faster(
+    vendor: str, flags: str, faster: bool, tmp_path: Path
+):
     cpu = "".join(CPU.format(number=i, vendor=vendor, flags=flags) for i in range(2))
-    assert bf16_is_faster(cpu) is faster
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "cpuinfo").write_text(cpu)
+    assert bf16_is_faster(cpu_facts(tmp_path)) is faster
 
 
 @pytest.mark.parametrize(
@@ -224,10 +228,9 @@ def test_bf16_is_chosen_where_it_was_measured_to_be_faster(vendor: str, flags: s
     ],
 )
 def test_fp32_goes_by_onednn_where_it_was_measured_to_be_faster(
-    vendor: str, flags: str, faster: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    vendor: str, flags: str, faster: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    (tmp_path / "cpuinfo").write_text(CPU.format(number=0, vendor=vendor, flags=flags))
-    monkeypatch.setattr(devices, "_CPU", tmp_path / "cpuinfo")
+    monkeypatch.setattr(devices, "cpu_facts", lambda: {"vendor_id": vendor, "flags": flags})
     x, weight = torch.ones(2, 3), torch.ones(4, 3, requires_grad=True)
     for device, other in (("cpu", faster), ("cuda", False)):
         with fp32_products(torch.device(device)):
@@ -235,9 +238,8 @@ def test_fp32_goes_by_onednn_where_it_was_measured_to_be_faster(
         assert ("_Linear" in way) is other
 
 
-def test_an_unknown_machine_computes_in_fp32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    assert not bf16_is_faster("")
-    monkeypatch.setattr(devices, "_CPU", tmp_path / "absent")
+def test_an_unknown_machine_computes_in_fp32(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(devices, "cpu_facts", dict)
     assert choose_precision("auto", torch.device("cpu")) == "fp32"
 
 

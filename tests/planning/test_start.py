@@ -52,6 +52,12 @@ def test_weights_are_loaded_before_the_first_job(run: Run, tmp_path: Path):
     assert "\n" not in str(error.value)
 
 
-def test_random_weights_need_no_look(run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_random_weights_need_no_look(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(bytes(64))
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     load_weights(run.plan())
+    with pytest.raises(FileNotFoundError):  # weights would have been looked at
+        load_weights(
+            run.plan(embed={"patches": {"weights": str(weights)}, "regions": {"random": 2}})
+        )

@@ -69,9 +69,9 @@ def test_a_card_names_what_is_disputed_and_where_it_was_read(capsys: pytest.Capt
 
 def test_unknown_names_are_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(HiptError) as error:
-        printed(capsys, "show", "hoptimus1")
+        printed(capsys, "show", "hoptimus-1")
     assert str(error.value).startswith(
-        "no published encoder is called 'hoptimus1'; did you mean h-optimus-1"
+        "no published encoder is called 'hoptimus-1'; did you mean h-optimus-1"
     )
     with pytest.raises(HiptError, match="called 'zzz'; see `hipt encoders`"):
         printed(capsys, "verify", "zzz", "x")
@@ -137,6 +137,19 @@ def test_other_weights_of_the_same_network_do_not(
     with pytest.raises(HiptError, match=r"the first numbers for a wave are .*another network, or"):
         printed(capsys, "verify", "tiny", tmp_path / "w.safetensors")
     assert ": is none of the published ones\n" in capsys.readouterr().out
+
+
+def test_weights_that_give_no_numbers_do_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Nothing is published of Kaiko's file to check it by."""
+    state = timm.create_model("vit_small_patch16_224", num_classes=0).state_dict()
+    state["norm.bias"][:] = float("nan")
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(HiptError, match=r"384 of the 384 numbers .* are not finite"):
+        printed(capsys, "verify", "kaiko-s16", tmp_path / "w.safetensors")
+
+
+def test_a_card_is_found_by_its_name_elsewhere(capsys: pytest.CaptureFixture[str]):
+    assert printed(capsys, "show", "uni_v2") == printed(capsys, "show", "uni2-h")
 
 
 @pytest.mark.usefixtures("tiny")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.embedding.precisions import Precision
+from hipt.stats.arrays import unit_rows
 
 MOST_OFF = 1e-4
 """Of fp32: the largest difference, in standard deviations; float16, as patch vectors are kept,
@@ -57,7 +58,7 @@ class Agreement:
         mean = reference.mean(0, dtype=np.float64)
         a, b = reference - mean, found - mean  # (N, D) each
         spread, off = float(reference.std(dtype=np.float64)), float(np.abs(a - b).max())
-        cosines = (_unit(a) * _unit(b)).sum(1)  # (N,)
+        cosines = (unit_rows(a) * unit_rows(b)).sum(1)  # (N,)
         return cls(off / spread if spread else off, float(cosines.min()), _kept(a, b))
 
     def holds(self, precision: Precision) -> bool:
@@ -89,15 +90,8 @@ def _kept(a: Floats, b: Floats) -> float:
 
 def _nearest(vectors: Floats, count: int) -> list[list[int]]:
     """The nearest rows of each."""
-    unit = _unit(vectors)
+    unit = unit_rows(vectors)
     alike = unit @ unit.T
     np.fill_diagonal(alike, -2)
     nearest: list[list[int]] = np.argsort(-alike, axis=1, kind="stable")[:, :count].tolist()
     return nearest
-
-
-def _unit(vectors: Floats) -> Floats:
-    """Rows of length 1; zeros stay."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Floats = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths != 0)
-    return unit

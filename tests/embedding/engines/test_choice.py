@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from hipt.embedding.engines import choice
-from hipt.embedding.engines.choice import Choice, Task, Trying, Wanted, chosen_engine
+from hipt.embedding.engines.choice import Choice, Task, Trials, Trying, Wanted, chosen_engine
 from hipt.embedding.engines.engine import Network
-from hipt.embedding.engines.record import Record, read_records
+from hipt.embedding.engines.record import Record, Trial, read_records
 from hipt.errors import HiptError
 from hipt.nn.encoders import PatchEncoder
 from tests.embedding.engines import networks
@@ -89,6 +89,20 @@ def test_fp32_where_bf16_is_too_coarse(engine: str):
     if engine != "torch":
         assert found["openvino", "bf16"] == "too far from torch in fp32"
     assert any("too far" in line for line in made.lines)
+
+
+@pytest.mark.usefixtures("bf16_is_faster")
+@pytest.mark.parametrize("engine", ["auto", "openvino"])
+def test_openvino_in_fp32_goes_before_torch_in_bf16(engine: str, monkeypatch: pytest.MonkeyPatch):
+    fits = Trials._fits
+
+    def too_far(self: Trials, trial: Trial, wanted: Wanted) -> bool:
+        return fits(self, trial, wanted) and (trial.engine, trial.precision) != ("openvino", "bf16")
+
+    monkeypatch.setattr(Trials, "_fits", too_far)
+    monkeypatch.setattr(choice, "CLEARLY", 1e9)  # so that no rate is
+    made = chosen(networks.own_vit(), engine, "auto")
+    assert (made.engine.name, made.engine.precision) == ("openvino", "fp32")
 
 
 @pytest.mark.parametrize("as_near", [True, False])
