@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
+from collections.abc import Iterator
 from typing import Any, TypeGuard, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
@@ -35,6 +37,9 @@ class _Shortened(reprlib.Repr):
 
 
 _MOST_BITS = 4096
+_MOST_PLACES = 2
+"""Sections that a hint names for a key that stands in another one."""
+_QUOTED = re.compile(r"'([^']*)'")
 _SHORTENED = _Shortened()
 _SHORTENED.maxstring = _SHORTENED.maxother = 80
 
@@ -82,7 +87,7 @@ def _sentence(cls: type[Section], error: ValidationError) -> str:
     keys, section, worst = min(here, key=lambda problem: _rank(problem[2], len(problem[0])))
     where, kind = _brief(".".join(keys)).strip("'"), worst["type"]
     if kind in ("extra_forbidden", "invalid_key"):
-        return f"unknown key '{where}'; {_hint(keys[-1], sorted(section.model_fields))}"
+        return f"unknown key '{where}'; {_hint_of_key(cls, keys, section)}"
     if kind == "missing" and isinstance(worst["loc"][-1], int):
         return f"{where}: has too few values, got {_brief(worst['input'])}"
     if kind == "missing":
@@ -91,7 +96,10 @@ def _sentence(cls: type[Section], error: ValidationError) -> str:
     if kind == "value_error":
         return place + str(worst["ctx"]["error"])
     wanted = dict.fromkeys(_wanted(e) for path, _, e in here if path == keys)
-    return f"{place}must be {' or '.join(wanted)}, got {_brief(worst['input'])}"
+    known = [name for text in wanted for name in _QUOTED.findall(text)]
+    near = _like(str(worst["input"]), known) if isinstance(worst["input"], str) else None
+    hint = f"; did you mean '{near}'?" if near else ""
+    return f"{place}must be {' or '.join(wanted)}, got {_brief(worst['input'])}{hint}"
 
 
 def _brief(value: object) -> str:
@@ -136,7 +144,25 @@ def _wanted(problem: ErrorDetails) -> str:
     return _WANTED.get(problem["type"].partition("_")[0], plain)
 
 
-def _hint(key: str, known: list[str]) -> str:
-    """The nearest known key, or all of them."""
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+def _hint_of_key(cls: type[Section], keys: list[str], section: type[Section]) -> str:
+    """Where the key belongs, the nearest known key, or all of them."""
+    key, known = keys[-1], sorted(section.model_fields)
+    places = [place for place in _places(cls) if place[-1] == key and place[0] == keys[0]]
+    if places and len(places) <= _MOST_PLACES:
+        return f"it belongs to {' or '.join('.'.join(place[:-1]) for place in places)}"
+    near = _like(key, known)
+    return f"did you mean '{near}'?" if near else f"known here: {', '.join(known)}"
+
+
+def _places(cls: type[Section]) -> Iterator[tuple[str, ...]]:
+    """The keys of a section and of those within, each with the way to it."""
+    for name, field in cls.model_fields.items():
+        yield (name,)
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if _is_section(kind):
+                yield from ((name, *inner) for inner in _places(kind))
+
+
+def _like(word: str, known: list[str]) -> str | None:
+    """The nearest known word, if one is near."""
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.5)), None)

@@ -31,9 +31,11 @@ def refuse_no_weights(path: Path) -> None:
     """Refuse what cannot be a whole weights file.
 
     Raises:
-        HiptError: if the file is absent, empty, a git-lfs pointer, a page or message of a server,
-            or cut off.
+        HiptError: if the file is absent, a folder, empty, a git-lfs pointer, a page or message of
+            a server, or cut off.
     """
+    if path.is_dir():
+        raise HiptError(f"{path}: is a folder; name the weights file in it")
     if not path.is_file():
         raise HiptError(f"{path}: no such weights file")
     with path.open("rb") as file:

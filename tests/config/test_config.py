@@ -64,6 +64,12 @@ SECTIONS = (
 SENTENCES = {
     "tile: {min_tisue: 0.1}": "unknown key 'tile.min_tisue'; did you mean 'min_tissue'?",
     "tiles: {}": "unknown key 'tiles'; did you mean 'tile'?",
+    "embed: {patches: {engine: torch}}": "unknown key 'embed.patches.engine'; it belongs to embed",
+    "embed: {background: sample}": ("unknown key 'embed.background'; it belongs to embed.patches"),
+    "embed: {engine: openvin}": (
+        "embed.engine: must be 'auto', 'torch' or 'openvino', got 'openvin'; "
+        "did you mean 'openvino'?"
+    ),
     "tile: {size: 3}": (
         "unknown key 'tile.size'; known here: anchor, min_tissue, patch_px, region_px"
     ),
@@ -97,7 +103,8 @@ SENTENCES = {
         "take a multiple of patch_px (256)"
     ),
     "embed: {patches: {shape: papper}}": (
-        "embed.patches.shape: must be 'paper' or a mapping of keys to values, got 'papper'"
+        "embed.patches.shape: must be 'paper' or a mapping of keys to values, got 'papper'; "
+        "did you mean 'paper'?"
     ),
     "embed: {regions: {shape: 7}}": (
         "embed.regions.shape: must be 'released' or 'paper' or a mapping of keys to values, got 7"

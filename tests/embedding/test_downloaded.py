@@ -28,6 +28,7 @@ DENIED = (
 )
 UNUSABLE = {
     "gone.pth": (None, "no such weights file"),
+    ".": (None, "is a folder; name the weights file in it"),
     "empty.pth": ("", "is empty; fetch the weights again"),
     "lfs.pth": (
         LFS,
