@@ -65,11 +65,18 @@ Kind = Callable[[Pixels], Floats]
 
 
 def unseen(slides: Sequence[Path], sources: Sequence[str]) -> list[Path]:
-    """The slides from whose repository no tile comes."""
-    with (slides[0].parent / "slides.csv").open(newline="") as file:
-        repository = {row["filename"]: row["source_repo"] for row in csv.DictReader(file)}
-    taken = {source.split()[0] for source in sources}
-    return [slide for slide in slides if repository[slide.name] not in taken]
+    """The slides from which, and from whose repository, no tile comes.
+
+    A repository is looked up in the slides.csv beside a slide or one folder up; of a slide that is
+    not in it the name alone counts.
+    """
+    repository: dict[str, str] = {}
+    for folder in {folder for slide in slides for folder in (slide.parent, slide.parent.parent)}:
+        if (folder / "slides.csv").exists():
+            with (folder / "slides.csv").open(newline="") as file:
+                repository |= {row["filename"]: row["source_repo"] for row in csv.DictReader(file)}
+    taken = {word for source in sources for word in source.split()}
+    return [slide for slide in slides if not taken & {slide.name, repository.get(slide.name)}]
 
 
 def network(model: nn.Module, dim: int) -> Kind:
@@ -269,8 +276,11 @@ def main() -> None:
     parser.add_argument("slides", nargs="*", type=Path)
     parser.add_argument("--encoder", help="a published one whose weights are installed; no slides")
     parser.add_argument("--tiles", type=Path, required=True)
-    asked = ["oral", "atlas", "pairs"]
+    asked = ["oral", "atlas", "pairs", "drawn", "alike"]
     parser.add_argument("--asked", nargs="+", choices=asked, default=["oral", "pairs"])
+    parser.add_argument(
+        "--slides-of-questions", type=Path, metavar="DIR", help="for drawn and alike"
+    )
     parser.add_argument("--iterations", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=0.004)
@@ -280,7 +290,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="safetensors for the teacher, at every line")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    questions, sources = questions_of(args.tiles, args.asked)
+    questions, sources = questions_of(args.tiles, args.asked, args.slides_of_questions)
     sizes = ", ".join(f"{q.name} {len(q.labels)}" for q in questions)
     print(f"Asked for the class of tiles: {sizes}.\n")
     if args.encoder:
