@@ -44,7 +44,7 @@ JITTER = PatchViewsConfig(
 
 DRAWN = Path(__file__).parent / "drawn_tiles.json"
 TILE_PX, TILE_MPP = 256, 0.5
-APART_UM = 20.0
+APART_UM = 16.0
 """Least distance of two rectangles of a class, which are two groups: no nucleus lies in both."""
 ROUNDS = 20
 """How often colours are set anew after what left 0 to 255 was cut off."""
