@@ -88,6 +88,8 @@ class Drawn(TypedDict):
     """A question drawn on one slide."""
 
     name: str
+    colour_answers: bool
+    """Whether six numbers of colour do as well as any: then it is asked with colours alike only."""
     slide: str
     repository: str
     classes: dict[str, list[list[int]]]
@@ -122,6 +124,8 @@ def drawn_questions(slides: Path, *, alike: bool) -> tuple[list[Question], list[
     questions, sources = [], []
     drawn: list[Drawn] = json.loads(DRAWN.read_text())["questions"]
     for one in drawn:
+        if one["colour_answers"] and not alike:
+            continue
         found = next(slides.rglob(one["slide"]), None)
         if found is None:
             raise ValueError(f"{slides}: holds no {one['slide']}")
@@ -195,11 +199,18 @@ def refuse_misdrawn(
 
 def colours_alike(pixels: Pixels) -> Pixels:
     """Tiles with the same mean and standard deviation of R, G and B: on average their own."""
-    x = pixels.astype(np.float32)
-    mean, sd = x.mean((0, 1, 2)), x.std((1, 2)).mean(0)
+    own = np.array([cv2.meanStdDev(tile) for tile in pixels])[..., 0]  # [N, mean or sd, 3]
+    mean, sd = own.mean(0).astype(np.float32)
+    return np.stack([repainted(tile, mean, sd) for tile in pixels])
+
+
+def repainted(tile: Pixels, mean: Floats, sd: Floats) -> Pixels:
+    """A tile [H, W, 3] with such a mean and standard deviation (3,)."""
+    x = tile.astype(np.float32)
     for _ in range(ROUNDS):
-        own = x.mean((1, 2), keepdims=True), x.std((1, 2), keepdims=True)
-        x = np.clip((x - own[0]) / (own[1] + 1e-6) * sd + mean, 0, 255)
+        now, spread = np.float32(cv2.meanStdDev(x))[..., 0]
+        scale = sd / (spread + 1e-6)
+        x = np.clip(x * scale + (mean - now * scale), 0, 255)
     return x.round().astype(np.uint8)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -56,15 +57,34 @@ def test_alike_tiles_differ_in_no_mean_and_no_deviation():
         assert np.corrcoef(before[..., 1].ravel(), after[..., 1].ravel())[0, 1] > 0.98
 
 
+def test_a_question_that_colour_answers_is_asked_with_colours_alike_only(
+    tiny_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked = {"slide": tiny_slide.name, "repository": "github.com/x/y", "classes": GLASS_AND_TISSUE}
+    drawn = [{"name": "a", "colour_answers": True} | asked]
+    drawn.append({"name": "b", "colour_answers": False} | asked)
+    monkeypatch.setattr(tiles, "DRAWN", tmp_path / "drawn.json")
+    tiles.DRAWN.write_text(json.dumps({"questions": drawn}))
+    questions, sources = tiles.drawn_questions(tiny_slide.parent, alike=False)
+    assert [question.name for question in questions] == ["b drawn"]
+    assert sources == ["github.com/x/y tiny.svs"]
+    questions, _ = tiles.drawn_questions(tiny_slide.parent, alike=True)
+    assert [question.name for question in questions] == ["a alike", "b alike"]
+    assert questions[0].labels.tolist() == [0, 0, 1, 1, 1]
+    with pytest.raises(ValueError, match="holds no tiny"):
+        tiles.drawn_questions(tmp_path, alike=True)
+
+
 def test_every_drawn_class_has_tiles_and_groups_enough(shared_dir: Path):
-    questions, sources = tiles.drawn_questions(shared_dir / "slides", alike=False)
-    assert sum(len(q.labels) for q in questions) >= 600
-    for question in questions:
-        for kind in np.unique(question.labels):
-            mine = question.labels == kind
-            assert mine.sum() >= 25, question.name
-            assert len(np.unique(question.groups[mine])) >= 6, question.name
-    assert len(sources) == len(questions)
+    total = 0
+    for question in json.loads(tiles.DRAWN.read_text())["questions"]:
+        (path,) = (shared_dir / "slides").rglob(question["slide"])
+        _, labels, groups = tiles.cut(path, question["classes"])
+        total += len(labels)
+        for kind in np.unique(labels):
+            assert (labels == kind).sum() >= 25, question["name"]
+            assert len(np.unique(groups[labels == kind])) >= 6, question["name"]
+    assert total >= 600
 
 
 @pytest.fixture
