@@ -129,7 +129,7 @@ def curve(folder: Path, questions: Sequence[Question]) -> None:
         kind = remembering(features(folder, one.path))
         scores = [balanced(probe_hits(q, kind, 1.0), q.labels) for q in questions]
         cells = [f"{one.iteration:,}", f"{one.loss:.2f}", f"{one.entropy:.2f}"]
-        counted = [x for x, q in zip(scores, questions, strict=True) if q.name not in REPEATED]
+        counted = [x for x, q in zip(scores, questions, strict=True) if q.name in apart(questions)]
         cells += [f"{score:.3f}" for score in [*scores, np.mean(counted)]]
         print("| " + " | ".join(cells) + " |", flush=True)
 
@@ -176,6 +176,12 @@ def compare(trained: Sequence[Kind], random: Sequence[Kind], questions: Sequence
             print(f"| trained minus {name} | " + " | ".join(cells) + " |", flush=True)
 
 
+def apart(questions: Sequence[Question]) -> set[str]:
+    """Names of questions that share no tiles; of drawn tiles those with colours alike, if asked."""
+    names = {q.name for q in questions} - set(REPEATED)
+    return names - {name.replace("alike", "drawn") for name in names if name.endswith("alike")}
+
+
 def judged_together(found: Sequence[Floats], questions: Sequence[Question]) -> list[Judged]:
     """The mean over questions that share no tiles, each resampled for itself.
 
@@ -183,9 +189,9 @@ def judged_together(found: Sequence[Floats], questions: Sequence[Question]) -> l
         found: hits [M, N] of M kinds of features, question by question.
         questions: theirs.
     """
-    drawn, scores = [], []
+    drawn, scores, once = [], [], apart(questions)
     for number, (hits, q) in enumerate(zip(found, questions, strict=True)):
-        if q.name not in REPEATED:
+        if q.name in once:
             y = np.unique(q.labels, return_inverse=True)[1]
             drawn.append(bootstrap_balanced_accuracy(y, hits, q.groups, RESAMPLES, number))
             scores.append([balanced(x, q.labels) for x in hits])
