@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 from textwrap import wrap
 
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
@@ -17,6 +18,8 @@ PICTURE = "docs/pictures/rooms.svg"
 BESIDE = {"demo"}
 """Rooms that no other imports."""
 WIDTH, HEIGHT = 0.92, 0.66  # of a box, in cells of the picture
+FONT = "DejaVu Sans"
+"""Comes with matplotlib, so that the picture does not depend on what is installed beside it."""
 
 Arrows = dict[str, set[str]]
 
@@ -72,7 +75,7 @@ def drawn() -> str:
         for floor, names in enumerate(levels)
         for column, name in enumerate(names)
     }
-    with style():
+    with style(), mpl.rc_context({"font.family": FONT}):
         figure = new_figure(46 * widest, 22 * len(levels))
         figure.set_layout_engine("none")
         axes = figure.add_axes((0, 0, 1, 1))
