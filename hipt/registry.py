@@ -105,7 +105,7 @@ STEPS: dict[str, Step] = {
         Step(
             "split",
             "folds of a task, and leaks between them",
-            version=2,
+            version=3,
             per="task",
             reads=("embed_regions", "slides", "pretrain_patches", "pretrain_regions"),
         ),

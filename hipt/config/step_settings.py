@@ -141,6 +141,11 @@ class FitSettings(TaskOfKind):
     tile: TileConfig
     regions: RegionEncoderConfig
     fit: FitConfig
+    fit_of: dict[str, FitConfig] = Field(default_factory=dict)
+
+    def of(self, model: str) -> FitSettings:
+        """The settings that one model is fitted with."""
+        return self.model_copy(update={"fit": self.fit_of.get(model, self.fit), "fit_of": {}})
 
 
 class EvaluateSettings(TaskOfKind):
@@ -313,6 +318,7 @@ _OF_TASK: dict[str, Callable[[Config, str, TaskConfig], Section]] = {
         tile=c.tile,
         regions=c.embed.regions,
         fit=task.fit,
+        fit_of=task.fit_of,
     ),
     "evaluate": lambda _, name, task: EvaluateSettings(
         name=name,

@@ -10,7 +10,10 @@ from hipt.config.section import Section
 
 Model = Literal[
     "linear",
+    "clinical",
+    "clinical_linear",
     "hipt",
+    "hipt_wsi",
     "hipt_finetuned",
     "hipt_scratch",
     "hipt_n",
@@ -28,9 +31,15 @@ GRIDS = ("hipt_finetuned", "hipt_scratch", "hipt_n")
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 LINEAR = "linear"
-"""The baseline to beat, on mean vectors; every other model takes bags."""
+"""The baseline to beat, on mean vectors."""
 
-INATTENTIVE = frozenset({LINEAR, "mean"})
+CLINICAL, CLINICAL_LINEAR = "clinical", "clinical_linear"
+"""The baseline on covariates alone, and on covariates and mean vectors."""
+
+CLOSED_FORM = (LINEAR, CLINICAL, CLINICAL_LINEAR)
+"""Models of one vector per unit, fitted without epochs."""
+
+INATTENTIVE = frozenset({*CLOSED_FORM, "mean"})
 """Models to which every region is the same: there is nothing to see in their attention."""
 
 NEIGHBOURS = "knn"
@@ -56,6 +65,10 @@ class FitConfig(Section):
     """L2 penalty, coupled as in Adam."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.25
     """Share of units dropped in training."""
+    drop_regions: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Bag models: up to this share of a bag's regions is left out of each step, drawn anew."""
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Bag models: weights are a moving average over the steps, with this decay; 0: the last."""
     balanced: bool = True
     """Draw every class equally often; for survival every time bin with and without event."""
     epoch: Literal["best", "last"] = "best"
@@ -65,7 +78,7 @@ class FitConfig(Section):
     bins: Annotated[int, Field(ge=2, le=50)] = 4
     """Survival: time bins, cut at quantiles of the training part's event times."""
     ridges: tuple[Annotated[float, Field(gt=0)], ...] = (0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0)
-    """`linear`: penalties from which the validation part chooses."""
+    """`linear`, `clinical`, `clinical_linear`: penalties from which the validation part chooses."""
     seed: Annotated[int, Field(ge=0)] = 1
     """Decides weights, draws and dropout, for each fold by itself."""
 
@@ -86,6 +99,9 @@ class TaskConfig(Section):
     """Survival: months in place of a time of 0; null: cases with such a time are left out."""
     censorship: str | None = None
     """Survival: the opposite column, 1 where the event was not seen; instead of `event`."""
+    covariates: tuple[str, ...] = ()
+    """Columns for the models `clinical` (these alone) and `clinical_linear` (with mean vectors):
+    numbers such as age, or words such as stage; they may have gaps."""
     labels: str | None = None
     """CSV or Parquet with slide_id or case_id (or a registry's PATIENT_ID, bcr_patient_barcode,
     case_submitter_id, _PATIENT) and these columns, as downloaded; null: the sheet."""
@@ -115,6 +131,9 @@ class TaskConfig(Section):
     """Numbers of others, shown beside ours: model (or `knn`), share of the training part, mean and
     standard deviation over folds of AUC or c-index: `{hipt: {1.0: [0.879, 0.062]}}`."""
     fit: FitConfig = FitConfig()
+    fit_of: dict[str, FitConfig] = Field(default_factory=dict)
+    """Models that are fitted in another way than `fit` says: `{hipt_wsi: {batch: 8}}`; what is not
+    named there is at its default, and the outcome (`loss`, `bins`) is that of `fit`."""
 
     @property
     def by(self) -> Literal["case", "slide"]:
@@ -123,7 +142,7 @@ class TaskConfig(Section):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are read."""
+        """The columns with what is predicted."""
         named = (self.label, self.time, self.event, self.censorship)
         return tuple(name for name in named if name is not None)
 
@@ -142,6 +161,22 @@ class TaskConfig(Section):
             raise ValueError("classes must be at least two, each named once")
         return self
 
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """The columns with what is predicted, and the covariates."""
+        return (*self.columns, *self.covariates)
+
+    @model_validator(mode="after")
+    def _covariates_named(self) -> Self:
+        if len(set(self.columns_read)) < len(self.columns_read):
+            raise ValueError("covariates must be named once each, and not be what is predicted")
+        clinical = [model for model in self.models if model in (CLINICAL, CLINICAL_LINEAR)]
+        if clinical and not self.covariates:
+            raise ValueError(f"{clinical[0]} needs covariates: name columns such as age")
+        if self.covariates and not clinical:
+            raise ValueError(f"no model takes covariates; add {CLINICAL} or {CLINICAL_LINEAR}")
+        return self
+
     @model_validator(mode="after")
     def _fitted(self) -> Self:
         if (self.split == "files") != (self.split_files is not None):
@@ -154,6 +189,17 @@ class TaskConfig(Section):
             given = getattr(self, name)
             if not given or len(set(given)) < len(given):
                 raise ValueError(f"{name} must have at least one entry, each once")
+        return self
+
+    @model_validator(mode="after")
+    def _fitted_otherwise(self) -> Self:
+        for model, fit in self.fit_of.items():
+            if model not in self.models:
+                raise ValueError(f"fit_of: {model} is none of the task's models")
+            if (fit.loss, fit.bins) != (self.fit.loss, self.fit.bins):
+                raise ValueError(f"fit_of.{model}: loss and bins must be those of fit")
+            if fit.loss == "cox" and fit.batch < 2 and self.kind == "survival":
+                raise ValueError(f"fit_of.{model}: loss: cox needs a batch above 1")
         return self
 
     @model_validator(mode="after")

@@ -16,6 +16,10 @@ NEVER = -20.0
 """Bias of a class that no unit of the training part has; those of the others are around 0."""
 
 
+FREE = 100.0
+"""Standard deviation of columns that are hardly penalised: 10,000 times less than others."""
+
+
 class Scale(NamedTuple):
     """Mean 0 and standard deviation 1 of the training part's columns; a constant one becomes 0."""
 
@@ -28,6 +32,11 @@ class Scale(NamedTuple):
         spread = features.std(0)
         constant = spread <= 1e-9 * np.abs(features).max(0, initial=0)
         return cls(features.mean(0), np.where(constant, 0, 1 / np.where(constant, 1, spread)))
+
+    def with_free(self, free: int) -> Scale:
+        """The same, with the first columns so large that a penalty hardly sees their weights."""
+        wide = np.where(np.arange(len(self.factor)) < free, FREE, 1.0)
+        return Scale(self.mean, self.factor * wide)
 
     def __call__(self, features: Floats) -> Floats:
         """(N, D) scaled."""
@@ -89,7 +98,7 @@ def logistic_ridge(
     return weights, bias
 
 
-def fit_classes(
+def fit_classes(  # noqa: PLR0913 (each is a thing of its own)
     features: Floats,
     y: Ints,
     classes: int,
@@ -97,6 +106,7 @@ def fit_classes(
     ridges: Sequence[float],
     *,
     balanced: bool,
+    free: int = 0,
 ) -> Linear:
     """Logistic regression; the penalty with the lowest log loss on the validation part.
 
@@ -107,9 +117,10 @@ def fit_classes(
         parts: training and validation part.
         ridges: penalties to try.
         balanced: classes weigh the same, whatever their number.
+        free: the first columns, as many, are hardly penalised.
     """
     train, validation = parts
-    scale = Scale.of(features[train])
+    scale = Scale.of(features[train]).with_free(free)
     x = scale(features)
     weight = balance(y[train], classes) if balanced else None
     checked = balance(y[validation], classes) if balanced else np.ones(len(validation))
@@ -125,7 +136,13 @@ def fit_classes(
 
 
 def fit_hazard(
-    features: Floats, time: Floats, event: Flags, parts: Parts, ridges: Sequence[float]
+    features: Floats,
+    time: Floats,
+    event: Flags,
+    parts: Parts,
+    ridges: Sequence[float],
+    *,
+    free: int = 0,
 ) -> Linear:
     """Cox regression; the penalty with the highest partial likelihood on the validation part.
 
@@ -138,10 +155,11 @@ def fit_hazard(
         event: (N,) whether it was seen.
         parts: training and validation part.
         ridges: penalties to try.
+        free: the first columns, as many, are hardly penalised.
     """
     train, validation = parts
     both = np.concatenate([train, validation])
-    scale = Scale.of(features[train])
+    scale = Scale.of(features[train]).with_free(free)
     x = scale(features)
     fitted = [cox_ridge(x[train], time[train], event[train], ridge) for ridge in ridges]
 

@@ -15,7 +15,7 @@ import torch
 from hipt.config.command_line import add_device, granted_of, read_task_settings, step_parser
 from hipt.config.recorded import settings_of
 from hipt.config.step_settings import FitSettings
-from hipt.config.tasks import LINEAR
+from hipt.config.tasks import CLINICAL, CLINICAL_LINEAR, CLOSED_FORM
 from hipt.embedding.devices import compute_device
 from hipt.embedding.weights_identity import weights_identity
 from hipt.errors import HiptError
@@ -89,7 +89,8 @@ def run(
     Raises:
         HiptError: if the task's slides cannot be read, or a fold cannot be fitted.
     """
-    task = _Task(read_units(folds), cfg, out.parent.parent.name, float(out.parent.name))
+    model, fraction = out.parent.parent.name, float(out.parent.name)
+    task = _Task(read_units(folds), cfg.of(model), model, fraction)
     parts = [
         _Fold(k, out.with_name(f"fold_{k}.safetensors"), _provenance(task, k))
         for k in range(task.units.folds)
@@ -118,6 +119,8 @@ def _provenance(task: _Task, fold: int | None) -> Provenance:
     inputs = unit_inputs(task.units, task.cfg.features is not None, fold)
     if task.model == "hipt_finetuned":
         inputs["weights"] = weights_identity("embed.regions", task.cfg.regions)
+    if task.model in (CLINICAL, CLINICAL_LINEAR):
+        inputs["covariates"] = fingerprint(covariates=task.units.covariates)
     mark = "" if fold is None else _fingerprint(task, fold)
     return Provenance(STEP, version_of(STEP), mark, settings, inputs)
 
@@ -126,6 +129,7 @@ def _fingerprint(task: _Task, fold: int) -> str:
     """The fingerprint of a fold: everything that decides its numbers."""
     units = task.units
     used = units.parts[:, fold] >= 0
+    covariates = units.covariates if task.model in (CLINICAL, CLINICAL_LINEAR) else ()
     columns = (units.parts[used, fold], units.y[used], units.time[used], units.event[used])
     rows = [
         [units.names[i], units.sources[i], *values]
@@ -138,6 +142,7 @@ def _fingerprint(task: _Task, fold: int) -> str:
         fold=fold,
         cfg=task.cfg.model_dump(mode="json", exclude={"name", "features"}),
         units=rows,
+        **({"covariates": [covariates[i] for i in np.flatnonzero(used)]} if covariates else {}),
     )
 
 
@@ -200,7 +205,7 @@ def _predictions(task: _Task, fold: int, fit: FoldFit) -> Iterator[Row]:
     units, cfg = task.units, task.cfg
     place = {name: i for i, name in enumerate(units.names)}
     logits = fit.logits.double()
-    hazard_model = cfg.kind == "survival" and (task.model == LINEAR or cfg.fit.loss == "cox")
+    hazard_model = cfg.kind == "survival" and (task.model in CLOSED_FORM or cfg.fit.loss == "cox")
     for at, (name, outputs) in enumerate(zip(fit.units, logits, strict=True)):
         i = place[name]
         row: Row = {"fold": fold, "unit": name, "case_id": units.cases[i]}

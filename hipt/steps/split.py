@@ -46,7 +46,7 @@ KEPT: Mapping[str, Collection[Kind]] = {
 }
 """What no fold tears apart, by how the folds are made."""
 
-LATER = ("fit", "models", "train_fractions", "resamples", "published", "missing")
+LATER = ("fit", "fit_of", "models", "train_fractions", "resamples", "published", "missing")
 """Settings that the folds do not depend on, or by their labels alone."""
 
 

@@ -13,14 +13,15 @@ import torch
 from torch import Tensor
 
 from hipt.config.step_settings import FitSettings
-from hipt.config.tasks import LINEAR
+from hipt.config.tasks import CLINICAL, CLOSED_FORM, LINEAR
 from hipt.embedding.weights_files import load_region_encoder
 from hipt.layout import Results
 from hipt.nn.encoders import build_region_encoder
 from hipt.nn.mil import CLUSTERS, MODELS, BagModel, build
 from hipt.nn.mil.fitting import BagData, answers, fit, refuse_empty
 from hipt.nn.vit import initialise
-from hipt.stats.arrays import Ints
+from hipt.stats.arrays import Floats, Ints
+from hipt.stats.covariates import coded
 from hipt.stats.linear import Linear, Parts, fit_classes, fit_hazard
 from hipt.stats.recalibration import class_shares, recalibration
 from hipt.stats.survival import bin_of, time_bins
@@ -73,10 +74,10 @@ def read_task_data(units: Units, model: str, features: str | None, slides: Path)
     Raises:
         HiptError: if they cannot be read.
     """
-    if model != LINEAR and MODELS[model].grids:
+    if model not in CLOSED_FORM and MODELS[model].grids:
         return TaskData(units, GridBags(units, Results(slides.parent)), None)
     source = features_of(features, slides)
-    if model == LINEAR:  # one unit's regions in memory at a time
+    if model in CLOSED_FORM:  # one unit's regions in memory at a time
         bags = (torch.from_numpy(bag(source, names).vectors) for names in units.slides)
         return TaskData(units, [bag_.double().mean(0, keepdim=True) for bag_ in bags], None)
     bags_of = [bag(source, names) for names in units.slides]
@@ -100,7 +101,7 @@ class FoldFitter:
     @property
     def software(self) -> dict[str, str]:
         """What shows in the numbers: versions, device and precision."""
-        if self._model == LINEAR:
+        if self._model in CLOSED_FORM:
             return array_software()
         versions = {"torch": torch.__version__, "device": self._device.type}
         return versions | {"precision": "fp32"}
@@ -114,7 +115,7 @@ class FoldFitter:
         train, validation = self._training(fold), self._data.units.of(fold, VALIDATION)
         test = self._data.units.of(fold, TEST)
         seed = self._cfg.fit.seed + fold
-        if self._model == LINEAR:
+        if self._model in CLOSED_FORM:
             fitted, seen = self._linear(train, validation, test)
         else:
             fitted, seen = self._bags(train, validation, test, seed)
@@ -157,21 +158,27 @@ class FoldFitter:
         return np.flatnonzero(chosen)
 
     def _linear(self, train: Ints, validation: Ints, test: Ints) -> tuple[FoldFit, Tensor]:
-        """The baseline on mean vectors, and its logits of the validation part."""
+        """A baseline on one vector per unit, and its logits of the validation part."""
         refuse_empty(len(train), len(validation))
         units, cfg = self._data.units, self._cfg.fit
-        means = np.stack([bag.double().mean(0).numpy() for bag in self._data.bags])
+        vectors, free = self._vectors(train)
         parts = Parts(train, validation)
         model: Linear = (
-            fit_hazard(means, units.time, units.event, parts, cfg.ridges)
+            fit_hazard(vectors, units.time, units.event, parts, cfg.ridges, free=free)
             if self._cfg.kind == "survival"
             else fit_classes(
-                means, units.y, units.outputs, parts, cfg.ridges, balanced=cfg.balanced
+                vectors,
+                units.y,
+                units.outputs,
+                parts,
+                cfg.ridges,
+                balanced=cfg.balanced,
+                free=free,
             )
         )
         fitted = FoldFit(
             units=tuple(units.names[i] for i in test),
-            logits=torch.from_numpy(model(means[test])),
+            logits=torch.from_numpy(model(vectors[test])),
             attention=(),
             chosen=cfg.ridges.index(model.ridge),
             curve=torch.tensor(list(zip(cfg.ridges, model.losses, strict=True))),
@@ -182,7 +189,17 @@ class FoldFitter:
                 "factor": torch.from_numpy(model.scale.factor),
             },
         )
-        return fitted, torch.from_numpy(model(means[validation]))
+        return fitted, torch.from_numpy(model(vectors[validation]))
+
+    def _vectors(self, train: Ints) -> tuple[Floats, int]:
+        """(N, C + D) covariates, mean regions, or both; of both, that the first C are free."""
+        known = coded(self._data.units.covariates, train)  # (N, C)
+        if self._model == CLINICAL:
+            return known, 0
+        means = np.stack([bag.double().mean(0).numpy() for bag in self._data.bags])  # (N, D)
+        if self._model == LINEAR:
+            return means, 0
+        return np.concatenate([known, means], 1), known.shape[1]
 
     def _bags(self, train: Ints, validation: Ints, test: Ints, seed: int) -> tuple[FoldFit, Tensor]:
         """A bag model, and its logits of the validation part."""

@@ -15,13 +15,14 @@ def _nullable(**columns: pa.DataType) -> pa.Schema:
 FOLDS = pa.schema(
     [
         *schema_of(slide_id=TEXT, case_id=TEXT, site=TEXT, unit=TEXT),
-        *_nullable(label=TEXT, y=INT, time=REAL, event=pa.bool_()),
+        *_nullable(label=TEXT, y=INT, time=REAL, event=pa.bool_(), covariates=pa.list_(TEXT)),
         *schema_of(source=TEXT, parts=pa.list_(pa.int8())),
     ]
 )
 """results/tasks/<task>/folds.parquet: one row per slide of the task. `unit` is the slide or case
-that gets a prediction; `source` names the content of the slide's embeddings; `parts` has one number
-per fold: 0 training, 1 validation, 2 test, -1 not used."""
+that gets a prediction; `covariates` are texts, empty where they are not known; `source` names the
+content of the slide's embeddings; `parts` has one number per fold: 0 training, 1 validation, 2
+test, -1 not used."""
 
 LEAKS = schema_of(fold=INT, kind=TEXT, value=TEXT, sides=TEXT, slides=INT)
 """results/tasks/<task>/leaks.parquet: cases, sites and contents of slides on two sides of a fold,

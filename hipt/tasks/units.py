@@ -40,6 +40,8 @@ class Units:
     """(N,) months; 0 for classification."""
     event: npt.NDArray[np.bool_]
     """(N,)"""
+    covariates: tuple[tuple[str, ...], ...] = ()
+    """Of the unit's first slide, by the task's `covariates`; empty where they are not known."""
     classes: Mapping[int, str] = field(default_factory=dict)
     """Names of the classes that occur; none for survival."""
 
@@ -77,5 +79,6 @@ def read_units(path: Path) -> Units:
         y=np.array([row["y"] or 0 for row in first], np.int64),
         time=np.array([row["time"] or 0.0 for row in first], np.float64),
         event=np.array([bool(row["event"]) for row in first]),
+        covariates=tuple(tuple(row["covariates"] or ()) for row in first),
         classes={row["y"]: row["label"] for row in first if row["label"] is not None},
     )

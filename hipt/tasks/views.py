@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hipt.config.step_settings import ViewedTask
-from hipt.config.tasks import INATTENTIVE, LINEAR
+from hipt.config.tasks import CLINICAL, CLOSED_FORM, INATTENTIVE
 from hipt.errors import HiptError
 from hipt.layout import Results
 from hipt.nn.attribution import answer_gradients
@@ -74,12 +74,14 @@ class TaskView:
         return torch.stack(maps).mean(0) if maps else None
 
     def gradients(self, slide_id: str) -> dict[str, Tensor]:
-        """Per answer (R, D): its gradient by the slide's regions; nothing for models of patches.
+        """Per answer (R, D): its gradient by the slide's regions; of some models nothing.
 
         Of two classes the one answer is how much likelier the second is, of more how much likelier
-        each is than the mean; of survival the risk. The mean over folds, as of `attention`.
+        each is than the mean; of survival the risk. Models of patches, of phenotypes and of
+        covariates alone have none. The mean over folds, as of `attention`.
         """
-        if self.model != LINEAR and (MODELS[self.model].grids or MODELS[self.model].clustered):
+        kind = MODELS.get(self.model)
+        if self.model == CLINICAL or (kind is not None and (kind.grids or kind.clustered)):
             return {}
         names, by_fold = self._answers, list(self._gradients_by_fold(slide_id))
         means = [torch.stack(part).mean(0) for part in zip(*by_fold, strict=True)]
@@ -90,7 +92,7 @@ class TaskView:
         own = self._own(slide_id)
         for fold, _ in self._tested(slide_id):
             fit = self.fits[fold]
-            if self.model == LINEAR:
+            if self.model in CLOSED_FORM:
                 yield [gradient[own] for gradient in self._linear_gradients(fit, slide_id)]
                 continue
             vectors, positions = self._bag(slide_id)
@@ -105,13 +107,13 @@ class TaskView:
 
     def _linear_gradients(self, fit: FoldFit, slide_id: str) -> Iterator[Tensor]:
         """Per answer (M, D): every region counts by its share of the mean."""
-        regions = len(self._bag(slide_id)[0])
+        regions, width = self._bag(slide_id)[0].shape  # M, D
         logits = fit.logits.shape[1]
         for answer in self._answers.values():
             at = torch.zeros(1, logits, dtype=torch.float64, requires_grad=True)
             (direction,) = torch.autograd.grad(answer(at), at)  # (1, K)
-            by_mean = fit.weights["weights"] @ direction[0] * fit.weights["factor"]  # (D,)
-            yield (by_mean / regions).float().expand(regions, -1)
+            by_input = fit.weights["weights"] @ direction[0] * fit.weights["factor"]  # (C + D,)
+            yield (by_input[-width:] / regions).float().expand(regions, -1)
 
     def ends(self, answer: str) -> tuple[str, str]:
         """What lowers an answer and what raises it, in words."""
@@ -126,7 +128,7 @@ class TaskView:
         """What a slide's map is of, by name; empty for the only one."""
         logits = self.fits[0].logits.shape[1]
         if self.task.kind == "survival":
-            hazard = self.model == LINEAR or self.task.loss == "cox"
+            hazard = self.model in CLOSED_FORM or self.task.loss == "cox"
             return {"": (lambda x: x.sum()) if hazard else (lambda x: risk_of(x).sum())}
         if logits == 2:
             return {"": lambda x: (x[:, 1] - x[:, 0]).sum()}

@@ -44,7 +44,7 @@ OF_RUN = {
 }
 OF_TASK = {
     "split": f"name {SHEET} slides.case_from weights task",
-    "fit": "name its.kind its.features its.split its.seed tile embed.regions its.fit",
+    "fit": "name its.kind its.features its.split its.seed tile embed.regions its.fit its.fit_of",
     "evaluate": "name its.kind its.classes its.seed its.resamples its.published",
     "knn": "name its.kind its.features its.seed its.resamples its.published knn.k knn.distances "
     "knn.levels",

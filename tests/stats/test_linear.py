@@ -54,6 +54,18 @@ def test_a_constant_column_says_nothing():
     assert scaled[:, 1].std() == pytest.approx(1)
 
 
+def test_free_columns_are_hardly_penalised():
+    time, event = np.exp(-X[:, 0] + 0.3 * RNG.normal(size=60)) * 10, RNG.random(60) < 0.7
+    parts = Parts(np.arange(60), np.arange(60))
+    free = fit_hazard(X, time, event, parts, (1e4,), free=1)
+    alone = fit_hazard(X[:, :1], time, event, parts, (1.0,))
+    np.testing.assert_allclose(free(X), alone(X[:, :1]), atol=0.05)
+    assert np.abs(fit_hazard(X, time, event, parts, (1e4,))(X)).max() < 0.05
+    classes = fit_classes(X, np.minimum(Y, 1), 2, parts, (1e4,), balanced=False, free=1)
+    one = fit_classes(X[:, :1], np.minimum(Y, 1), 2, parts, (1.0,), balanced=False)
+    np.testing.assert_allclose(classes(X), one(X[:, :1]), atol=0.05)
+
+
 def test_the_penalty_that_validates_best_is_chosen_and_units_left_out_do_not_count():
     parts = Parts(np.arange(30), np.arange(30, 45))
     ridges = (1e-3, 1.0, 1e3)

@@ -107,7 +107,13 @@ def found(rows: list[dict[str, Any]]) -> float:
     return auc(np.array([row["y"] for row in rows]), p)
 
 
-@pytest.mark.parametrize("model", ["linear", "mean", "abmil", "hipt", "deepattnmisl"])
+def concordance(rows: list[dict[str, Any]]) -> float:
+    """Harrell's c over all test parts together."""
+    columns = (np.array([row[name] for row in rows]) for name in ("time", "event", "risk"))
+    return harrell_c(*columns).value
+
+
+@pytest.mark.parametrize("model", ["linear", "mean", "abmil", "hipt", "hipt_wsi", "deepattnmisl"])
 def test_a_class_is_found_and_every_unit_is_predicted_once(tmp_path: Path, model: str):
     task = FittedTask(tmp_path)
     rows = task.run(model)
@@ -117,6 +123,47 @@ def test_a_class_is_found_and_every_unit_is_predicted_once(tmp_path: Path, model
         assert units.parts[units.names.index(row["unit"]), row["fold"]] == TEST
         assert row["p_0"] + row["p_1"] == pytest.approx(1)
     assert found(rows) > 0.85
+
+
+def test_a_model_is_fitted_as_its_own_settings_say(tmp_path: Path):
+    for name in ("own", "other"):
+        (tmp_path / name).mkdir()
+    own, other = (FittedTask(tmp_path / name) for name in ("own", "other"))
+    own.values["models"] = ["mean", "abmil"]
+    own.values["fit_of"] = {"abmil": QUICK | {"epochs": 2}}
+    other.values["fit"] = QUICK | {"epochs": 2}
+    assert own.run("abmil") == other.run("abmil")
+    assert own.run("mean") != other.run("mean")
+
+
+@pytest.mark.parametrize("kind", ["classification", "survival"])
+def test_covariates_alone_and_with_mean_regions(tmp_path: Path, kind: str):
+    """An age that says as much as the regions, with gaps; together they say more."""
+    task = FittedTask(tmp_path, kind, covariates=["age"], models=["linear", "clinical_linear"])
+    header, *lines = (tmp_path / "labels.csv").read_text().splitlines()
+    noise = np.random.default_rng(5).normal(size=len(lines))
+    months = np.array([float(line.split(",")[3]) for line in lines])
+    ages = 60 - 10 * np.log(months / 12) + 15 * noise
+    cells = ["" if i % 10 == 0 else f"{age:.1f}" for i, age in enumerate(ages)]
+    table = [f"{line},{cell}" for line, cell in zip(lines, cells, strict=True)]
+    (tmp_path / "labels.csv").write_text("\n".join([f"{header},age", *table]) + "\n")
+    rows = {model: task.run(model) for model in ("linear", "clinical", "clinical_linear")}
+    score = found if kind == "classification" else concordance
+    scores = {model: score(predicted) for model, predicted in rows.items()}
+    assert scores["clinical"] > 0.6
+    assert scores["clinical_linear"] > scores["clinical"]
+    before = task.made("clinical").with_name("fold_0.safetensors").stat().st_mtime_ns
+    task.run("clinical")
+    assert task.made("clinical").with_name("fold_0.safetensors").stat().st_mtime_ns == before
+
+
+def test_other_covariates_are_another_fit(tmp_path: Path):
+    task = FittedTask(tmp_path, covariates=["months"], models=["clinical"])
+    one, plain = task.run("clinical"), task.run("linear")
+    folds = [row | {"covariates": ["1"]} for row in read_table(task.folds, FOLDS).to_pylist()]
+    write_rows(task.folds, folds, FOLDS)
+    assert task.run("clinical") != one
+    assert task.run("linear") == plain
 
 
 @pytest.mark.parametrize("model", ["linear", "abmil"])

@@ -163,15 +163,6 @@ def mean_over_processes(values: Tensor) -> Tensor:
     return values
 
 
-@torch.no_grad()
-def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
-    """Make teacher = momentum * teacher + (1 - momentum) * student; buffers are copied."""
-    own: list[Tensor] = list(teacher.parameters())
-    torch._foreach_lerp_(own, list[Tensor](student.parameters()), 1 - momentum)
-    for buffer, other in zip(teacher.buffers(), student.buffers(), strict=True):
-        buffer.copy_(other)
-
-
 def freeze_last_layer(head: DinoHead) -> None:
     """Drop the last layer's gradient, so that the optimiser passes it over."""
     head.last_layer.weight.grad = None

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hipt.config.pretraining import DinoConfig
+from hipt.nn.averaging import follow
 from hipt.nn.dino.loss import (
     DinoHead,
     DinoLoss,
     Network,
-    follow,
     freeze_last_layer,
     mean_over_processes,
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hipt.config.tasks import FitConfig
+from hipt.nn.averaging import follow
 from hipt.nn.mil import BagModel, Bags, pad
 from hipt.nn.mil.losses import cox, nll
 
@@ -39,13 +41,24 @@ class BagData:
     time: Tensor | None
     """(N,) months; None: classification."""
 
-    def take(self, which: Sequence[int], device: torch.device) -> Bags:
-        """Some units, padded to one length."""
-        return pad(
-            [self.bags[i] for i in which],
-            None if self.positions is None else [self.positions[i] for i in which],
-            None if self.clusters is None else [self.clusters[i] for i in which],
-        ).to(device)
+    def take(
+        self,
+        which: Sequence[int],
+        device: torch.device,
+        seen: Callable[[int], Tensor] | None = None,
+    ) -> Bags:
+        """Some units, padded to one length; `seen` says which of m instances, None: all."""
+        bags = [self.bags[i] for i in which]
+        kept = [slice(None) if seen is None else seen(len(bag)) for bag in bags]
+
+        def cut(parts: Sequence[Tensor]) -> list[Tensor]:
+            return [part[k] for part, k in zip(parts, kept, strict=True)]
+
+        others = [
+            None if parts is None else cut([parts[i] for i in which])
+            for parts in (self.positions, self.clusters)
+        ]
+        return pad(cut(bags), *others).to(device)
 
 
 class Epoch(NamedTuple):
@@ -115,25 +128,65 @@ def fit(  # noqa: PLR0913 (each is a thing of its own)
     refuse_empty(len(train), len(validation) if cfg.epoch == "best" else None)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        model = build().to(device)
-        draws = torch.Generator().manual_seed(seed)
-        optimiser = torch.optim.Adam(
-            model.parameters(), lr=cfg.lr, weight_decay=cfg.weight_decay, fused=True
-        )
+        learner = _Learner(build().to(device), cfg, torch.Generator().manual_seed(seed), device)
         curve: list[Epoch] = []
         best, chosen = {}, 0
         for number in range(cfg.epochs):
-            order = _drawn(data, train, cfg, draws)
-            loss = _train(model, optimiser, data, order, cfg, device)
-            curve.append(Epoch(loss, _loss_on(model, data, validation, cfg, device)))
+            loss = learner.epoch(data, train)
+            curve.append(Epoch(loss, _loss_on(learner.answering, data, validation, cfg, device)))
             if not math.isfinite(loss):
                 raise ValueError(
                     f"the loss is {loss} in epoch {number}; lower fit.lr, or look at the features"
                 )
             if cfg.epoch == "last" or _best(curve) == number:
-                chosen = number
-                best = {name: value.cpu().clone() for name, value in model.state_dict().items()}
+                chosen, weights = number, learner.answering.state_dict()
+                best = {name: value.cpu().clone() for name, value in weights.items()}
     return Fitted(best, chosen, tuple(curve))
+
+
+class _Learner:
+    """A model that learns, and the one that answers: itself, or the average of its weights."""
+
+    def __init__(
+        self, model: BagModel, cfg: FitConfig, draws: torch.Generator, device: torch.device
+    ) -> None:
+        self._model, self._cfg, self._draws, self._device = model, cfg, draws, device
+        self._optimiser = torch.optim.Adam(
+            model.parameters(), lr=cfg.lr, weight_decay=cfg.weight_decay, fused=True
+        )
+        self._steps = 0
+        self.answering = deepcopy(model) if cfg.average else model
+
+    def epoch(self, data: BagData, train: Sequence[int]) -> float:
+        """Learn from as many draws as there are units; their mean loss."""
+        model, cfg, device = self._model, self._cfg, self._device
+        model.train()
+        order = _drawn(data, train, cfg, self._draws)
+        whole = torch.zeros((), device=device)
+        for which in _parts(order, cfg.batch):
+            target = data.target[list(which)].to(device)
+            bags = data.take(which, device, self._seen if cfg.drop_regions else None)
+            output = model(bags, target if data.event is None else None)
+            loss = _loss(output.logits, data, which, cfg, device)
+            self._optimiser.zero_grad(set_to_none=True)
+            (model.bag_weight * loss + output.loss).backward()
+            self._optimiser.step()
+            self._average()
+            whole += loss.detach() * len(which)
+        return float(whole) / len(order)
+
+    def _seen(self, m: int) -> Tensor:
+        """(k,) which of m instances a step sees, rising: at least 1."""
+        share = 1 - self._cfg.drop_regions * float(torch.rand((), generator=self._draws))
+        kept = torch.randperm(m, generator=self._draws)[: math.ceil(share * m)]
+        return kept.sort().values
+
+    def _average(self) -> None:
+        """Move the average towards the weights after a step; the first steps count little."""
+        if self.answering is not self._model:
+            self._steps += 1
+            momentum = min(self._cfg.average, (1 + self._steps) / (10 + self._steps))
+            follow(self.answering, self._model, momentum)
 
 
 @torch.no_grad()
@@ -157,28 +210,6 @@ def _best(curve: Sequence[Epoch]) -> int:
     """The epoch with the lowest validation loss; of equal ones the first."""
     losses = [epoch.validation_loss for epoch in curve]
     return losses.index(min(losses))
-
-
-def _train(
-    model: BagModel,
-    optimiser: torch.optim.Optimizer,
-    data: BagData,
-    order: Sequence[int],
-    cfg: FitConfig,
-    device: torch.device,
-) -> float:
-    """One epoch; its mean loss."""
-    model.train()
-    whole = torch.zeros((), device=device)
-    for which in _parts(order, cfg.batch):
-        target = data.target[list(which)].to(device)
-        output = model(data.take(which, device), target if data.event is None else None)
-        loss = _loss(output.logits, data, which, cfg, device)
-        optimiser.zero_grad(set_to_none=True)
-        (model.bag_weight * loss + output.loss).backward()
-        optimiser.step()
-        whole += loss.detach() * len(which)
-    return float(whole) / len(order)
 
 
 def _loss_on(

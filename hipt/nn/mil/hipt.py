@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from hipt.nn.mil.bags import Bags
 from hipt.nn.mil.model import BagModel, Sizes, dense
 from hipt.nn.mil.pooling import GatedAttention
-from hipt.nn.mil.transformer import PostNormLayer
+from hipt.nn.mil.single import GATE
+from hipt.nn.mil.transformer import PostNormLayer, PreNormLayer
 
 WIDTH = 192
 DEPTH = 2
@@ -46,6 +47,30 @@ class Hipt(BagModel):
             x = layer(x, bags.mask)
         pooled, attention = self.pool(x, bags.mask)  # (B, W), (B, M)
         return self.classifier(self.rho(pooled)), attention
+
+
+class HiptWsi(BagModel):
+    """`abmil` on regions that have looked at each other.
+
+    One pre-norm layer, close to the identity at first, lies between the embedding of `abmil` and
+    its pooling: what the regions say together is learned beside what each says alone.
+
+    Differs: from ViT_WSI, which is post-norm, twice as deep, and starts far from the identity.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__(sizes)
+        width, dropout = sizes.width or WIDTH, sizes.dropout
+        self.embed = dense(sizes.in_dim, width, dropout)
+        self.layer = PreNormLayer(width, HEADS, width, dropout)
+        self.pool = GatedAttention(width, GATE, 0.0)
+        self.classifier = nn.Linear(width, sizes.outputs)
+
+    def answer(self, bags: Bags) -> tuple[Tensor, Tensor]:
+        """Logits (B, K) and the attention pooling's weights (B, M)."""
+        x = self.layer(self.embed(bags.features), bags.mask)  # (B, M, W)
+        pooled, attention = self.pool(x, bags.mask)  # (B, W), (B, M)
+        return self.classifier(pooled), attention
 
 
 class HiptOnGrids(BagModel):

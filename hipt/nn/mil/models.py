@@ -11,7 +11,7 @@ from hipt.nn.mil.clam import ClamSb
 from hipt.nn.mil.clusters import DeepAttnMisl
 from hipt.nn.mil.dsmil import Dsmil
 from hipt.nn.mil.graph import Dgcn
-from hipt.nn.mil.hipt import Hipt, HiptOnGrids
+from hipt.nn.mil.hipt import Hipt, HiptOnGrids, HiptWsi
 from hipt.nn.mil.model import BagModel, Sizes
 from hipt.nn.mil.single import Abmil, Max, Mean
 from hipt.nn.mil.two_level import TwoLevel
@@ -19,6 +19,7 @@ from hipt.nn.mil.two_level import TwoLevel
 MODELS: Mapping[str, type[BagModel]] = MappingProxyType(
     {
         "hipt": Hipt,
+        "hipt_wsi": HiptWsi,
         "hipt_finetuned": HiptOnGrids,
         "hipt_scratch": HiptOnGrids,
         "hipt_n": TwoLevel,

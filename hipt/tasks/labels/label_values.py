@@ -24,6 +24,8 @@ class Value(NamedTuple):
     """Survival: months until the event or the end of follow-up."""
     event: bool | None = None
     """Survival: whether the event was seen."""
+    covariates: tuple[str, ...] = ()
+    """What is known beside; empty where it is not."""
 
     @property
     def missing(self) -> bool:
@@ -42,14 +44,16 @@ class ValueReader:
 
     def value(self, entry: Entry) -> Value:
         """The value in a row; a time of 0 is missing where the task has no months for it."""
+        given = [entry.cells[column] for column in self.task.covariates]
+        covariates = tuple("" if cell in self.missing else cell for cell in given)
         if self.task.label is not None:
             label = entry.cells[self.task.label]
-            return Value(label=None if self.gap(label) else label)
+            return Value(None if self.gap(label) else label, covariates=covariates)
         cells = [entry.cells[column] for column in self.task.columns]
         months = None if self.gap(cells[0]) else _number(cells[0])
         if months == 0:
             months = self.task.zero_months
-        return Value(time=months, event=self.events.get(cells[1]))
+        return Value(time=months, event=self.events.get(cells[1]), covariates=covariates)
 
     def gap(self, cell: str) -> bool:
         """Whether a cell says that the value is not known; a class that is asked for never does."""
@@ -130,7 +134,7 @@ def check_same_rows(reader: ValueReader, name: str, first: Entry, other: Entry) 
         (*_parts(task, reader.value(e)), e.cells.get("case_id"), e.cells.get("site"))
         for e in (first, other)
     ]
-    for column, there, here in zip((*task.columns, "case_id", "site"), *facts, strict=True):
+    for column, there, here in zip((*task.columns_read, "case_id", "site"), *facts, strict=True):
         if here != there:
             raise other.wrong(
                 column,
@@ -148,7 +152,7 @@ def check_same_cases(task: TaskConfig, values: Iterable[tuple[str, Value, Entry]
     sentence = None
     for case, value, entry in values:
         known, row = first.setdefault(case, (value, entry))
-        parts = zip(task.columns, _parts(task, value), _parts(task, known), strict=True)
+        parts = zip(task.columns_read, _parts(task, value), _parts(task, known), strict=True)
         for column, here, there in parts:
             if here != there:
                 torn[case] += 1
@@ -168,8 +172,10 @@ def check_same_cases(task: TaskConfig, values: Iterable[tuple[str, Value, Entry]
 
 
 def _parts(task: TaskConfig, value: Value) -> tuple[str | float | None, ...]:
-    """A value by `task.columns`."""
-    return (value.label,) if task.kind == "classification" else (value.time, value.event)
+    """A value by `task.columns_read`."""
+    if task.kind == "classification":
+        return (value.label, *value.covariates)
+    return (value.time, value.event, *value.covariates)
 
 
 def _number(cell: str) -> float:

@@ -62,6 +62,8 @@ class Labelled:
     """Survival: months until the event or the end of follow-up."""
     event: bool | None = None
     """Survival: whether the event was seen."""
+    covariates: tuple[str, ...] = ()
+    """What is known beside; empty where it is not."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,7 @@ def task_labels(
             y=number.get(slide.value.label or ""),
             time=slide.value.time,
             event=slide.value.event,
+            covariates=slide.value.covariates,
         )
         for slide in with_label
     )

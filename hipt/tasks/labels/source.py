@@ -59,7 +59,7 @@ def source_of(
     by_id = {bare(row.slide_id): row for row in rows} | {row.slide_id: row for row in rows}
     if task.labels is not None:
         file = Path(task.labels)
-        table = read_label_table(file, task.columns, f"tasks.{name}", missing)
+        table = read_label_table(file, task.columns_read, f"tasks.{name}", missing)
         notes = tuple(
             Fact("note", f"{column} of {file.name} is taken as {key}")
             for key, column in table.renamed.items()
@@ -67,7 +67,7 @@ def source_of(
         return Source(name, task, file, table.key, table.entries, by_id, case_from, notes)
     cells = {row.slide_id: {"site": row.site, **row.labels} for row in rows}
     known = sorted(set().union(*cells.values()))
-    for column in task.columns:
+    for column in task.columns_read:
         if column in COLUMNS and column not in known:
             problem = "has a meaning of its own and is no label; copy it under another name"
             raise HiptError(f"{SHEET}, column '{column}': {problem}, or correct tasks.{name}")
@@ -79,7 +79,7 @@ def source_of(
             Entry(
                 f"{SHEET}, slide '{slide_id}'",
                 None,
-                {column: values.get(column, "") for column in task.columns},
+                {column: values.get(column, "") for column in task.columns_read},
             )
         ]
         for slide_id, values in cells.items()

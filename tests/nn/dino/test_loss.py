@@ -12,6 +12,7 @@ from torch import nn
 
 from hipt.config.config import ViTShape
 from hipt.config.pretraining import DinoConfig
+from hipt.nn.averaging import follow
 from hipt.nn.dino.loss import (
     COLLAPSE,
     DinoHead,
@@ -20,7 +21,6 @@ from hipt.nn.dino.loss import (
     UnitRows,
     collapsed,
     diverged,
-    follow,
     freeze_last_layer,
 )
 from hipt.nn.dino.schedule import clip_each, cosine, parameter_groups, set_rates

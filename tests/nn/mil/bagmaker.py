@@ -12,7 +12,7 @@ torch.set_num_threads(1)
 
 DIM, SIDE = 12, 4
 NAMES = list(MODELS)
-VMAPPED = ["hipt", "mean", "max", "abmil", "clam_sb", "dsmil"]
+VMAPPED = ["hipt", "hipt_wsi", "mean", "max", "abmil", "clam_sb", "dsmil"]
 LENGTHS = (5, 1, 20, 9)
 
 

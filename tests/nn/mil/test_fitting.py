@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from hipt.config.tasks import FitConfig
 from hipt.nn.mil import build
-from hipt.nn.mil.fitting import BagData, Fitted, _drawn, answers, fit
+from hipt.nn.mil.fitting import BagData, Fitted, _drawn, _Learner, answers, fit
 
 CPU = torch.device("cpu")
 N, D = 36, 6
@@ -74,6 +75,57 @@ def test_the_kept_weights_are_those_of_the_epoch():
     best = fitted(epochs=6)
     again = fitted(epochs=best.epoch + 1, epoch="last")
     assert same(best, again)
+
+
+def test_averaged_weights_follow_those_after_each_step():
+    """One step per epoch, so that shorter fits end with the weights after each step."""
+    recipe = {"batch": len(TRAIN), "epoch": "last", "balanced": False}
+    result = fitted(epochs=4, average=0.3, **recipe)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        expected = build("abmil", D, 2).state_dict()
+    for t in range(1, 5):
+        after = fitted(epochs=t, **recipe).state
+        momentum = min(0.3, (1 + t) / (10 + t))
+        expected = {k: momentum * v + (1 - momentum) * after[k] for k, v in expected.items()}
+    for name, value in expected.items():
+        torch.testing.assert_close(result.state[name], value, atol=1e-7, rtol=1e-5)
+    assert not same(result, fitted(epochs=4, **recipe))
+
+
+def test_a_step_sees_parts_of_bags_and_their_places():
+    given = data()
+    places = [torch.arange(2 * len(bag)).reshape(-1, 2) for bag in given.bags]
+    kinds = [torch.arange(len(bag)) for bag in given.bags]
+    placed = replace(given, positions=places, clusters=kinds)
+    part = placed.take([3, 4], CPU, lambda m: torch.tensor([0, m - 1]))
+    assert torch.equal(part.features, torch.stack([given.bags[i][[0, -1]] for i in (3, 4)]))
+    assert torch.equal(part.positions, torch.stack([places[i][[0, -1]] for i in (3, 4)]))
+    assert part.clusters.tolist() == [[0, 3], [0, 4]]
+    assert part.mask.all()
+
+
+def test_up_to_the_given_share_of_regions_is_left_out_of_a_step():
+    cfg, draws = FitConfig(drop_regions=0.6), torch.Generator().manual_seed(0)
+    learner = _Learner(build("mean", D, 2), cfg, draws, CPU)
+    kept = [learner._seen(50) for _ in range(400)]
+    sizes = [len(places) for places in kept]
+    assert (min(sizes), max(sizes)) == (21, 50)
+    assert sum(sizes) / 400 == pytest.approx(35, abs=1)
+    seen = torch.stack([torch.bincount(places, minlength=50) for places in kept])
+    assert int(seen.max()) == 1
+    assert seen.double().mean(0).min() > 0.6
+    assert all(torch.equal(places, places.sort().values) for places in kept)
+    assert learner._seen(1).tolist() == [0]
+
+
+def test_left_out_regions_are_drawn_by_the_seed_and_answers_see_all():
+    one, two = (fitted(drop_regions=0.5) for _ in range(2))
+    assert same(one, two)
+    assert not same(one, fitted())
+    model = build("mean", D, 2)
+    whole = answers(model, data(), VALIDATION, CPU)
+    assert [len(places) for places in whole.attention] == [1 + i % 5 for i in VALIDATION]
 
 
 def test_balanced_draws_have_every_kind_equally_often():

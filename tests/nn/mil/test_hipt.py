@@ -38,6 +38,30 @@ def test_hipt_is_what_the_table_says():
     np.testing.assert_allclose(out.attention[0].numpy(), weights, rtol=1e-10)
 
 
+def test_without_its_layer_hipt_wsi_is_abmil():
+    model, plain = small("hipt_wsi"), small("abmil")
+    plain.load_state_dict({k: v for k, v in model.state_dict().items() if "layer." not in k})
+    batch = bags("abmil")
+    assert not torch.allclose(model(batch).logits, plain(batch).logits, atol=1e-3)
+    with torch.no_grad():
+        model.layer.scale1.zero_()
+        model.layer.scale2.zero_()
+    assert torch.equal(model(batch).logits, plain(batch).logits)
+    assert torch.equal(model(batch).attention, plain(batch).attention)
+
+
+def test_hipt_wsi_starts_close_to_abmil_and_its_layer_learns_at_once():
+    torch.manual_seed(0)
+    model = build("hipt_wsi", DIM, 2, width=12)
+    batch = bags("hipt_wsi")
+    with torch.no_grad():
+        x = model.embed(batch.features)
+        moved = (model.layer(x, batch.mask) - x)[batch.mask]
+    assert 0 < float(moved.std()) < 0.3 * float(x[batch.mask].std())
+    model(batch).logits.square().sum().backward()
+    assert all(float(p.grad.abs().max()) > 0 for p in model.layer.parameters())
+
+
 def test_hipt_n_is_what_the_table_says():
     model = small("hipt_n").double()
     state = model.state_dict()

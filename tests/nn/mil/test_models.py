@@ -221,7 +221,7 @@ def test_hipt_has_as_many_parameters_as_published():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="no model 'linear': hipt, hipt_finetuned"):
+    with pytest.raises(ValueError, match="no model 'linear': hipt, hipt_wsi, hipt_finetuned"):
         build("linear", DIM, 2)
     with pytest.raises(ValueError, match="hipt_scratch needs a stage2"):
         build("hipt_scratch", DIM, 2)

@@ -1,4 +1,4 @@
-"""The post-norm layer against torch's own."""
+"""Both kinds of layer against torch's own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hipt.nn.mil import build
-from hipt.nn.mil.transformer import PostNormLayer
+from hipt.nn.mil.transformer import LAYER_SCALE, PostNormLayer, PreNormLayer
 from tests.nn.mil.bagmaker import noise
 
 NAMES = {
@@ -58,6 +58,32 @@ def test_layers_equal_torchs(dtype, limit, training):
         result = layer(result, mask)
     expected = encoder(x, src_key_padding_mask=~mask)
     assert (result - expected)[mask].abs().max() < limit
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_pre_norm_layer_is_torchs_with_the_scales_in_its_last_weights(training):
+    torch.manual_seed(0)
+    ours = PreNormLayer(24, 3, 10, 0.0 if training else 0.25).double().train(training)
+    assert float(ours.scale1[0]) == float(ours.scale2[23]) == pytest.approx(LAYER_SCALE)
+    for parameter in ours.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    theirs = nn.TransformerEncoderLayer(
+        24, 3, 10, dropout=0.0, batch_first=True, norm_first=True, dtype=torch.float64
+    ).train(training)
+    state = ours.state_dict()
+    for branch, scale in (("out", "scale1"), ("fall", "scale2")):
+        state[f"{branch}.weight"] = state[f"{branch}.weight"] * state[scale][:, None]
+        state[f"{branch}.bias"] = state[f"{branch}.bias"] * state[scale]
+    theirs.load_state_dict(
+        {
+            there + kind: state[here + kind]
+            for there, here in NAMES.items()
+            for kind in ("weight", "bias")
+        }
+    )
+    x, mask = noise(3, 9, 24).double(), torch.arange(9) < torch.tensor([[9], [1], [4]])
+    expected = theirs(x, src_key_padding_mask=~mask)
+    assert (ours(x, mask) - expected)[mask].abs().max() < 1e-12
 
 
 def test_weights_start_as_torchs_do():

@@ -54,6 +54,27 @@ def graded(*grades: str) -> list[SlideRow]:
     return [row(f"s{n}", f"c{n}", "north", grade=grade) for n, grade in enumerate(grades)]
 
 
+def test_covariates_are_read_beside_and_a_case_has_one_of_each():
+    rows = [
+        row(f"s{n}", f"c{n}", age=age, grade=grade)
+        for n, (age, grade) in enumerate([("61", "a"), ("nan", "b"), ("50", "a"), ("70", "b")])
+    ]
+    task = grading(covariates=["age"], models=["clinical"], unit="case")
+    result = task_labels("t", task, [*rows, row("s4", "c0", age="61", grade="a")], None)
+    assert [slide.covariates for slide in result.slides] == [
+        *(("61",), ("",), ("50",), ("70",), ("61",))
+    ]
+    torn = sentence(task, [*rows, row("s4", "c0", age="62", grade="a")])
+    assert torn == (
+        "slides.sheet, slide 's4', column 'age': case 'c0' has '62' here and '61' in slide 's0'; "
+        "a case has one, so correct one of them, or set unit to slide"
+    )
+    assert sentence(grading(covariates=["agee"], models=["clinical"]), rows) == (
+        "slides.sheet: column 'agee' is missing (did you mean 'age'?); add it, correct tasks.t, or "
+        "name a table in tasks.t.labels"
+    )
+
+
 def test_classes_of_the_sheet():
     rows = [*graded("low", "high", "low", "high", "", "nan", "other"), row("s7", "c7", grade="low")]
     task = grading(classes=["low", "high"])
