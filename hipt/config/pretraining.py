@@ -132,6 +132,9 @@ class RegionsDinoConfig(DinoConfig):
     """Optimiser steps."""
     warmup_iterations: Annotated[int, Field(ge=0)] = 20_000
     """Steps over which the learning rate rises from 0."""
+    masked: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    """Share of large views' patches that the student is not shown and has to predict, beside
+    DINO's loss. Not in the paper."""
 
 
 class PretrainPatchesConfig(Section):
@@ -158,6 +161,9 @@ class PretrainRegionsConfig(Section):
     """`all` slides, those of a label (`column=value`), or a file with one slide_id per line."""
     init: str | None = None
     """Weights to start from, e.g. the released ones; null: random ones."""
+    positions: Literal["random", "sines"] = "random"
+    """What position embeddings start from: random numbers, as in the paper, or sines, by which
+    neighbours are known from the first step on."""
     micro_batches: Annotated[int, Field(ge=1)] = 1
     """Parts that a process's minibatch is computed in, where memory does not hold it whole."""
     views: GridViewsConfig = GridViewsConfig()

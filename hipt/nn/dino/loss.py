@@ -83,6 +83,11 @@ class Network(nn.Module):
         Returns:
             (V*B, K), in the order of the views.
         """
+        out: Tensor = self.head(torch.cat(self.vectors(views)))
+        return out
+
+    def vectors(self, views: Sequence[Tensor]) -> list[Tensor]:
+        """The backbone's (B, D) of every view; those of one size pass it together."""
         sizes: dict[torch.Size, list[int]] = {}
         for i, view in enumerate(views):
             sizes.setdefault(view.shape, []).append(i)
@@ -90,8 +95,7 @@ class Network(nn.Module):
         for same in sizes.values():
             together = self.backbone(torch.cat([views[i] for i in same]))  # (len(same)*B, D)
             vectors.update(zip(same, together.chunk(len(same)), strict=True))
-        out: Tensor = self.head(torch.cat([vectors[i] for i in range(len(views))]))
-        return out
+        return [vectors[i] for i in range(len(views))]
 
 
 class Parts(NamedTuple):
