@@ -80,6 +80,9 @@ class GridViewsConfig(Section):
     """Also vertical mirrors and quarter turns. Not in the paper."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of values set to 0 in every view; in the paper, not in the released code."""
+    swap_means: bool = False
+    """Give every view the mean vector of another region of the minibatch in place of its own
+    region's, so that stain does not tell which views belong together. Not in the paper."""
 
 
 class DinoConfig(Section):
@@ -99,6 +102,9 @@ class DinoConfig(Section):
     """Width of the normalised layer before the last."""
     teacher_temp: Annotated[float, Field(gt=0, le=1)] = 0.04
     """Temperature of the teacher's distribution."""
+    standardise: bool = False
+    """Count `teacher_temp` in the spread of the teacher's answers over a process' minibatch, and
+    take their mean for the centre, so that they neither flatten nor peak. Not in the paper."""
     student_temp: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Temperature of the student's distribution."""
     centre_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9

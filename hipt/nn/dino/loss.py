@@ -24,6 +24,10 @@ COLLAPSE = 1e-3
 """How near to 0 or log K an entropy counts as there, as a share of log K."""
 
 
+LEAST_SPREAD = 1e-6
+"""Answers that differ less than rounding are alike."""
+
+
 class UnitRows(nn.Module):
     """A linear layer without bias whose rows have norm 1, however long the parameter's are."""
 
@@ -140,7 +144,7 @@ class DinoLoss(nn.Module):
         if views < G or (len(student), len(teacher)) != (views * B, G * B):
             raise ValueError(f"{len(student)} and {len(teacher)} rows do not fit {views} views")
         answers = _wide(teacher.detach())
-        log_p = ((answers - self.centre) / self._cfg.teacher_temp).log_softmax(-1)
+        log_p = (self._centred(answers) / self._cfg.teacher_temp).log_softmax(-1)
         p = log_p.exp()
         entropy = -(p * log_p).sum(-1).mean()
         targets = p.reshape(G, B, -1)  # (G, B, K)
@@ -151,6 +155,17 @@ class DinoLoss(nn.Module):
             loss = loss - ((targets[1 - v] if v < G else both) * own).sum()
         pairs = G * (views - 1)
         return Parts(loss / (pairs * B), entropy, answers.mean(0, keepdim=True))
+
+    def _centred(self, answers: Tensor) -> Tensor:
+        """(2*B, K) answers less the centre; in units of their own spread, where that is asked for.
+
+        A new network's answers differ by 0.005 from view to view, an eighth of the temperature:
+        all outputs are alike then, and a student that learns them gives answers that differ less.
+        """
+        if not self._cfg.standardise:
+            return answers - self.centre
+        apart = answers - answers.mean(0)  # of this batch: a centre that lags makes all views alike
+        return apart / apart.square().mean().sqrt().clamp_min(LEAST_SPREAD)
 
     @torch.no_grad()
     def update_centre(self, teacher: Tensor) -> None:

@@ -7,6 +7,7 @@ T = h * w patches, D width of the backbone's vector, K the head's width.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,10 @@ from hipt.nn.vit import Hidden, initialise
 
 SMALLEST_SPREAD = 1e-6
 """A channel that differs less between patches is constant, and nothing is asked of it."""
+
+
+WEIGHT = 10.0
+"""Nats that an error of 1 counts for: a mean over channels has small gradients beside DINO's."""
 
 
 class MaskedPatches(nn.Module):
@@ -66,19 +71,23 @@ class MaskedStudent(nn.Module):
         self.network, self.masked = network, masked
 
     def forward(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """The head's outputs (V*B, K) in the order of the views, and the loss of hidden patches."""
+        """What the head says of V views of B regions, and what hidden patches add to the loss.
+
+        Returns:
+            (V*B, K) in the order of the views, and a scalar.
+        """
         large = torch.cat(list(views[:G]))  # (N, C, h, w)
         places = self.masked.hide(large)  # (N, T)
-        backbone = self.network.backbone
+        backbone: Any = self.network.backbone
         tokens = backbone.tokens(large, hidden=Hidden(places, self.masked.token))
         loss = hidden_loss(self.masked.predict(tokens[:, 1:]), large, places)
         vectors = [tokens[:, 0], *self.network.vectors(views[G:])]  # (N, D), then (B, D) each
         outputs: Tensor = self.network.head(torch.cat(vectors))
-        return outputs, loss
+        return outputs, WEIGHT * loss
 
 
 def hidden_loss(predicted: Tensor, views: Tensor, places: Tensor) -> Tensor:
-    """Mean squared error of predicted vectors at hidden places, 1 for who knows the view's mean.
+    """Mean squared error of predicted vectors at hidden places; 1 for answers that are all 0.
 
     A view's own mean is taken away from its vectors, and every channel has the same spread: what
     the stain adds to all patches of a slide is no part of the question.

@@ -36,7 +36,7 @@ class Step(NamedTuple):
     """What one optimiser step showed."""
 
     loss: float
-    """Mean cross-entropy, nats."""
+    """What is made small: mean cross-entropy, nats, and the error of hidden patches, if any are."""
     teacher_entropy: float
     """Mean entropy of the teacher's answers, nats."""
     gradient_norm: float

@@ -16,7 +16,7 @@ from hipt.nn.dino.loss import DinoHead, Network
 from hipt.nn.dino.masked import MaskedPatches, MaskedStudent, hidden_loss
 from hipt.nn.dino.trainer import Trainer
 from hipt.nn.vit import ViT, initialise, vit4096
-from tests.nn.dino.test_trainer import C, RECIPE, build, copies, same, views_of
+from tests.nn.dino.test_trainer import RECIPE, C, build, copies, same, views_of
 
 SMALL = {key: RECIPE[key] for key in ("out_dim", "hidden_dim", "bottleneck_dim")}
 
