@@ -74,7 +74,7 @@ def test_every_view_hides_as_many_patches_elsewhere(share: float, side: int, hid
     assert places.shape == (50, side * side)
     assert set(places.sum(1).tolist()) == {hidden}
     assert len(places.unique(dim=0)) > 5
-    assert places.any(0).all()
+    assert places.any(0).sum() > side**2 / 2
 
 
 def test_a_hidden_patch_is_not_seen_by_the_student():
