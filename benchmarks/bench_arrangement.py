@@ -33,7 +33,7 @@ from hipt.stats.linear_probe import linear_hits
 from hipt.stats.metrics import balanced_accuracy
 
 SIDE, KINDS, DIM = 16, 3, 96
-TRAIN, TEST = 1024, 600
+TRAIN, TEST = 512, 600
 SMOOTH = 2.0
 """Standard deviation of the field's filter, patches."""
 
@@ -161,7 +161,7 @@ def main() -> None:
     )
     parser.add_argument("--offsets", nargs="+", type=float, default=[0.0, 1.0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--iterations", type=int, default=400)
+    parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -46,6 +46,8 @@ class MaskedPatches(nn.Module):
             predict = nn.Linear(dim, channels)
         self.predict = predict.to_empty(device="cpu")
         initialise(self, seed)
+        with torch.no_grad():  # torch's own for a linear layer: of 0.02 too little reaches the rest
+            self.predict.weight.mul_(dim**-0.5 / 0.02 / 3**0.5)
 
     def hide(self, views: Tensor) -> Tensor:
         """Which patches of (N, C, h, w) are hidden: (N, T) bool, as many in every view.
