@@ -85,6 +85,10 @@ class GridViewsConfig(Section):
     region's, so that stain does not tell which views belong together. Not in the paper."""
 
 
+SHARPEST = 0.1
+"""Least temperature in units of the answers' spread: below it one output has all of every answer."""
+
+
 class DinoConfig(Section):
     """Head, loss, teacher and optimiser, and how long."""
 
@@ -129,6 +133,15 @@ class DinoConfig(Section):
     """Most stochastic depth of the student."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 1000
     """Steps between two checkpoints."""
+
+    @model_validator(mode="after")
+    def _of_one_unit(self) -> Self:
+        if self.standardise and self.teacher_temp < SHARPEST:
+            raise ValueError(
+                f"teacher_temp ({self.teacher_temp}) counts in the spread of the answers where "
+                f"standardise is true, and must be at least {SHARPEST} there; 0.5 was measured"
+            )
+        return self
 
 
 class RegionsDinoConfig(DinoConfig):

@@ -70,3 +70,10 @@ def test_one_changed_key_leaves_the_others_of_its_stage():
 def test_views_that_cannot_be_are_refused(views: dict[str, object], sentence: str):
     with pytest.raises(ValidationError, match=sentence):
         PretrainPatchesConfig.model_validate({"views": views})
+
+
+def test_a_temperature_of_cosines_is_refused_where_answers_are_standardised():
+    for stage in ("patches", "regions"):
+        with pytest.raises(ValidationError, match=r"teacher_temp \(0\.04\) counts in the spread"):
+            PretrainConfig.model_validate({stage: {"dino": {"standardise": True}}})
+        PretrainConfig.model_validate({stage: {"dino": {"standardise": True, "teacher_temp": 0.5}}})
