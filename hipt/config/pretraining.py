@@ -86,7 +86,7 @@ class GridViewsConfig(Section):
 
 
 SHARPEST = 0.1
-"""Least temperature in units of the answers' spread: below it one output has all of every answer."""
+"""Least temperature in units of the answers' spread; below it one output takes all."""
 
 
 class DinoConfig(Section):
