@@ -80,6 +80,13 @@ class GridViewsConfig(Section):
     """Also vertical mirrors and quarter turns. Not in the paper."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of values set to 0 in every view; in the paper, not in the released code."""
+    swap_means: bool = False
+    """Give every view the mean vector of another region of the minibatch in place of its own
+    region's, so that stain does not tell which views belong together. Not in the paper."""
+
+
+SHARPEST = 0.1
+"""Least temperature in units of the answers' spread; below it one output takes all."""
 
 
 class DinoConfig(Section):
@@ -99,6 +106,9 @@ class DinoConfig(Section):
     """Width of the normalised layer before the last."""
     teacher_temp: Annotated[float, Field(gt=0, le=1)] = 0.04
     """Temperature of the teacher's distribution."""
+    standardise: bool = False
+    """Count `teacher_temp` in the spread of the teacher's answers over a process' minibatch, and
+    take their mean for the centre, so that they neither flatten nor peak. Not in the paper."""
     student_temp: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Temperature of the student's distribution."""
     centre_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -124,6 +134,15 @@ class DinoConfig(Section):
     checkpoint_every: Annotated[int, Field(ge=1)] = 1000
     """Steps between two checkpoints."""
 
+    @model_validator(mode="after")
+    def _of_one_unit(self) -> Self:
+        if self.standardise and self.teacher_temp < SHARPEST:
+            raise ValueError(
+                f"teacher_temp ({self.teacher_temp}) counts in the spread of the answers where "
+                f"standardise is true, and must be at least {SHARPEST} there; 0.5 was measured"
+            )
+        return self
+
 
 class RegionsDinoConfig(DinoConfig):
     """Head, loss, teacher and optimiser, and how long: half as many steps as stage 1."""
@@ -132,6 +151,9 @@ class RegionsDinoConfig(DinoConfig):
     """Optimiser steps."""
     warmup_iterations: Annotated[int, Field(ge=0)] = 20_000
     """Steps over which the learning rate rises from 0."""
+    masked: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    """Share of large views' patches that the student is not shown and has to predict, beside
+    DINO's loss. Not in the paper."""
 
 
 class PretrainPatchesConfig(Section):
@@ -158,6 +180,9 @@ class PretrainRegionsConfig(Section):
     """`all` slides, those of a label (`column=value`), or a file with one slide_id per line."""
     init: str | None = None
     """Weights to start from, e.g. the released ones; null: random ones."""
+    positions: Literal["random", "sines"] = "random"
+    """What position embeddings start from: random numbers, as in the paper, or sines, by which
+    neighbours are known from the first step on."""
     micro_batches: Annotated[int, Field(ge=1)] = 1
     """Parts that a process's minibatch is computed in, where memory does not hold it whole."""
     views: GridViewsConfig = GridViewsConfig()

@@ -6,7 +6,7 @@ token grid. Names of parameters are those of the released checkpoints.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hipt.config.config import CELL_PX, ViTShape
 from hipt.nn.block import NORM, Block
+from hipt.nn.positions import sine_positions
 
 POSITIONS = 14
 """Side of the grid that position embeddings live on: 224 px in 16 px cells."""
@@ -44,6 +45,15 @@ class GridTokens(nn.Sequential):
         for layer in self:
             x = layer(x)
         return x.movedim(-1, 1)
+
+
+class Hidden(NamedTuple):
+    """Tokens that a network is not shown."""
+
+    places: Tensor
+    """(B, T) bool."""
+    token: Tensor
+    """(1, 1, D) what stands in their place; positions are added to it."""
 
 
 class ViT(nn.Module):
@@ -81,14 +91,17 @@ class ViT(nn.Module):
         """
         return self.tokens(x)[:, 0]
 
-    def tokens(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
+    def tokens(
+        self, x: Tensor, positions: Tensor | None = None, hidden: Hidden | None = None
+    ) -> Tensor:
         """All normed tokens, CLS first: (B, 1+T, D).
 
         Args:
             x: as in `forward`.
             positions: (1, 1+T, D) where they are resampled already.
+            hidden: tokens that are not shown, in training.
         """
-        x = self._embedded(x, positions)
+        x = self._embedded(x, positions, hidden)
         for block in self.blocks:
             x = block(x)
         out: Tensor = self.norm(x)
@@ -134,12 +147,16 @@ class ViT(nn.Module):
         h, w = self.get_submodule(self._tokens)(x).shape[-2:]
         return resampled_positions(self.pos_embed, h, w)
 
-    def _embedded(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
+    def _embedded(
+        self, x: Tensor, positions: Tensor | None = None, hidden: Hidden | None = None
+    ) -> Tensor:
         """Tokens with CLS and positions: (B, 1+T, D)."""
         grid = self.get_submodule(self._tokens)(x)  # (B, D, h, w)
         if positions is None:
             positions = resampled_positions(self.pos_embed, *grid.shape[-2:])
         tokens = grid.flatten(2).transpose(1, 2)  # (B, T, D)
+        if hidden is not None:
+            tokens = torch.where(hidden.places[..., None], hidden.token, tokens)
         cls = self.cls_token.expand(tokens.shape[0], -1, -1)
         return torch.cat([cls, tokens], dim=1) + positions
 
@@ -188,6 +205,12 @@ def resampled_positions(pos_embed: Tensor, h: int, w: int) -> Tensor:
     scale = ((h + 0.1) / side, (w + 0.1) / side)
     grid = F.interpolate(grid, scale_factor=scale, mode="bicubic", recompute_scale_factor=False)
     return torch.cat([cls, grid.flatten(2).transpose(1, 2)], dim=1)
+
+
+def place_by_sines(model: ViT) -> None:
+    """Start from positions that say which tokens are neighbours, in place of random ones."""
+    with torch.no_grad():
+        model.pos_embed[0, 1:] = sine_positions(POSITIONS, model.dim)
 
 
 def vit256(shape: ViTShape, drop_path: float = 0.0) -> ViT:

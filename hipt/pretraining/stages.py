@@ -19,7 +19,7 @@ from hipt.embedding.weights_files import read_weights
 from hipt.layout import Results
 from hipt.nn.dino.views import GridViews, PatchViews
 from hipt.nn.encoders import HIPT_MEAN, HIPT_STD
-from hipt.nn.vit import ViT, initialise, vit256, vit4096
+from hipt.nn.vit import ViT, initialise, place_by_sines, vit256, vit4096
 from hipt.nn.weights import load_strictly
 from hipt.pretraining.corpus import read_corpus, read_grid_corpus
 from hipt.pretraining.corpus_list import Member, State
@@ -66,6 +66,8 @@ class Stage:
         """
         model = self.make(drop_path)
         initialise(model, self.dino.seed)
+        if isinstance(self.cfg, PretrainRegionsConfig) and self.cfg.positions == "sines":
+            place_by_sines(model)
         if self.cfg.init is not None:
             state = read_weights(Path(self.cfg.init), like=model).state
             load_strictly(model, state, f"{self.section}.init: {self.cfg.init}")

@@ -16,7 +16,7 @@ from hipt.config.pretraining import (
 
 DINO = {
     **{"batch": 256, "seed": 0, "out_dim": 65536, "hidden_dim": 2048, "bottleneck_dim": 256},
-    **{"teacher_temp": 0.04, "student_temp": 0.1, "centre_momentum": 0.9},
+    **{"teacher_temp": 0.04, "standardise": False, "student_temp": 0.1, "centre_momentum": 0.9},
     **{"teacher_momentum": 0.996, "lr": 5e-4, "min_lr": 1e-6, "weight_decay": 0.04},
     **{"weight_decay_end": 0.4, "clip": 3.0, "frozen_iterations": None, "drop_path": 0.1},
 }
@@ -24,8 +24,8 @@ LENGTHS = {"iterations", "warmup_iterations", "checkpoint_every"}
 
 
 def test_dino():
-    for cls in (DinoConfig, RegionsDinoConfig):
-        assert cls().model_dump(exclude=LENGTHS) == DINO
+    assert DinoConfig().model_dump(exclude=LENGTHS) == DINO
+    assert RegionsDinoConfig().model_dump(exclude=LENGTHS) == DINO | {"masked": 0.0}
 
 
 def test_lengths_of_both_stages():
@@ -47,7 +47,7 @@ def test_views_of_a_patch():
 def test_views_of_a_region():
     assert GridViewsConfig().model_dump() == {
         **{"global_side": 14, "local_side": 6, "local_crops": 8, "flip": 0.5},
-        **{"rotate": False, "dropout": 0.1},
+        **{"rotate": False, "dropout": 0.1, "swap_means": False},
     }
 
 
@@ -70,3 +70,10 @@ def test_one_changed_key_leaves_the_others_of_its_stage():
 def test_views_that_cannot_be_are_refused(views: dict[str, object], sentence: str):
     with pytest.raises(ValidationError, match=sentence):
         PretrainPatchesConfig.model_validate({"views": views})
+
+
+def test_a_temperature_of_cosines_is_refused_where_answers_are_standardised():
+    for stage in ("patches", "regions"):
+        with pytest.raises(ValidationError, match=r"teacher_temp \(0\.04\) counts in the spread"):
+            PretrainConfig.model_validate({stage: {"dino": {"standardise": True}}})
+        PretrainConfig.model_validate({stage: {"dino": {"standardise": True, "teacher_temp": 0.5}}})

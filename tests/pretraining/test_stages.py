@@ -12,6 +12,7 @@ from hipt.config.config import Config
 from hipt.config.step_settings import PretrainSettings, settings
 from hipt.embedding.weights_files import write_weights
 from hipt.errors import HiptError
+from hipt.nn.positions import sine_positions
 from hipt.nn.vit import initialise, vit256
 from hipt.pretraining.stages import Stage, stage_of
 from tests.slidemaker import tissue_picture, write_slide
@@ -70,6 +71,24 @@ def test_first_weights_follow_from_the_seed(chain: Chain):
     a, b, c = (stage(chain, dino={"seed": s}).backbone(0.1).state_dict() for s in (1, 1, 2))
     assert all(torch.equal(value, b[name]) for name, value in a.items())
     assert not torch.equal(a["pos_embed"], c["pos_embed"])
+
+
+def test_places_start_as_sines_where_that_is_asked_for_and_nothing_else_changes(chain: Chain):
+    drawn = stage(chain, "regions").backbone(0.0).state_dict()
+    sines = stage(chain, "regions", positions="sines").backbone(0.0).state_dict()
+    assert {name for name, value in drawn.items() if not torch.equal(value, sines[name])} == {
+        "pos_embed"
+    }
+    dim = sines["pos_embed"].shape[-1]
+    assert torch.equal(sines["pos_embed"][0, 1:], sine_positions(14, dim))
+
+
+def test_init_goes_before_sines(chain: Chain, tmp_path: Path):
+    drawn = stage(chain, "regions").backbone(0.0).state_dict()
+    write_weights(tmp_path / "w.safetensors", drawn, {})
+    path = str(tmp_path / "w.safetensors")
+    begun = stage(chain, "regions", positions="sines", init=path).backbone(0.0).state_dict()
+    assert all(torch.equal(value, begun[name]) for name, value in drawn.items())
 
 
 def test_stage_1_weights_carry_their_normalisation(chain: Chain):

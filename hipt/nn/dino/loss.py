@@ -24,6 +24,10 @@ COLLAPSE = 1e-3
 """How near to 0 or log K an entropy counts as there, as a share of log K."""
 
 
+LEAST_SPREAD = 1e-6
+"""Answers that differ less than rounding are alike."""
+
+
 class UnitRows(nn.Module):
     """A linear layer without bias whose rows have norm 1, however long the parameter's are."""
 
@@ -83,6 +87,11 @@ class Network(nn.Module):
         Returns:
             (V*B, K), in the order of the views.
         """
+        out: Tensor = self.head(torch.cat(self.vectors(views)))
+        return out
+
+    def vectors(self, views: Sequence[Tensor]) -> list[Tensor]:
+        """The backbone's (B, D) of every view; those of one size pass it together."""
         sizes: dict[torch.Size, list[int]] = {}
         for i, view in enumerate(views):
             sizes.setdefault(view.shape, []).append(i)
@@ -90,8 +99,7 @@ class Network(nn.Module):
         for same in sizes.values():
             together = self.backbone(torch.cat([views[i] for i in same]))  # (len(same)*B, D)
             vectors.update(zip(same, together.chunk(len(same)), strict=True))
-        out: Tensor = self.head(torch.cat([vectors[i] for i in range(len(views))]))
-        return out
+        return [vectors[i] for i in range(len(views))]
 
 
 class Parts(NamedTuple):
@@ -136,7 +144,7 @@ class DinoLoss(nn.Module):
         if views < G or (len(student), len(teacher)) != (views * B, G * B):
             raise ValueError(f"{len(student)} and {len(teacher)} rows do not fit {views} views")
         answers = _wide(teacher.detach())
-        log_p = ((answers - self.centre) / self._cfg.teacher_temp).log_softmax(-1)
+        log_p = (self._centred(answers) / self._cfg.teacher_temp).log_softmax(-1)
         p = log_p.exp()
         entropy = -(p * log_p).sum(-1).mean()
         targets = p.reshape(G, B, -1)  # (G, B, K)
@@ -147,6 +155,17 @@ class DinoLoss(nn.Module):
             loss = loss - ((targets[1 - v] if v < G else both) * own).sum()
         pairs = G * (views - 1)
         return Parts(loss / (pairs * B), entropy, answers.mean(0, keepdim=True))
+
+    def _centred(self, answers: Tensor) -> Tensor:
+        """(2*B, K) answers less the centre; in units of their own spread, where that is asked for.
+
+        A new network's answers differ by 0.005 from view to view, an eighth of the temperature:
+        all outputs are alike then, and a student that learns them gives answers that differ less.
+        """
+        if not self._cfg.standardise:
+            return answers - self.centre
+        apart = answers - answers.mean(0)  # of this batch: a centre that lags makes all views alike
+        return apart / apart.square().mean().sqrt().clamp_min(LEAST_SPREAD)
 
     @torch.no_grad()
     def update_centre(self, teacher: Tensor) -> None:

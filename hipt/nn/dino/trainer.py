@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from hipt.config.pretraining import DinoConfig
+from hipt.config.pretraining import DinoConfig, RegionsDinoConfig
 from hipt.nn.averaging import follow
 from hipt.nn.dino.loss import (
     DinoHead,
@@ -24,6 +24,7 @@ from hipt.nn.dino.loss import (
     freeze_last_layer,
     mean_over_processes,
 )
+from hipt.nn.dino.masked import MaskedPatches, MaskedStudent
 from hipt.nn.dino.schedule import clip_each, cosine, parameter_groups, set_rates
 from hipt.nn.vit import ViT
 
@@ -35,7 +36,7 @@ class Step(NamedTuple):
     """What one optimiser step showed."""
 
     loss: float
-    """Mean cross-entropy, nats."""
+    """What is made small: mean cross-entropy, nats, and the error of hidden patches, if any are."""
     teacher_entropy: float
     """Mean entropy of the teacher's answers, nats."""
     gradient_norm: float
@@ -79,10 +80,14 @@ class Trainer:
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(requires_grad=False)
         self._loss = DinoLoss(cfg).to(device)
-        self._optimiser = torch.optim.AdamW(parameter_groups(self.student), lr=0.0)
+        self._masked = _masked_patches(backbone, cfg)
+        self._trained: nn.Module = self.student
+        if self._masked:
+            self._trained = MaskedStudent(self.student, self._masked.to(device))
+        self._optimiser = torch.optim.AdamW(parameter_groups(self._trained), lr=0.0)
         together = dist.is_available() and dist.is_initialized()
         self._rank = dist.get_rank() if together else 0
-        self._parallel = DistributedDataParallel(self.student) if together else None
+        self._parallel = DistributedDataParallel(self._trained) if together else None
 
     def step(self, iteration: int, micro_batches: Sequence[Sequence[Tensor]]) -> Step:
         """One optimiser step.
@@ -96,12 +101,14 @@ class Trainer:
         rates = self._rates(iteration)
         set_rates(self._optimiser, rates["lr"], rates["weight_decay"])
         self._optimiser.zero_grad(set_to_none=True)
-        torch.manual_seed(step_seed(cfg.seed, iteration, self._rank, use=1))  # stochastic depth
+        torch.manual_seed(
+            step_seed(cfg.seed, iteration, self._rank, use=1)
+        )  # stochastic depth, masks
         results = [
             self._backward(views, len(micro_batches), last=i == len(micro_batches) - 1)
             for i, views in enumerate(micro_batches)
         ]
-        norms = clip_each(self.student.parameters(), cfg.clip or float("inf"))
+        norms = clip_each(self._trained.parameters(), cfg.clip or float("inf"))
         if iteration < self._frozen:
             freeze_last_layer(self.student.head)
         self._optimiser.step()
@@ -118,16 +125,18 @@ class Trainer:
         self, views: Sequence[Tensor], parts: int, *, last: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Add a micro-batch's gradients; its loss, the teacher's entropy and answers (2*B, K)."""
-        student = self._parallel or self.student
+        student = self._parallel or self._trained
         bf16 = torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16")
         with self._unsynchronised(last):
             with bf16:
                 with torch.no_grad():
                     answers = self.teacher(views[:2])
                 guesses = student(views)
+            guesses, extra = guesses if self._masked else (guesses, None)
             compared = self._loss(guesses, answers, len(views))
-            (compared.loss / parts).backward()
-        return compared.loss.detach(), compared.teacher_entropy, answers
+            loss = compared.loss if extra is None else compared.loss + extra
+            (loss / parts).backward()
+        return loss.detach(), compared.teacher_entropy, answers
 
     def _unsynchronised(self, last: bool) -> AbstractContextManager[None]:
         """Processes exchange gradients with the last micro-batch alone."""
@@ -148,7 +157,8 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a later step depends on."""
-        return {
+        masked = {"masked": self._masked.state_dict()} if self._masked else {}
+        return masked | {
             "student": self.student.state_dict(),
             "teacher": self.teacher.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -161,10 +171,20 @@ class Trainer:
         self.teacher.load_state_dict(state["teacher"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._loss.centre.copy_(state["centre"])
+        if self._masked:
+            self._masked.load_state_dict(state["masked"])
 
     def product(self) -> nn.Module:
         """The teacher's backbone: what training was for."""
         return self.teacher.backbone
+
+
+def _masked_patches(backbone: ViT, cfg: DinoConfig) -> MaskedPatches | None:
+    """What predicts a backbone's hidden patches; None where none are hidden."""
+    if not isinstance(cfg, RegionsDinoConfig) or not cfg.masked:
+        return None
+    phi: Any = backbone.get_submodule("phi")
+    return MaskedPatches(backbone.dim, phi[0].in_features, cfg.masked, cfg.seed + 3)
 
 
 def step_seed(seed: int, iteration: int, rank: int, use: int = 0) -> int:

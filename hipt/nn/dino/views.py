@@ -146,11 +146,13 @@ class GridViews:
         """
         count, _, height, width = grids.shape
         self._check(height, width)
-        views = []
+        views, means = [], grids.mean((2, 3), keepdim=True)  # (B, D, 1, 1)
         for side in self.sides:
             corners = draw_corners(count, (height, width), side, generator)
             flips = draw_flips(count, self.cfg.flip, self.cfg.rotate, generator)
             view = crop_grid(grids, corners, flips, side)
+            if self.cfg.swap_means:
+                view = view + (means[draw_order(count, generator)] - means)
             kept = draw_kept(view.shape, self.cfg.dropout, generator)
             views.append(drop(view, kept, self.cfg.dropout))
         return views
@@ -329,6 +331,11 @@ def crop_grid(grids: Tensor, corners: Tensor, flips: Tensor, side: int) -> Tenso
     places = down[:, :, None] * width + across[:, None, :]  # (B, n, n)
     places = torch.where(flips[:, 2].view(-1, 1, 1), places.mT, places).reshape(b, 1, -1)
     return grids.flatten(2).gather(2, places.expand(b, dim, -1)).view(b, dim, side, side)
+
+
+def draw_order(count: int, generator: torch.Generator) -> Tensor:
+    """A random permutation of B samples: (B,)."""
+    return _uniform(generator, count).argsort()
 
 
 def draw_kept(shape: Sequence[int], dropout: float, generator: torch.Generator) -> Tensor:

@@ -336,6 +336,26 @@ def test_dropout_for_a_given_choice():
     assert draw_kept((50,), 0.0, seeded()).min() == 1
 
 
+def test_swapped_means_leave_what_differs_inside_a_region_and_take_what_it_shares():
+    grids = torch.randn(6, 5, 16, 16, generator=seeded())
+    stain = torch.randn(6, 5, 1, 1, generator=seeded()) * 10
+    cfg = GridViewsConfig(dropout=0, flip=0, global_side=16, local_crops=0, swap_means=True)
+    means = (grids + stain).mean((2, 3))
+    for view in GridViews(cfg)(grids + stain, seeded()):  # the whole grid, in its place
+        shift = view - (grids + stain)
+        assert torch.allclose(shift, shift[:, :, :1, :1].expand_as(shift), rtol=0, atol=1e-5)
+        whose = (view.mean((2, 3))[:, None] - means).abs().sum(2).argmin(1)
+        assert sorted(whose.tolist()) == list(range(6))
+        assert whose.tolist() != list(range(6))
+        assert torch.allclose(view.mean((2, 3)), means[whose], rtol=0, atol=1e-4)
+
+
+def test_swapped_means_differ_from_view_to_view():
+    grids = torch.zeros(6, 5, 16, 16) + torch.randn(6, 5, 1, 1, generator=seeded())
+    views = GridViews(GridViewsConfig(dropout=0, swap_means=True))(grids, seeded())
+    assert len({tuple(view[:, 0, 0, 0].tolist()) for view in views}) > 5
+
+
 def test_the_same_seed_gives_the_same_grid_views():
     grids, make = torch.randn(4, 5, 16, 16, generator=seeded()), GridViews(GridViewsConfig())
     a, b, c = (make(grids, seeded(s)) for s in (1, 1, 2))
