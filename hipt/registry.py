@@ -133,7 +133,7 @@ STEPS: dict[str, Step] = {
         Step(
             "attend",
             "heatmaps: where stage 2 and the tasks' models look, slide by slide",
-            version=3,
+            version=4,
             per="slide",
             reads=("tile", "embed_patches", "pretrain_regions", "fit"),
             shard_suffix=".parquet",
@@ -156,7 +156,7 @@ STEPS: dict[str, Step] = {
         Step(
             "report",
             "the report page",
-            version=9,
+            version=10,
             reads=(
                 *("pretrain_patches", "pretrain_regions", "slides", "probe", "evaluate", "knn"),
                 *("attend", "agreement", "examples"),

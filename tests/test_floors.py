@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "hipt"
-MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "demo" not in p.parts)
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "demo" not in p.relative_to(PACKAGE).parts)
 GROUND = {"errors", "registry", "layout", "progress", "machine"}
 PURE = {"geometry", "stats", "pictures", "nn"}
 """These open no file, log nothing and know no clock; of the ground they know errors alone."""

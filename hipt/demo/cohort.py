@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
+import numpy.typing as npt
 
+from hipt.demo.noise import Mask
 from hipt.demo.scene import Recipe
 from hipt.demo.stain import SITES, Stain
 from hipt.errors import HiptError
@@ -36,6 +38,10 @@ _SCAN = (0.5, 20, (4, 16))
 _WRONG_LABELS = 0.1
 _MEDIAN_MONTHS, _WEIBULL_SHAPE = 26.0, 1.4
 
+Necrosis: TypeAlias = Literal["focal", "extensive"]
+_NECROSIS: dict[Necrosis, tuple[float, float]] = {"focal": (0.0, 0.05), "extensive": (0.25, 0.4)}
+"""Least and most share of the tissue."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -46,6 +52,7 @@ class Case:
     mixing: float
     """Of immune clusters among tumour, 0 to 1; the class follows from it, wrong labels aside."""
     necrosis: float
+    """Share of a block's tissue."""
     label: Arrangement
     time_months: float
     event: int
@@ -54,6 +61,11 @@ class Case:
     def arrangement(self) -> Arrangement:
         """The class that was painted."""
         return _ARRANGEMENTS[self.mixing > 0.5]
+
+    @property
+    def extent(self) -> Necrosis:
+        """How far the necrosis reaches."""
+        return "focal" if self.necrosis <= _NECROSIS["focal"][1] else "extensive"
 
     @property
     def log_hazard(self) -> float:
@@ -97,32 +109,46 @@ def sheet(slides: Sequence[Slide]) -> str:
     """The sheet of the cohort as CSV; paths start at the sheet's folder."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["slide_id", "path", "case_id", "site", "class", "time_months", "event"])
+    labels = ("class", "necrosis", "time_months", "event")
+    writer.writerow(["slide_id", "path", "case_id", "site", *labels])
     for slide in slides:
         case = slide.case
-        facts = (case.case_id, case.site, case.label, f"{case.time_months:.1f}", case.event)
-        writer.writerow([slide.slide_id, f"slides/{slide.slide_id}.svs", *facts])
+        outcome = f"{case.time_months:.1f}", case.event
+        path = f"slides/{slide.slide_id}.svs"
+        writer.writerow(
+            [slide.slide_id, path, case.case_id, case.site, case.label, case.extent, *outcome]
+        )
     return text.getvalue()
 
 
 def log_hazard(mixing: float, necrosis: float) -> float:
     """Logarithm of the hazard: necrosis raises it, immune cells among tumour lower it."""
-    return 9.0 * (necrosis - 0.11) - 1.8 * (mixing - 0.5)
+    return 20.0 * (necrosis - 0.17) - 0.6 * (mixing - 0.5)
 
 
 def _cases(count: int, rng: np.random.Generator) -> list[Case]:
     """Cases with the two arrangements in turn at every site."""
     wrong = set(rng.permutation(count)[: round(_WRONG_LABELS * count)].tolist())
+    numbers = np.arange(count)
+    sites = numbers % len(SITES)
+    inflamed = (numbers // len(SITES) + sites) % 2 == 0
+    extensive = _alternating(inflamed, sites, rng)
     cases = []
     for number in range(count):
-        inflamed = sum(divmod(number, len(SITES))) % 2 == 0
-        mixing = rng.uniform(0.75, 1.0) if inflamed else rng.uniform(0.0, 0.2)
-        necrosis = rng.uniform(0.0, 0.22)
+        mixing = rng.uniform(0.75, 1.0) if inflamed[number] else rng.uniform(0.0, 0.2)
+        necrosis = rng.uniform(*_NECROSIS["extensive" if extensive[number] else "focal"])
         months, event = _outcome(mixing, necrosis, rng)
-        label = _ARRANGEMENTS[inflamed != (number in wrong)]
-        site = list(SITES)[number % len(SITES)]
+        label = _ARRANGEMENTS[bool(inflamed[number]) != (number in wrong)]
+        site = list(SITES)[sites[number]]
         cases.append(Case(f"case-{number + 1:02d}", site, mixing, necrosis, label, months, event))
     return cases
+
+
+def _alternating(inflamed: Mask, sites: npt.NDArray[np.intp], rng: np.random.Generator) -> Mask:
+    """Every other case, by chance, of each arrangement and as far as can be of each site."""
+    chosen = np.zeros(len(sites), bool)
+    chosen[np.lexsort((rng.random(len(sites)), sites, inflamed))[::2]] = True
+    return chosen
 
 
 def _outcome(mixing: float, necrosis: float, rng: np.random.Generator) -> tuple[float, int]:

@@ -54,6 +54,7 @@ def test_the_sheet_is_one_that_the_workflow_reads(cohort, tmp_path):
         assert row.path == tmp_path / "slides" / f"{slide.slide_id}.svs"
         assert (row.case_id, row.site) == (slide.case.case_id, slide.case.site)
         assert row.labels["class"] == slide.case.label
+        assert row.labels["necrosis"] == slide.case.extent
         assert float(row.labels["time_months"]) == slide.case.time_months > 0
         assert row.labels["event"] in ("0", "1")
 
@@ -65,6 +66,7 @@ def test_slides_of_a_case_share_what_is_said_about_it(cohort):
 
     assert all(len(cases) == 1 for cases in message.values())
     assert {slide.case.label for slide in cohort} == {"inflamed", "excluded"}
+    assert {slide.case.extent for slide in cohort} == {"focal", "extensive"}
 
 
 def test_one_label_in_ten_is_wrong_and_no_site_stands_for_a_class(many):
@@ -76,17 +78,42 @@ def test_one_label_in_ten_is_wrong_and_no_site_stands_for_a_class(many):
         assert inflamed == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_necrosis_follows_from_nothing_that_is_known_beforehand(seed):
+    cases = list({slide.case.case_id: slide.case for slide in plan(20, seed)}.values())
+    extensive = np.array([case.extent == "extensive" for case in cases])
+
+    assert abs(extensive.sum() - len(cases) / 2) < 1
+    for facts in ([case.site for case in cases], [case.arrangement for case in cases]):
+        for value in set(facts):
+            of_value = extensive[np.array(facts) == value]
+            assert abs(of_value.sum() - len(of_value) / 2) <= 1
+    others = [case.extent for case in dict.fromkeys(slide.case for slide in plan(20, seed + 1))]
+    assert others != [case.extent for case in cases]  # nor from a case's number
+
+
+def test_the_two_extents_of_necrosis_are_apart(many):
+    shares = {
+        extent: [s.case.necrosis for s in many if s.case.extent == extent]
+        for extent in ("focal", "extensive")
+    }
+
+    assert 0 <= min(shares["focal"]) < max(shares["focal"]) <= 0.05
+    assert 0.25 <= min(shares["extensive"]) < max(shares["extensive"]) <= 0.4
+
+
 def test_survival_follows_necrosis_and_arrangement_with_noise_and_censoring(many):
     hazards = np.array([s.case.log_hazard for s in many])
+    necrosis = np.array([s.case.necrosis for s in many])
     times = np.array([s.case.time_months for s in many])
     events = np.array([s.case.event for s in many], bool)
 
     assert log_hazard(0.9, 0.1) < log_hazard(0.1, 0.1) < log_hazard(0.1, 0.2)
     assert 0.25 < 1 - events.mean() < 0.5
-    # Harrell's c of the true hazard: pairs whose shorter time is a death
+    # Harrell's c: pairs whose shorter time is a death
     pairs = (times[:, None] < times) & events[:, None]
-    c = (hazards[:, None] > hazards)[pairs].mean()
-    assert 0.65 < c < 0.8
+    by_hazard, by_necrosis = ((x[:, None] > x)[pairs].mean() for x in (hazards, necrosis))
+    assert 0.8 < by_necrosis < by_hazard < 0.95
 
 
 def test_another_seed_plans_another_cohort_and_the_same_the_same(cohort):

@@ -108,24 +108,46 @@ def test_a_moved_map_is_another_one():
     assert (true - moved).abs().max() > 0.01
 
 
-def test_contributions_are_derivatives_along_the_way_from_the_mean():
+def test_contributions_of_a_region_sum_to_what_the_answer_gains(monkeypatch):
+    model = stage2().double()
+    vectors = torch.randn(32, 8, dtype=torch.float64)
+    regions = torch.arange(32).reshape(2, 16)
+    pull = torch.randn(2, 24, dtype=torch.float64)
+    mean = vectors.mean(0).expand(32, 8)
+
+    def answers(at):
+        grids = at[regions].transpose(1, 2).reshape(2, 8, 4, 4)
+        with torch.no_grad():
+            return (model(grids) * pull).sum(1)
+
+    gained = answers(vectors) - answers(mean)
+    monkeypatch.setattr("hipt.nn.attribution.STEPS", 64)
+    exact = contributions(model, vectors, regions, pull)
+    torch.testing.assert_close(exact.view(2, 16).sum(1), gained, rtol=1e-3, atol=1e-4)
+
+
+def test_contributions_are_mean_derivatives_along_the_way_from_the_mean():
     model = stage2().double()
     vectors = torch.randn(32, 8, dtype=torch.float64)
     regions = torch.arange(32).reshape(2, 16)
     pull = torch.randn(2, 24, dtype=torch.float64)
     found = contributions(model, vectors, regions, pull)
+    mean = vectors.mean(0)
 
     def answer(at):
         grids = at[regions].transpose(1, 2).reshape(2, 8, 4, 4)
         with torch.no_grad():
             return (model(grids) * pull).sum()
 
-    step = 1e-6
+    tiny = 1e-6
     for patch in (0, 7, 31):
-        moved = vectors.clone()
-        moved[patch] += step * (vectors[patch] - vectors.mean(0))
-        slope = float(answer(moved) - answer(vectors)) / step
-        assert float(found[patch]) == pytest.approx(slope, rel=1e-3, abs=1e-5)
+        slopes = []
+        for share in (0.125, 0.375, 0.625, 0.875):
+            at = mean + share * (vectors - mean)
+            moved = at.clone()
+            moved[patch] += tiny * (vectors[patch] - mean)
+            slopes.append(float(answer(moved) - answer(at)) / tiny)
+        assert float(found[patch]) == pytest.approx(np.mean(slopes), rel=1e-3, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["hipt", "mean", "max", "abmil", "clam_sb", "dsmil", "dgcn"])

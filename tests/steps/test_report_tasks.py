@@ -69,6 +69,25 @@ def test_tables_figures_and_errors_of_both_kinds(tmp_path: Path):
     assert "p from the bootstrap over cases; corrected (Holm) for all pairs of the same" in text
 
 
+def test_the_page_starts_with_what_the_tasks_came_to(tmp_path: Path):
+    grade = taskmaker.classes(tmp_path, "grade", ["a", "b"], {"linear": 0.0, "hipt": 3.0}, 120)
+    death = taskmaker.survival(tmp_path, "death", TWO, 90)
+    whole = page(grade, death).read_text()
+    assert whole.index('id="short"') < whole.index('id="cohort"')
+    short = whole.split('<section id="short"')[1].split("</section>")[0]
+    told = re.findall(r'<tr[^>]*><th scope="row">(\w+).*?</tr>', short)
+    assert told == ["linear", "hipt"] * 2
+    of_grade = short.split("<tbody>")[1]
+    known, unknown = (
+        of_grade.split(f'<th scope="row">{model}')[1].split("</tr>")[0]
+        for model in ("hipt", "linear")
+    )
+    assert "<strong>1.000</strong>" in known
+    assert "<strong>" not in unknown  # its interval holds 0.5
+    for target in re.findall(r'href="#([\w-]+)"', short):
+        assert f'id="{target}"' in whole
+
+
 def test_the_audit_in_words(tmp_path: Path):
     clean = taskmaker.classes(tmp_path, "clean", ["a", "b"], TWO)
     leaky = taskmaker.classes(tmp_path, "leaky", ["a", "b"], TWO)
@@ -92,7 +111,7 @@ def test_the_audit_in_words(tmp_path: Path):
         }
     )
     report.run(cohort(tmp_path, [row(1)]), tmp_path / "report.html", ReportSettings(config=config))
-    texts = [" ".join(part.split()) for part in section(tmp_path / "report.html").split("<h3>")[1:]]
+    texts = [" ".join(part.split()) for part in section(tmp_path / "report.html").split("<h3 ")[1:]]
     nobody = "No case, no site and no slide under two names is on two sides of a fold, and no slide"
     unknown = "What {} learned from is not known: no list of slides lies beside it."
     assert nobody in texts[0]
