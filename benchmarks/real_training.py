@@ -12,14 +12,17 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow.parquet as pq
 import torch
 import yaml
 from cohort import Cohort
 from safetensors import safe_open
+from torch import Tensor
 
 from hipt.config.config import Config
 from hipt.config.step_settings import settings
@@ -27,6 +30,7 @@ from hipt.embedding.weights_files import read_weights, write_weights
 from hipt.embedding.weights_metadata import unpacked
 from hipt.nn.vit import ViT, initialise, vit256
 from hipt.nn.weights import load_strictly
+from hipt.stats.arrays import Floats
 
 RECIPE = Path(__file__).with_suffix("").with_name("real_tissue.yaml")
 LOOK_S = 2
@@ -80,6 +84,9 @@ def train(folder: Path, slides: list[Path], sections: dict[str, Any]) -> None:
             keep(checkpoint, teachers)
     if process.returncode:
         raise SystemExit(process.returncode)
+    curves = pq.read_table(out.with_suffix(".metrics.parquet"), columns=["loss", "teacher_entropy"])
+    steps = np.stack([column.to_numpy() for column in curves.columns], 1)
+    write(teachers, read_weights(out).state, steps)
 
 
 def keep(checkpoint: Path, teachers: Path) -> None:
@@ -88,16 +95,28 @@ def keep(checkpoint: Path, teachers: Path) -> None:
         state = torch.load(checkpoint, weights_only=True)
     except FileNotFoundError:  # the training has just ended
         return
-    steps = state["steps"].numpy()  # [T, facts]: loss and the teacher's entropy come first
-    earlier = max((one.iteration for one in kept(teachers)), default=0)
-    loss, entropy = steps[earlier:, :2].mean(0) if len(steps) > earlier else steps[-1, :2]
     backbone = {
         name.removeprefix("backbone."): values
         for name, values in state["trainer"]["teacher"].items()
         if name.startswith("backbone.")
     }
+    write(teachers, backbone, state["steps"].numpy())
+
+
+def write(teachers: Path, weights: Mapping[str, Tensor], steps: Floats) -> None:
+    """Write a teacher.
+
+    Args:
+        teachers: their folder.
+        weights: of the backbone.
+        steps: [T, facts] of all steps so far, loss and the teacher's entropy first.
+    """
+    earlier = max(
+        (one.iteration for one in kept(teachers) if one.iteration < len(steps)), default=0
+    )
+    loss, entropy = steps[earlier:, :2].mean(0)
     facts = {"iteration": str(len(steps)), "loss": f"{loss}", "entropy": f"{entropy}"}
-    write_weights(teachers / f"{len(steps):07d}.safetensors", backbone, facts)
+    write_weights(teachers / f"{len(steps):07d}.safetensors", weights, facts)
 
 
 def kept(teachers: Path) -> list[Teacher]:

@@ -64,7 +64,7 @@ def test_layers_equal_torchs(dtype, limit, training):
 def test_a_pre_norm_layer_is_torchs_with_the_scales_in_its_last_weights(training):
     torch.manual_seed(0)
     ours = PreNormLayer(24, 3, 10, 0.0 if training else 0.25).double().train(training)
-    assert float(ours.scale1[0]) == float(ours.scale2[23]) == pytest.approx(LAYER_SCALE)
+    assert ours.scale1[0].item() == ours.scale2[23].item() == pytest.approx(LAYER_SCALE)
     for parameter in ours.parameters():
         nn.init.normal_(parameter, std=0.3)
     theirs = nn.TransformerEncoderLayer(
