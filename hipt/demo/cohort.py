@@ -36,7 +36,7 @@ _SCANS: dict[int, tuple[float, int, tuple[int, ...]]] = {
 _BIOPSY_SCAN = (0.25, 40, (4, 16))
 _SCAN = (0.5, 20, (4, 16))
 _WRONG_LABELS = 0.1
-_MEDIAN_MONTHS, _WEIBULL_SHAPE = 26.0, 1.4
+_MEDIAN_MONTHS, _WEIBULL_SHAPE = 26.0, 3.0
 
 Necrosis: TypeAlias = Literal["focal", "extensive"]
 _NECROSIS: dict[Necrosis, tuple[float, float]] = {"focal": (0.0, 0.05), "extensive": (0.25, 0.4)}
@@ -123,7 +123,7 @@ def sheet(slides: Sequence[Slide]) -> str:
 
 def log_hazard(mixing: float, necrosis: float) -> float:
     """Logarithm of the hazard: necrosis raises it, immune cells among tumour lower it."""
-    return 20.0 * (necrosis - 0.17) - 0.6 * (mixing - 0.5)
+    return 40.0 * (necrosis - 0.17) - 0.6 * (mixing - 0.5)
 
 
 def _cases(count: int, rng: np.random.Generator) -> list[Case]:

@@ -22,8 +22,8 @@ def read_members(path: Path, folds: int) -> dict[str, int]:
     try:
         lines = read_written(path, HEADER)
         fold_of = {case: int(fold) for case, fold in lines}
-        if len(fold_of) < len(lines) or not all(0 <= fold < folds for fold in fold_of.values()):
-            raise ValueError("a case stands there twice, or in no fold")
+        if len(fold_of) < len(lines) or {*fold_of.values()} != {*range(folds)}:
+            raise ValueError("a case stands there twice or in no fold, or a fold has none")
     except ValueError:
         raise HiptError(
             f"{path}: is no ledger of {folds} folds (columns {', '.join(HEADER)}); restore it, or "

@@ -109,11 +109,11 @@ def test_survival_follows_necrosis_and_arrangement_with_noise_and_censoring(many
     events = np.array([s.case.event for s in many], bool)
 
     assert log_hazard(0.9, 0.1) < log_hazard(0.1, 0.1) < log_hazard(0.1, 0.2)
-    assert 0.25 < 1 - events.mean() < 0.5
+    assert 0.4 < 1 - events.mean() < 0.6
     # Harrell's c: pairs whose shorter time is a death
     pairs = (times[:, None] < times) & events[:, None]
     by_hazard, by_necrosis = ((x[:, None] > x)[pairs].mean() for x in (hazards, necrosis))
-    assert 0.8 < by_necrosis < by_hazard < 0.95
+    assert 0.85 < by_necrosis < by_hazard < 0.98
 
 
 def test_another_seed_plans_another_cohort_and_the_same_the_same(cohort):

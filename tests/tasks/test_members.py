@@ -20,6 +20,7 @@ def test_there_and_back(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "lines", ["", "case,fold\n", "case_id,fold\na,2\n", "case_id,fold\na,0\na,1\n",
+              "case_id,fold\na,0\nb,0\n",
               "case_id,fold\na,x\n", "case_id,fold\na\n", 'case_id,fold\n"a,0\n'],
 )  # fmt: skip
 def test_another_ledger(tmp_path: Path, lines: str):
