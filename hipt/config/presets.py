@@ -124,7 +124,7 @@ def nearest(name: str, others: Iterable[str]) -> list[str]:
     """
     plain = name.strip().lower()
     same = known_as(plain) if plain else None
-    near = difflib.get_close_matches(plain, [*presets(), *others], n=3, cutoff=0.7)
+    near = difflib.get_close_matches(plain, [*presets(), *others], n=3, cutoff=0.65)
     return list(dict.fromkeys([*([same.name] if same else []), *near]))[:3]
 
 

@@ -97,7 +97,7 @@ def _sentence(cls: type[Section], error: ValidationError) -> str:
         return place + str(worst["ctx"]["error"])
     wanted = dict.fromkeys(_wanted(e) for path, _, e in here if path == keys)
     known = [name for text in wanted for name in _QUOTED.findall(text)]
-    near = _like(str(worst["input"]), known) if isinstance(worst["input"], str) else None
+    near = _like(str(worst["input"]), known, 0.7) if isinstance(worst["input"], str) else None
     hint = f"; did you mean '{near}'?" if near else ""
     return f"{place}must be {' or '.join(wanted)}, got {_brief(worst['input'])}{hint}"
 
@@ -150,7 +150,7 @@ def _hint_of_key(cls: type[Section], keys: list[str], section: type[Section]) ->
     places = [place for place in _places(cls) if place[-1] == key and place[0] == keys[0]]
     if places and len(places) <= _MOST_PLACES:
         return f"it belongs to {' or '.join('.'.join(place[:-1]) for place in places)}"
-    near = _like(key, known)
+    near = _like(key, known, 0.5)
     return f"did you mean '{near}'?" if near else f"known here: {', '.join(known)}"
 
 
@@ -163,6 +163,6 @@ def _places(cls: type[Section]) -> Iterator[tuple[str, ...]]:
                 yield from ((name, *inner) for inner in _places(kind))
 
 
-def _like(word: str, known: list[str]) -> str | None:
-    """The nearest known word, if one is near."""
-    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.5)), None)
+def _like(word: str, known: list[str], least: float) -> str | None:
+    """The nearest known word, if one is at least as near, of 1."""
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=least)), None)

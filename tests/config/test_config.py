@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterator
+from functools import reduce
+from operator import getitem
 from typing import Any, get_args
 
 import pytest
@@ -179,6 +181,7 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "encoder_args": {"encoder": "test_vit"},
     "resize_px": {"encoder": "test_vit"},
     "pooling": {"encoder": "test_vit"},
+    "standardise": {"teacher_temp": 0.5},
 }
 """Keys that are refused alone, with those of their section that they need."""
 
@@ -187,6 +190,8 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
     """The default config with one key changed."""
     words = [word for option in (kind, *get_args(kind)) for word in get_args(option)]
     numbers = [value + 1, value * 1.01, value / 2] if isinstance(value, int | float) else []
+    if isinstance(value, bool):
+        numbers = [not value]
     if isinstance(value, tuple):
         halved = [number / 2 for number in value if not isinstance(number, str)]
         numbers = [halved or value[:1], [1]]
@@ -194,11 +199,10 @@ def with_another_value(key: Key, value: Any, kind: Any) -> Config:
     shape = {"depth": 1, "dim": 8, "heads": 2}
     task = {"t": {"kind": "classification", "label": "x"}}
     beside = TOGETHER.get(key[-1], {})
-    for other in [*numbers, *words, shape, task, 1.5, 7, 64, "another", [0.4] * 3, []]:
+    for other in [*numbers, *words, shape, task, 0.5, 1.5, 7, 64, "another", [0.4] * 3, []]:
         try:
             given = nested(key, other)
-            if beside:
-                given["embed"][key[1]] |= beside
+            reduce(getitem, key[:-1], given).update(beside)
             changed = parse(Config, given, "x")
         except HiptError:
             continue

@@ -125,7 +125,7 @@ _TEXTS = (
         "fold ledger",
         "members.csv",
         readers.members,
-        _texts("case_id,fold\nc1,0\nc2,1\n"),
+        _texts("case_id,fold\nc1,0\nc2,1\nc3,2\nc4,3\nc5,4\n"),
         text=True,
     ),
     Target(

@@ -6,6 +6,7 @@ import csv
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,8 @@ def preempt(cluster: Cluster, project: Project) -> str:
         states = {job: shown["JobState"] for job, shown in cluster.jobs("segment").items()}
         for job, state in states.items():
             if state == "PENDING":
-                cluster.says("scontrol", "update", f"JobId={job}", "StartTime=now")
+                with suppress(subprocess.CalledProcessError):  # it has started since
+                    cluster.says("scontrol", "update", f"JobId={job}", "StartTime=now")
         return set(states.values()) <= {"RUNNING", "COMPLETED"}
 
     wait_for(under_way, "the second start of all")
