@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from tests.once import made_once
 from tests.workflow.project import ROOT
 
 pytestmark = [pytest.mark.workflow, pytest.mark.whole, pytest.mark.timeout(1800)]
@@ -43,11 +45,13 @@ def workflow(folder: Path, *command: str) -> None:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished demo."""
-    folder = tmp_path_factory.mktemp("demo")
-    typed(folder, "hipt.demo", "--out", "demo")
-    workflow(folder, "--configfile", str(CONFIG))
-    return folder
+    """The folder of a finished demo; tests change copies of it."""
+
+    def make(folder: Path) -> None:
+        typed(folder, "hipt.demo", "--out", "demo")
+        workflow(folder, "--configfile", str(CONFIG))
+
+    return made_once(tmp_path_factory, "painted_demo", make)
 
 
 def over_all(results: Path, task: str, metric: str) -> dict[str, dict[str, float]]:
@@ -83,7 +87,8 @@ def test_maps_light_up_on_the_necrosis(demo: Path):
     assert (of_linear >= 0.8).mean() > 0.5
 
 
-def test_colours_do_not_tell_the_necrosis(demo: Path):
+def test_colours_do_not_tell_the_necrosis(demo: Path, tmp_path: Path):
+    demo = shutil.copytree(demo, tmp_path / "copy")
     with (demo / "demo" / "slides.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     painted = demo / "demo"
