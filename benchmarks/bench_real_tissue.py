@@ -125,11 +125,12 @@ def curve(folder: Path, questions: Sequence[Question]) -> None:
     """Print what the teachers of a training know on the way."""
     heads = ["iterations", "loss", "teacher's entropy", *(q.name for q in questions), "mean"]
     print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|", flush=True)
+    once = apart(questions)
     for one in spread(kept(folder / "teachers"), LINES):
         kind = remembering(features(folder, one.path))
         scores = [balanced(probe_hits(q, kind, 1.0), q.labels) for q in questions]
         cells = [f"{one.iteration:,}", f"{one.loss:.2f}", f"{one.entropy:.2f}"]
-        counted = [x for x, q in zip(scores, questions, strict=True) if q.name in apart(questions)]
+        counted = [x for x, q in zip(scores, questions, strict=True) if q.name in once]
         cells += [f"{score:.3f}" for score in [*scores, np.mean(counted)]]
         print("| " + " | ".join(cells) + " |", flush=True)
 

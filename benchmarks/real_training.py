@@ -32,7 +32,7 @@ from hipt.nn.vit import ViT, initialise, vit256
 from hipt.nn.weights import load_strictly
 from hipt.stats.arrays import Floats
 
-RECIPE = Path(__file__).with_suffix("").with_name("real_tissue.yaml")
+RECIPE = Path(__file__).with_name("real_tissue.yaml")
 LOOK_S = 2
 """Seconds between two looks for a new checkpoint."""
 

@@ -188,6 +188,14 @@ class PretrainRegionsConfig(Section):
     views: GridViewsConfig = GridViewsConfig()
     dino: RegionsDinoConfig = RegionsDinoConfig()
 
+    @model_validator(mode="after")
+    def _positions_of_its_own(self) -> Self:
+        if self.init is not None and self.positions == "sines":
+            raise ValueError(
+                "positions: sines is for a new network; init has its own, leave it out"
+            )
+        return self
+
 
 class PretrainConfig(Section):
     """Both self-supervised stages, run where `embed.*.weights` is `pretrain`."""

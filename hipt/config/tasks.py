@@ -36,7 +36,10 @@ LINEAR = "linear"
 CLINICAL, CLINICAL_LINEAR = "clinical", "clinical_linear"
 """The baseline on covariates alone, and on covariates and mean vectors."""
 
-CLOSED_FORM = (LINEAR, CLINICAL, CLINICAL_LINEAR)
+WITH_COVARIATES = (CLINICAL, CLINICAL_LINEAR)
+"""Models that take covariates."""
+
+CLOSED_FORM = (LINEAR, *WITH_COVARIATES)
 """Models of one vector per unit, fitted without epochs."""
 
 INATTENTIVE = frozenset({*CLOSED_FORM, "mean"})
@@ -170,7 +173,7 @@ class TaskConfig(Section):
     def _covariates_named(self) -> Self:
         if len(set(self.columns_read)) < len(self.columns_read):
             raise ValueError("covariates must be named once each, and not be what is predicted")
-        clinical = [model for model in self.models if model in (CLINICAL, CLINICAL_LINEAR)]
+        clinical = [model for model in self.models if model in WITH_COVARIATES]
         if clinical and not self.covariates:
             raise ValueError(f"{clinical[0]} needs covariates: name columns such as age")
         if self.covariates and not clinical:

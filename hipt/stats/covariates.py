@@ -14,11 +14,12 @@ NOT_KNOWN = ""
 
 
 def coded(rows: Sequence[Sequence[str]], train: Ints) -> Floats:
-    """(N, C) numbers of covariates; nothing of the units outside the training part decides them.
+    """(N, C) numbers of covariates.
 
-    A column whose known values are all numbers stays one, with the training part's mean where it
-    is not known; of another, each value of the training part but the first becomes a column of 0
-    and 1. Where the training part has gaps, another column of 0 and 1 says where they are.
+    A column whose known values, of all units, are numbers stays one, with the training part's mean
+    where it is not known; of another, each value of the training part but the first becomes a
+    column of 0 and 1. Where the training part has gaps, another column of 0 and 1 says where they
+    are. But for its kind, nothing of the units outside the training part decides a column.
 
     Args:
         rows: per unit one text per covariate, `NOT_KNOWN` where there is none.

@@ -15,7 +15,7 @@ import torch
 from hipt.config.command_line import add_device, granted_of, read_task_settings, step_parser
 from hipt.config.recorded import settings_of
 from hipt.config.step_settings import FitSettings
-from hipt.config.tasks import CLINICAL, CLINICAL_LINEAR, CLOSED_FORM
+from hipt.config.tasks import CLOSED_FORM, WITH_COVARIATES
 from hipt.embedding.devices import compute_device
 from hipt.embedding.weights_identity import weights_identity
 from hipt.errors import HiptError
@@ -119,7 +119,7 @@ def _provenance(task: _Task, fold: int | None) -> Provenance:
     inputs = unit_inputs(task.units, task.cfg.features is not None, fold)
     if task.model == "hipt_finetuned":
         inputs["weights"] = weights_identity("embed.regions", task.cfg.regions)
-    if task.model in (CLINICAL, CLINICAL_LINEAR):
+    if task.model in WITH_COVARIATES:
         inputs["covariates"] = fingerprint(covariates=task.units.covariates)
     mark = "" if fold is None else _fingerprint(task, fold)
     return Provenance(STEP, version_of(STEP), mark, settings, inputs)
@@ -129,7 +129,8 @@ def _fingerprint(task: _Task, fold: int) -> str:
     """The fingerprint of a fold: everything that decides its numbers."""
     units = task.units
     used = units.parts[:, fold] >= 0
-    covariates = units.covariates if task.model in (CLINICAL, CLINICAL_LINEAR) else ()
+    # of all units: whether a column is of numbers follows from every cell
+    covariates = {"covariates": units.covariates} if task.model in WITH_COVARIATES else {}
     columns = (units.parts[used, fold], units.y[used], units.time[used], units.event[used])
     rows = [
         [units.names[i], units.sources[i], *values]
@@ -142,7 +143,7 @@ def _fingerprint(task: _Task, fold: int) -> str:
         fold=fold,
         cfg=task.cfg.model_dump(mode="json", exclude={"name", "features"}),
         units=rows,
-        **({"covariates": [covariates[i] for i in np.flatnonzero(used)]} if covariates else {}),
+        **covariates,
     )
 
 

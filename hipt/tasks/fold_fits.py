@@ -74,6 +74,8 @@ def read_task_data(units: Units, model: str, features: str | None, slides: Path)
     Raises:
         HiptError: if they cannot be read.
     """
+    if model == CLINICAL:
+        return TaskData(units, [], None)
     if model not in CLOSED_FORM and MODELS[model].grids:
         return TaskData(units, GridBags(units, Results(slides.parent)), None)
     source = features_of(features, slides)
@@ -193,13 +195,16 @@ class FoldFitter:
 
     def _vectors(self, train: Ints) -> tuple[Floats, int]:
         """(N, C + D) covariates, mean regions, or both; of both, that the first C are free."""
+        if self._model == LINEAR:
+            return self._means(), 0
         known = coded(self._data.units.covariates, train)  # (N, C)
         if self._model == CLINICAL:
             return known, 0
-        means = np.stack([bag.double().mean(0).numpy() for bag in self._data.bags])  # (N, D)
-        if self._model == LINEAR:
-            return means, 0
-        return np.concatenate([known, means], 1), known.shape[1]
+        return np.concatenate([known, self._means()], 1), known.shape[1]
+
+    def _means(self) -> Floats:
+        """(N, D) mean regions."""
+        return np.stack([bag.double().mean(0).numpy() for bag in self._data.bags])
 
     def _bags(self, train: Ints, validation: Ints, test: Ints, seed: int) -> tuple[FoldFit, Tensor]:
         """A bag model, and its logits of the validation part."""

@@ -72,6 +72,12 @@ def test_views_that_cannot_be_are_refused(views: dict[str, object], sentence: st
         PretrainPatchesConfig.model_validate({"views": views})
 
 
+def test_a_network_to_start_from_keeps_its_positions():
+    PretrainConfig.model_validate({"regions": {"init": "w.pth"}})
+    with pytest.raises(ValidationError, match="init has its own, leave it out"):
+        PretrainConfig.model_validate({"regions": {"init": "w.pth", "positions": "sines"}})
+
+
 def test_a_temperature_of_cosines_is_refused_where_answers_are_standardised():
     for stage in ("patches", "regions"):
         with pytest.raises(ValidationError, match=r"teacher_temp \(0\.04\) counts in the spread"):

@@ -83,14 +83,6 @@ def test_places_start_as_sines_where_that_is_asked_for_and_nothing_else_changes(
     assert torch.equal(sines["pos_embed"][0, 1:], sine_positions(14, dim))
 
 
-def test_init_goes_before_sines(chain: Chain, tmp_path: Path):
-    drawn = stage(chain, "regions").backbone(0.0).state_dict()
-    write_weights(tmp_path / "w.safetensors", drawn, {})
-    path = str(tmp_path / "w.safetensors")
-    begun = stage(chain, "regions", positions="sines", init=path).backbone(0.0).state_dict()
-    assert all(torch.equal(value, begun[name]) for name, value in drawn.items())
-
-
 def test_stage_1_weights_carry_their_normalisation(chain: Chain):
     assert stage(chain).metadata() == {"mean": "[0.5, 0.5, 0.5]", "std": "[0.5, 0.5, 0.5]"}
     assert stage(chain, "regions").metadata() == {}

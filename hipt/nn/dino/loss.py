@@ -25,7 +25,7 @@ COLLAPSE = 1e-3
 
 
 LEAST_SPREAD = 1e-6
-"""Answers that differ less than rounding are alike."""
+"""What differs less, by rounding, is alike."""
 
 
 class UnitRows(nn.Module):

@@ -13,12 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hipt.nn.dino.loss import G, Network
+from hipt.nn.dino.loss import LEAST_SPREAD, G, Network
 from hipt.nn.vit import Hidden, initialise
-
-SMALLEST_SPREAD = 1e-6
-"""A channel that differs less between patches is constant, and nothing is asked of it."""
-
 
 WEIGHT = 10.0
 """Nats that an error of 1 counts for: a mean over channels has small gradients beside DINO's."""
@@ -106,5 +102,5 @@ def hidden_loss(predicted: Tensor, views: Tensor, places: Tensor) -> Tensor:
     vectors = views.detach().float().flatten(2).mT  # (N, T, C)
     apart = vectors - vectors.mean((0, 1))
     spread = apart.square().mean((0, 1)).sqrt()  # (C,)
-    wanted = apart / spread.clamp_min(SMALLEST_SPREAD)
+    wanted = apart / spread.clamp_min(LEAST_SPREAD)  # nothing is asked of a constant channel
     return F.mse_loss(predicted[places].float(), wanted[places])

@@ -101,9 +101,8 @@ class Trainer:
         rates = self._rates(iteration)
         set_rates(self._optimiser, rates["lr"], rates["weight_decay"])
         self._optimiser.zero_grad(set_to_none=True)
-        torch.manual_seed(
-            step_seed(cfg.seed, iteration, self._rank, use=1)
-        )  # stochastic depth, masks
+        # stochastic depth, and which patches are hidden
+        torch.manual_seed(step_seed(cfg.seed, iteration, self._rank, use=1))
         results = [
             self._backward(views, len(micro_batches), last=i == len(micro_batches) - 1)
             for i, views in enumerate(micro_batches)
@@ -132,9 +131,9 @@ class Trainer:
                 with torch.no_grad():
                     answers = self.teacher(views[:2])
                 guesses = student(views)
-            guesses, extra = guesses if self._masked else (guesses, None)
+            guesses, of_hidden = guesses if self._masked else (guesses, 0.0)
             compared = self._loss(guesses, answers, len(views))
-            loss = compared.loss if extra is None else compared.loss + extra
+            loss = compared.loss + of_hidden
             (loss / parts).backward()
         return loss.detach(), compared.teacher_entropy, answers
 

@@ -146,12 +146,13 @@ class GridViews:
         """
         count, _, height, width = grids.shape
         self._check(height, width)
-        views, means = [], grids.mean((2, 3), keepdim=True)  # (B, D, 1, 1)
+        views = []
+        means = grids.mean((2, 3), keepdim=True) if self.cfg.swap_means else None  # (B, D, 1, 1)
         for side in self.sides:
             corners = draw_corners(count, (height, width), side, generator)
             flips = draw_flips(count, self.cfg.flip, self.cfg.rotate, generator)
             view = crop_grid(grids, corners, flips, side)
-            if self.cfg.swap_means:
+            if means is not None:
                 view = view + (means[draw_order(count, generator)] - means)
             kept = draw_kept(view.shape, self.cfg.dropout, generator)
             views.append(drop(view, kept, self.cfg.dropout))

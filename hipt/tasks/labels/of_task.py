@@ -43,6 +43,9 @@ from hipt.tasks.labels.label_values import (
 from hipt.tasks.labels.source import SHEET, Source, source_of
 from hipt.tasks.labels.split_files import bare
 
+LeftOut = tuple[Literal["missing", "other_class", "zero_time"], str]
+"""Why a slide is left out, and the word that stands in its row."""
+
 _TCGA = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}")
 
 
@@ -121,18 +124,7 @@ def task_labels(
     table = [entry for entries in source.entries.values() for entry in entries]
     used = [entry for candidate in candidates for entry in candidate.entries]
     reader = value_reader(task, words, table, used)
-    with_label: list[Valued] = []
-    left_out: dict[str, tuple[Literal["missing", "other_class", "zero_time"], str]] = {}
-    for candidate, value in _values(source, reader, candidates):
-        if value is None or value.missing:
-            zero = value is not None and reader.is_zero(candidate.entries[0])
-            rows_of = candidate.entries
-            word = (reader.gap_of(rows_of[0]) or EMPTY) if rows_of else NO_ROW
-            left_out[candidate.slide_id] = ("zero_time", "0") if zero else ("missing", word)
-        elif task.classes and value.label not in task.classes:
-            left_out[candidate.slide_id] = ("other_class", str(value.label))
-        else:
-            with_label.append(_labelled(source, candidate, value))
+    with_label, left_out = _divided(source, reader, candidates)
     if not with_label:
         raise nothing_found(source, wanted, [word for kind, word in left_out.values()])
     notes = [*source.notes, *other_cases_note(source, with_label)]
@@ -160,6 +152,25 @@ def task_labels(
     )
     facts = (*_facts(reader, with_label, classes, left_out), *notes)
     return TaskLabels(tuple(labelled), classes, tuple(left_out), facts)
+
+
+def _divided(
+    source: Source, reader: ValueReader, candidates: Sequence[_Candidate]
+) -> tuple[list[Valued], dict[str, LeftOut]]:
+    """Slides with a value, and why each of the others is left out."""
+    classes, with_label = source.task.classes, list[Valued]()
+    left_out: dict[str, LeftOut] = {}
+    for candidate, value in _values(source, reader, candidates):
+        if value is None or value.missing:
+            zero = value is not None and reader.is_zero(candidate.entries[0])
+            rows_of = candidate.entries
+            word = (reader.gap_of(rows_of[0]) or EMPTY) if rows_of else NO_ROW
+            left_out[candidate.slide_id] = ("zero_time", "0") if zero else ("missing", word)
+        elif classes and value.label not in classes:
+            left_out[candidate.slide_id] = ("other_class", str(value.label))
+        else:
+            with_label.append(_labelled(source, candidate, value))
+    return with_label, left_out
 
 
 def _wanted(source: Source, rows: Sequence[SlideRow]) -> Collection[str]:
@@ -226,7 +237,7 @@ def _facts(
     reader: ValueReader,
     labelled: Sequence[Valued],
     classes: Sequence[str],
-    left_out: Mapping[str, tuple[Literal["missing", "other_class", "zero_time"], str]],
+    left_out: Mapping[str, LeftOut],
 ) -> Iterator[Fact]:
     task = reader.task
     if task.kind == "classification":
