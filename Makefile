@@ -24,7 +24,8 @@ demo-real: .venv/.ready
 	ln -sf $(abspath tests/data/slides/CMU-1-Small-Region.svs $(SLIDES)) demo-real/slides/
 	$(RUN) snakemake --cores $(CORES) --configfile config/first_look.yaml \
 	  --config results=demo-real/results slides='{sheet: demo-real/slides, default_mpp: 0.5}'
-	@echo "The report: $(CURDIR)/demo-real/results/report.html"
+	$(RUN) python docs/result_picture.py demo-real/results demo-real/picture.jpg
+	@echo "The report: $(CURDIR)/demo-real/results/report.html, in one picture: $(CURDIR)/demo-real/picture.jpg"
 
 # A worker per core, each with one thread, since they share the cores; one that has no test left
 # takes some of another's. Tests start hipt some hundred times: what is compiled is kept.

@@ -16,9 +16,6 @@ TOP = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md"]
 PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").rglob("*.md"))]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 
-MADE_LATER = {ROOT / "docs" / "pictures" / "readme.png"}
-"""Pictures that are not painted yet."""
-
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PLACE = re.compile(r"`((?:hipt|tests|docs|workflow|config)/[\w./-]+)(?:::(\w+))?`")
 
@@ -57,7 +54,7 @@ def test_links_lead_to_files(page: Path):
         if link.startswith(("https://", "http://", "mailto:", "#")):
             continue
         target = (page.parent / link.partition("#")[0]).resolve()
-        assert target.exists() or target in MADE_LATER, f"{name_of(page)}: no {link}"
+        assert target.exists(), f"{name_of(page)}: no {link}"
 
 
 def test_code_that_the_paper_page_names_is_there():

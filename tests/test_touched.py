@@ -20,7 +20,7 @@ def test_a_room_touches_what_may_import_it():
 def test_what_is_no_room_touches_all_and_text_nothing():
     for path in ("workflow/rules/common.smk", "hipt/layout.py", "hipt/steps/fit.py", "Makefile"):
         assert touched(["docs/config.md", path]) == ALL
-    assert touched(["docs/pictures/readme.png", "CHANGELOG.md", "benchmarks/scale.py"]) == ""
+    assert touched(["docs/pictures/result.jpg", "CHANGELOG.md", "benchmarks/scale.py"]) == ""
 
 
 def test_the_change_begins_at_the_last_tag_or_before_the_merge(tmp_path: Path):

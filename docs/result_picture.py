@@ -1,0 +1,73 @@
+"""Draw a finished run in one picture: a slide with its tissue, a heatmap, and what is alike.
+
+    python docs/result_picture.py RESULTS PICTURE.jpg
+
+`make demo-real` ends with it. The slide is the one with the most tissue among those with a map.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hipt.config.config import TileConfig
+from hipt.layout import Results
+from hipt.pictures.drawing import RGB
+from hipt.pictures.figure import new_figure, rgb_of, style
+from hipt.report.facts import LOOKED_AT
+from hipt.report.neighbours import neighbours
+
+MAP = "component1.png"
+"""What patch vectors of a slide differ in most."""
+
+PATCHES = 4
+"""How many are shown with their neighbours."""
+
+WIDTH_MM, HEIGHT_MM = 250.0, 55.0
+
+
+def draw(results: Results) -> Figure:
+    """The picture of a run; neighbours are left out where slides are of one case."""
+    table = pl.read_parquet(results.slides).filter(status="ok").sort("tissue_mm2")
+    maps = [results.maps(slide_id) / MAP for slide_id in table["slide_id"]]
+    largest = [path for path in maps if path.exists()][-1]
+    patches = next(neighbours(table.select(LOOKED_AT).to_dicts(), results, TileConfig()), None)
+    with style():
+        figure = new_figure(WIDTH_MM, HEIGHT_MM)
+        left, middle, right = figure.subfigures(1, 3, width_ratios=(1, 1, 0.68))
+        overview = results.overview("segment", largest.parent.name)
+        show(left.subplots(), decoded(overview.read_bytes()), "Tissue")
+        show(middle.subplots(), decoded(largest.read_bytes()), "What its patches differ in most")
+        if patches:
+            shown = [picture for row in patches["rows"][:PATCHES] for picture in row]
+            right.suptitle("Patches, and their nearest of other slides", fontsize="medium")
+            grid = right.subplots(PATCHES, len(shown) // PATCHES).flat
+            for axes, picture in zip(grid, shown, strict=True):
+                show(axes, decoded(base64.b64decode(picture["data"].partition(",")[2])))
+    return figure
+
+
+def decoded(data: bytes) -> RGB:
+    """A picture file's pixels, (H, W, 3)."""
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def show(axes: Axes, rgb: RGB, title: str = "") -> None:
+    """A picture without numbers at its edges."""
+    axes.imshow(rgb, interpolation="lanczos")
+    axes.set_title(title, fontsize="medium")
+    axes.axis("off")
+
+
+if __name__ == "__main__":
+    out = Path(sys.argv[2])
+    rgb = rgb_of(draw(Results(Path(sys.argv[1]))))
+    cv2.imwrite(str(out), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
