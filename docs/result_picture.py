@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import sys
+from itertools import zip_longest
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,8 @@ MAP = "component1.png"
 PATCHES = 4
 """How many are shown with their neighbours."""
 
+WHITE = np.full((1, 1, 3), 255, np.uint8)
+
 WIDTH_MM, HEIGHT_MM = 250.0, 55.0
 
 
@@ -46,11 +49,13 @@ def draw(results: Results) -> Figure:
         show(left.subplots(), decoded(overview.read_bytes()), "Tissue")
         show(middle.subplots(), decoded(largest.read_bytes()), "What its patches differ in most")
         if patches:
-            shown = [picture for row in patches["rows"][:PATCHES] for picture in row]
+            rows = patches["rows"][:PATCHES]
             right.suptitle("Patches, and their nearest of other slides", fontsize="medium")
-            grid = right.subplots(PATCHES, len(shown) // PATCHES).flat
-            for axes, picture in zip(grid, shown, strict=True):
-                show(axes, decoded(base64.b64decode(picture["data"].partition(",")[2])))
+            grid = right.subplots(len(rows), max(map(len, rows)), squeeze=False)
+            for line, row in zip(grid, rows, strict=True):
+                for axes, picture in zip_longest(line, row):
+                    data = picture and picture["data"].partition(",")[2]
+                    show(axes, decoded(base64.b64decode(data)) if data else WHITE)
     return figure
 
 
