@@ -155,6 +155,11 @@ def grown(amount):
     return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
 
 
+def labels(shows):
+    """What Snakemake's report says of a file; of which module, where there may be several."""
+    return {"shows": shows} | ({"module": __name__} if __name__ else {})
+
+
 def model(stage):
     """The model that a stage is embedded with, where the workflow trains it; else nothing."""
     return TRAINED.get(stage, [])

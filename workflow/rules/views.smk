@@ -95,7 +95,13 @@ if requested.examples(PLAN):
         input:
             fits=of_task(requested.fits),
         output:
-            picture=f"{RESULTS.root}/tasks/{{task}}/examples.jpg",
+            picture=report(
+                f"{RESULTS.root}/tasks/{{task}}/examples.jpg",
+                caption="../report/examples.rst",
+                category="Tasks",
+                subcategory="{task}",
+                labels=labels("most and least attention"),
+            ),
             figures=multiext(f"{RESULTS.figures}/examples-{{task}}", ".pdf", ".svg"),
         log:
             f"{RESULTS.root}/logs/examples/{{task}}.log",
@@ -155,7 +161,22 @@ rule report:
         probe=[RESULTS.probe] if PLAN.probed else [],
         scores=scores(),
     output:
-        page=RESULTS.report,
+        page=report(
+            RESULTS.report,
+            caption="../report/page.rst",
+            category="Report",
+            labels=labels("everything on one page"),
+        ),
+        excerpts=report(
+            directory(RESULTS.excerpts),
+            patterns=[
+                f"{{category}}/{{subject}}/{{shows}}.{kind}" for kind in ("html", "svg", "jpg")
+            ],
+            caption="../report/excerpt.rst",
+            category="{category}",
+            subcategory="{subject}",
+            labels=labels("{shows}"),
+        ),
     log:
         f"{RESULTS.root}/logs/report.log",
     conda:
