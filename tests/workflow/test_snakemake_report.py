@@ -21,7 +21,7 @@ from tests.workflow.test_tasks import KNN, TASKS, cells
 
 pytestmark = pytest.mark.workflow
 
-FIT = {**TASKS["grade"], "models": ["linear", "mean"]}
+FIT = {**TASKS["grade"], "models": ["linear", "abmil"]}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def shown(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
             slides={"sheet": "slides.csv", "batch_size": 8},
             tasks={"grade": FIT},
             knn=KNN,
-            attend={"slides": ["it's 0"], "tasks": ["grade"]},
+            attend={"slides": ["it's 0"]},
         )
         ran = project.run()
         assert ran.rc == 0, ran.text
@@ -79,6 +79,7 @@ def test_every_category_is_there(shown: Project, tmp_path: Path):
         ("Slides", "cohort", "slides-regions.svg"),
         ("Slides", "cohort", "slides-tissue_mm2.svg"),
         *overviews,
+        ("Tasks", "grade", "examples.jpg"),
         ("Tasks", "grade", "scores.html"),
         ("Tasks", "grade", "grade-roc.svg"),
         ("Tasks", "grade", "grade-calibration.svg"),

@@ -113,9 +113,13 @@ for _other in {id(made.module_globals): made.module_globals for made in workflow
 @cache
 def begin():
     """Look at the weights, where jobs have the Python of this run, and write down what jobs need."""
-    if not DEPLOYED:
-        with in_a_sentence():
+    try:
+        if not DEPLOYED:
             load_weights(PLAN)
+    except HiptError as error:
+        raise SystemExit(
+            str(error)
+        ) from None  # no Exception: of those Snakemake shows the traceback
     remember(PLAN)
 
 
