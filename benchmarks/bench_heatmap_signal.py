@@ -63,7 +63,7 @@ def main() -> None:
     subprocess.run([sys.executable, "-m", "hipt.demo", *paint], check=True)
     config = configure(out, args.models.resolve())
     targets = [out / "results/agreement.parquet", out / "results/tasks/necrosis/scores.parquet"]
-    command = ["snakemake", "-s", str(ROOT / "Snakefile"), "--cores", str(args.cores)]
+    command = ["snakemake", "-s", str(ROOT / "workflow/Snakefile"), "--cores", str(args.cores)]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     subprocess.run(
         [*command, "--configfile", str(config), "--", *map(str, targets)],

@@ -13,8 +13,8 @@ from hipt.registry import SHARDED
 LEDGER = "batches.csv"
 """Which slide is in which batch."""
 
-VARYING = frozenset({"logs", "benchmarks", "report.html", "digests.json", "engines"})
-"""What differs between equal runs: seconds, dates, and times of files."""
+VARYING = frozenset({"logs", "benchmarks", "report.html", "excerpts", "digests.json", "engines"})
+"""What differs between equal runs: seconds, dates, and times of files; and parts of the report."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Results:
     def figures(self) -> Path:
         """The report's figures as PDF and SVG, for papers."""
         return self.root / "figures"
+
+    @property
+    def excerpts(self) -> Path:
+        """Parts of the report as files of their own, for Snakemake's."""
+        return self.root / "excerpts"
 
     @property
     def agreement(self) -> Path:

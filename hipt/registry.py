@@ -156,7 +156,7 @@ STEPS: dict[str, Step] = {
         Step(
             "report",
             "the report page",
-            version=10,
+            version=11,
             reads=(
                 *("pretrain_patches", "pretrain_regions", "slides", "probe", "evaluate", "knn"),
                 *("attend", "agreement", "examples"),

@@ -38,7 +38,7 @@ def made(folder: Path, cores: int) -> float:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "demo" / "slides.csv").exists() and call(folder, "hipt.demo", "--out", "demo"):
         raise SystemExit("the demo cohort could not be painted")
-    snakefile = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--quiet", "all"]
+    snakefile = ["snakemake", "--snakefile", str(ROOT / "workflow/Snakefile"), "--quiet", "all"]
     profile = ["--workflow-profile", str(ROOT / "workflow" / "profiles" / "default")]
     config = ["--configfile", str(ROOT / "config" / "demo.yaml"), "--cores", str(cores)]
     if call(folder, *snakefile, *profile, *config):

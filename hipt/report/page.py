@@ -31,19 +31,24 @@ _HERE = Path(__file__).parent
 
 
 def write_page(path: Path, name: str, facts: Mapping[str, Any]) -> None:
-    """Write a page, whole or not at all.
+    """Write a page with a script, whole or not at all.
 
     Args:
         path: the page.
-        name: of template, style and script beside this module: `<name>.html.j2`, `.css`, `.js`.
+        name: of template and script beside this module: `<name>.html.j2`, `.js`.
         facts: what the template shows.
     """
-    style, script = (_HERE.joinpath(f"{name}.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    script = _HERE.joinpath(f"{name}.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    inlined = {"style": Markup(style), "script": Markup(script), "script_sha256": digest}
+    write_plain(path, name, {**facts, "script": Markup(script), "script_sha256": digest})
+
+
+def write_plain(path: Path, name: str, facts: Mapping[str, Any]) -> None:
+    """Write a page of a template beside this module, in the report's style, whole or not at all."""
+    style = Markup(_HERE.joinpath("report.css").read_text("utf-8"))
     template = _environment().get_template(f"{name}.html.j2")
     with whole(path) as part:
-        part.write_text(template.render(facts, **inlined), encoding="utf-8")
+        part.write_text(template.render(facts, style=style), encoding="utf-8")
 
 
 def data_uri(rgb: RGB, longest_px: int) -> str:

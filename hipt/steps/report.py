@@ -9,6 +9,7 @@ from pathlib import Path
 from hipt.config.command_line import read_settings, step_parser
 from hipt.config.step_settings import ReportSettings
 from hipt.layout import Results
+from hipt.report.excerpts import write_excerpts
 from hipt.report.facts import facts
 from hipt.report.figures import remove_others
 from hipt.report.page import write_page
@@ -20,15 +21,17 @@ STEP = "report"
 
 
 def run(slides: Path, out: Path, cfg: ReportSettings) -> None:
-    """Write the page, and its figures beside it.
+    """Write the page, its figures beside it, and what Snakemake's report shows of both.
 
     Raises:
         HiptError: if a table is damaged.
     """
     results = Results(slides.parent)
     table = read_slides(slides, results)
-    write_page(out, STEP, facts(table, cfg.config, results))
+    shown = facts(table, cfg.config, results)
+    write_page(out, STEP, shown)
     remove_others(results.figures, out)
+    write_excerpts(results, shown)
     log.info("%s: %d slides, %.1f MB", out, len(table), out.stat().st_size / 1e6)
 
 

@@ -249,3 +249,25 @@ def test_encoders_say_whether_their_card_was_heeded(chain: Chain):
         "virchow2: input 224 px, mean 0.485 0.456 0.406, std 0.229 0.224 0.225, cls+mean: " in text
     )
     assert "encoder_args.depth is 1, where virchow2&#39;s card has none" in text
+
+
+def test_its_parts_lie_beside_it_for_snakemakes_report(tmp_path: Path):
+    """Snakemake shows pictures and pages, no Parquet."""
+    (tmp_path / "tile").mkdir()
+    write_jpeg(tmp_path / "tile" / "s10.jpg", np.full((60, 80, 3), 200, np.uint8))
+    page(tmp_path, troubled())
+    parts = tmp_path / "excerpts"
+    histograms = {f"Slides/cohort/slides-{shown}.svg" for shown in ("regions", "tissue_mm2")}
+    made = {str(path.relative_to(parts)) for path in parts.rglob("*.*")}
+    assert made == {"Slides/cohort/table.html", "Overviews/s10/overview.jpg", *histograms}
+    table = (parts / "Slides/cohort/table.html").read_text()
+    assert table.count("<tr>") == 1 + len(troubled())
+    assert "&lt;img src=x onerror=alert(1)&gt;" in table
+    assert "<img" not in table
+    assert "<script" not in table
+    for figure in histograms:
+        drawn = tmp_path / "figures" / Path(figure).name
+        assert (parts / figure).read_bytes() == drawn.read_bytes()
+    (tmp_path / "tile" / "s10.jpg").unlink()
+    page(tmp_path, troubled())
+    assert not (parts / "Overviews").exists()

@@ -168,7 +168,6 @@ def test_raised_version(project: Project, monkeypatch: pytest.MonkeyPatch):
     checkout = project.folder / "checkout"
     for name in ("hipt", "workflow", "config"):
         shutil.copytree(ROOT / name, checkout / name)
-    shutil.copy2(ROOT / "Snakefile", checkout)
     shutil.copy2(ROOT / "environment.yml", checkout)
     registry = checkout / "hipt/registry.py"
     raised, count = re.subn(

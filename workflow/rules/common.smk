@@ -1,12 +1,43 @@
 # The plan of the run, and the input and params functions of the rules; what they know is in
-# hipt/planning. Nothing here writes except begin(), which runs when a real run starts.
+# hipt/planning. Nothing here writes except begin(), when a real run asks for its first job.
 import shlex
 import sys
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake.settings.types import DeploymentMethod
+
+# The release that these rules belong to: what they call has to be of the same.
+VERSION = "0.1.0"
+
+
+def package(source):
+    """What pip installs to go with these rules: the sources they were fetched from."""
+    if hasattr(source, "repo_path"):  # a local git repository
+        return f"git+file://{Path(source.repo_path).absolute()}@{source.ref}"
+    if hasattr(source, "host"):  # GitHub, GitLab
+        return f"git+https://{source.host}/{source.repo}@{source.ref}"
+    return f"hipt=={VERSION}"
+
+
+# A checkout comes with its package; rules that were fetched need one that is installed.
+CHECKOUT = Path(f"{workflow.current_basedir}").parents[1]
+if (CHECKOUT / "hipt/__init__.py").exists():
+    sys.path.insert(0, str(CHECKOUT))
+try:
+    import hipt
+except ImportError:
+    hipt = None
+_installed = getattr(hipt, "__version__", None)
+if _installed != VERSION:
+    raise WorkflowError(
+        f"This is the workflow of hipt {VERSION}, and the Python that runs Snakemake has "
+        f"{f'the package of hipt {_installed}' if _installed else 'no package hipt'}; install the "
+        f"one that belongs to it: pip install {shlex.quote(package(workflow.current_basedir))}"
+    )
 
 from hipt.config.step_settings import settings, task_settings
 from hipt.errors import HiptError
@@ -24,12 +55,21 @@ wildcard_constraints:
     format=r"[a-z]+",
 
 
-# Jobs use this checkout's hipt, wherever they are started; and, unless Snakemake deploys software
-# itself, the Python that runs Snakemake. Braces are doubled because Snakemake formats the text.
-_exports = [f"export PYTHONPATH={shlex.quote(workflow.basedir)}${{{{PYTHONPATH:+:$PYTHONPATH}}}};"]
-if not workflow.deployment_settings.deployment_method:
-    _exports.append(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH;")
-shell.prefix(" ".join(["set -euo pipefail;", *_exports, ""]))
+# Jobs use this hipt, wherever they are started; and, unless Snakemake deploys software itself, the
+# Python that runs Snakemake.
+HOME = Path(hipt.__file__).parents[1]
+DEPLOYED = workflow.deployment_settings.deployment_method
+_commands = ["set -euo pipefail"]
+if HOME.name not in ("site-packages", "dist-packages"):
+    _commands.append(f"export PYTHONPATH={shlex.quote(str(HOME))}${{PYTHONPATH:+:$PYTHONPATH}}")
+elif DeploymentMethod.CONDA in DEPLOYED:
+    raise WorkflowError(
+        "Snakemake's own conda environments have no hipt, which is installed as a package here; "
+        "leave out --sdm conda, or start from a checkout of hipt"
+    )
+if not DEPLOYED:
+    _commands.append(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH")
+SETUP = "; ".join(_commands)
 
 
 @contextmanager
@@ -56,12 +96,40 @@ DEVICE = CONFIG.device
 ENGINE = CONFIG.embed.engine
 
 
+# The workflows that include this one give each its own results, in its config alone: paths are in
+# the settings of jobs too.
+if workflow.modifier.path_modifier.replace_prefix(str(RESULTS.report)) != str(RESULTS.report):
+    raise WorkflowError("prefix: moves no results of hipt; name the folder in its config, results:")
+for _other in {id(made.module_globals): made.module_globals for made in workflow.rules}.values():
+    if _other["__name__"] == __name__ or "PLAN" not in _other:
+        continue
+    if _other["PLAN"].results.root.resolve() == RESULTS.root.resolve():
+        raise WorkflowError(
+            f"The modules {_other['__name__']} and {__name__} have the same folder of results, "
+            f"{RESULTS.root}; give each its own in its config, results:"
+        )
+
+
+@cache
 def begin():
     """Look at the weights, where jobs have the Python of this run, and write down what jobs need."""
-    if not workflow.deployment_settings.deployment_method:
-        with in_a_sentence():
+    try:
+        if not DEPLOYED:
             load_weights(PLAN)
+    except HiptError as error:
+        raise SystemExit(
+            str(error)
+        ) from None  # no Exception: of those Snakemake shows the traceback
     remember(PLAN)
+
+
+def setup(wildcards):
+    """What the shell of a job starts with: a resource, since Snakemake asks for those when it holds
+    its lock and has something to do, and before it starts a job. There a real run begins, also
+    where this workflow is a module, whose onstart nobody calls."""
+    if workflow.is_main_process and workflow.executor_plugin is not None and not workflow.dryrun:
+        begin()
+    return SETUP
 
 
 def settings_of(step):
@@ -89,6 +157,11 @@ def of_task(function):
 def grown(amount):
     """A resource that doubles with each attempt, for profiles that send a failed job again."""
     return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
+
+
+def labels(shows):
+    """What Snakemake's report says of a file; of which module, where there may be several."""
+    return {"shows": shows} | ({"module": __name__} if __name__ else {})
 
 
 def model(stage):

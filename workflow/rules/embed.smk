@@ -13,6 +13,7 @@ rule embed_patches:
         "../../environment.yml"
     threads: 16
     resources:
+        setup=setup,
         mem_mb=grown(6000),
         runtime=grown(240),
         gpu=0 if FEATURES else 1,
@@ -24,6 +25,7 @@ rule embed_patches:
         revision=revision("embed_patches"),
     shell:
         """
+        {resources.setup}
         python -m hipt embed_patches --tile {input.tile:q} --cfg {params.cfg:q} \
             --threads {threads} --reader {resources.reader} --gpus {resources.gpu} \
             --device {resources.device} --engine {resources.engine} --out {output.index:q} 2>&1 | tee {log:q} >&2
@@ -44,6 +46,7 @@ rule embed_regions:
         "../../environment.yml"
     threads: 4
     resources:
+        setup=setup,
         mem_mb=grown(3000),
         runtime=grown(60),
         engine=ENGINE,
@@ -52,6 +55,7 @@ rule embed_regions:
         revision=revision("embed_regions"),
     shell:
         """
+        {resources.setup}
         python -m hipt embed_regions --patches {input.patches:q} --cfg {params.cfg:q} \
             --threads {threads} --engine {resources.engine} --out {output.index:q} 2>&1 | tee {log:q} >&2
         """

@@ -17,6 +17,7 @@ if missing("patches"):
             "../../environment.yml"
         threads: 16
         resources:
+            setup=setup,
             mem_mb=grown(16000),
             runtime=2880,
             gpu=CONFIG.pretrain.processes,
@@ -27,6 +28,7 @@ if missing("patches"):
             processes=CONFIG.pretrain.processes,
         shell:
             """
+            {resources.setup}
             python -m hipt pretrain --stage patches --cfg {params.cfg:q} \
                 --processes {params.processes} --gpus {resources.gpu} --device {resources.device} \
                 --threads {threads} --reader {resources.reader} --out {output.model:q} 2>&1 | tee {log:q} >&2
@@ -50,6 +52,7 @@ if missing("regions"):
             "../../environment.yml"
         threads: 16
         resources:
+            setup=setup,
             mem_mb=grown(8000),
             runtime=2880,
             gpu=CONFIG.pretrain.processes,
@@ -59,6 +62,7 @@ if missing("regions"):
             processes=CONFIG.pretrain.processes,
         shell:
             """
+            {resources.setup}
             python -m hipt pretrain --stage regions --cfg {params.cfg:q} \
                 --processes {params.processes} --gpus {resources.gpu} --device {resources.device} \
                 --threads {threads} --out {output.model:q} 2>&1 | tee {log:q} >&2

@@ -10,6 +10,7 @@ rule segment:
         "../../environment.yml"
     threads: 1
     resources:
+        setup=setup,
         mem_mb=grown(2000),
         runtime=grown(120),
     params:
@@ -17,6 +18,7 @@ rule segment:
         slides=of_batch(revisions.of_segment),
     shell:
         """
+        {resources.setup}
         python -m hipt segment --cfg {params.cfg:q} --out {output.index:q} 2>&1 | tee {log:q} >&2
         """
 
@@ -34,6 +36,7 @@ rule tile:
         "../../environment.yml"
     threads: 1
     resources:
+        setup=setup,
         mem_mb=grown(1500),
         runtime=grown(60),
     params:
@@ -41,6 +44,7 @@ rule tile:
         revision=of_batch(revisions.of_tile),
     shell:
         """
+        {resources.setup}
         python -m hipt tile --segment {input.segment:q} --cfg {params.cfg:q} \
             --out {output.index:q} 2>&1 | tee {log:q} >&2
         """
@@ -56,6 +60,7 @@ rule slides:
     conda:
         "../../environment.yml"
     resources:
+        setup=setup,
         mem_mb=grown(2000),
         runtime=grown(30),
     params:
@@ -63,5 +68,6 @@ rule slides:
         rows=revisions.of_slides(PLAN),
     shell:
         """
+        {resources.setup}
         python -m hipt slides --cfg {params.cfg:q} --out {output.table:q} 2>&1 | tee {log:q} >&2
         """

@@ -15,6 +15,7 @@ if CONFIG.tasks:
         conda:
             "../../environment.yml"
         resources:
+            setup=setup,
             mem_mb=grown(4000),
             runtime=grown(60),
         params:
@@ -23,6 +24,7 @@ if CONFIG.tasks:
             rows=of_task(revisions.of_split),
         shell:
             """
+            {resources.setup}
             python -m hipt split --slides {params.slides:q} --cfg {params.cfg:q} \
                 --leaks {output.leaks:q} --out {output.folds:q} 2>&1 | tee {log:q} >&2
             """
@@ -41,6 +43,7 @@ if CONFIG.tasks:
             "../../environment.yml"
         threads: 16
         resources:
+            setup=setup,
             mem_mb=grown(8000),
             runtime=grown(240),
             gpu=0,
@@ -51,6 +54,7 @@ if CONFIG.tasks:
             version=version_of("fit"),
         shell:
             """
+            {resources.setup}
             python -m hipt fit --folds {input.folds:q} --slides {params.slides:q} \
                 --cfg {params.cfg:q} --threads {threads} --gpus {resources.gpu} \
                 --device {resources.device} --out {output.table:q} 2>&1 | tee {log:q} >&2
@@ -73,6 +77,7 @@ if CONFIG.tasks:
         conda:
             "../../environment.yml"
         resources:
+            setup=setup,
             mem_mb=grown(4000),
             runtime=grown(60),
         params:
@@ -81,6 +86,7 @@ if CONFIG.tasks:
             version=version_of("evaluate"),
         shell:
             """
+            {resources.setup}
             python -m hipt evaluate --predictions {input.tables:q} --cfg {params.cfg:q} \
                 --folds {input.folds:q} --slides {params.slides:q} \
                 --differences {output.differences:q} --out {output.scores:q} \
@@ -101,6 +107,7 @@ if CONFIG.tasks:
         conda:
             "../../environment.yml"
         resources:
+            setup=setup,
             mem_mb=grown(8000),
             runtime=grown(120),
         params:
@@ -109,6 +116,7 @@ if CONFIG.tasks:
             version=version_of("knn"),
         shell:
             """
+            {resources.setup}
             python -m hipt knn --folds {input.folds:q} --slides {params.slides:q} \
                 --cfg {params.cfg:q} --scores {output.scores:q} --out {output.table:q} \
                 2>&1 | tee {log:q} >&2

@@ -16,6 +16,7 @@ if PLAN.probed:
             "../../environment.yml"
         threads: 16
         resources:
+            setup=setup,
             mem_mb=grown(6000),
             runtime=grown(60),
         params:
@@ -23,6 +24,7 @@ if PLAN.probed:
             rows=revisions.of_probe(PLAN),
         shell:
             """
+            {resources.setup}
             python -m hipt probe --slides {input.slides:q} --cfg {params.cfg:q} \
                 --threads {threads} --out {output.table:q} 2>&1 | tee {log:q} >&2
             """
@@ -42,6 +44,7 @@ rule attend:
         "../../environment.yml"
     threads: 1
     resources:
+        setup=setup,
         mem_mb=grown(6000),
         runtime=grown(120),
     params:
@@ -51,6 +54,7 @@ rule attend:
         revision=revision("attend"),
     shell:
         """
+        {resources.setup}
         python -m hipt attend --regions {input.regions:q} --cfg {params.cfg:q} \
             --listed {params.listed:q} --threads {threads} --out {output.index:q} \
             2>&1 | tee {log:q} >&2
@@ -71,6 +75,7 @@ if requested.agreement(PLAN):
         conda:
             "../../environment.yml"
         resources:
+            setup=setup,
             mem_mb=grown(2000),
             runtime=grown(60),
         params:
@@ -78,6 +83,7 @@ if requested.agreement(PLAN):
             revision=revision("agreement"),
         shell:
             """
+            {resources.setup}
             python -m hipt agreement --slides {input.slides:q} --cfg {params.cfg:q} \
                 --out {output.table:q} 2>&1 | tee {log:q} >&2
             """
@@ -89,13 +95,20 @@ if requested.examples(PLAN):
         input:
             fits=of_task(requested.fits),
         output:
-            picture=f"{RESULTS.root}/tasks/{{task}}/examples.jpg",
+            picture=report(
+                f"{RESULTS.root}/tasks/{{task}}/examples.jpg",
+                caption="../report/examples.rst",
+                category="Tasks",
+                subcategory="{task}",
+                labels=labels("most and least attention"),
+            ),
             figures=multiext(f"{RESULTS.figures}/examples-{{task}}", ".pdf", ".svg"),
         log:
             f"{RESULTS.root}/logs/examples/{{task}}.log",
         conda:
             "../../environment.yml"
         resources:
+            setup=setup,
             mem_mb=grown(2000),
             runtime=grown(60),
         params:
@@ -104,6 +117,7 @@ if requested.examples(PLAN):
             revision=revision("examples"),
         shell:
             """
+            {resources.setup}
             python -m hipt examples --slides {params.slides:q} --cfg {params.cfg:q} \
                 --out {output.picture:q} 2>&1 | tee {log:q} >&2
             """
@@ -124,6 +138,7 @@ if CONFIG.export.formats:
         conda:
             "../../environment.yml"
         resources:
+            setup=setup,
             mem_mb=grown(4000),
             runtime=grown(120),
         params:
@@ -131,6 +146,7 @@ if CONFIG.export.formats:
             rows=revisions.of_export(PLAN),
         shell:
             """
+            {resources.setup}
             python -m hipt export --slides {input.slides:q} --format {wildcards.format:q} \
                 --cfg {params.cfg:q} --out {output.table:q} 2>&1 | tee {log:q} >&2
             """
@@ -145,12 +161,28 @@ rule report:
         probe=[RESULTS.probe] if PLAN.probed else [],
         scores=scores(),
     output:
-        page=RESULTS.report,
+        page=report(
+            RESULTS.report,
+            caption="../report/page.rst",
+            category="Report",
+            labels=labels("everything on one page"),
+        ),
+        excerpts=report(
+            directory(RESULTS.excerpts),
+            patterns=[
+                f"{{category}}/{{subject}}/{{shows}}.{kind}" for kind in ("html", "svg", "jpg")
+            ],
+            caption="../report/excerpt.rst",
+            category="{category}",
+            subcategory="{subject}",
+            labels=labels("{shows}"),
+        ),
     log:
         f"{RESULTS.root}/logs/report.log",
     conda:
         "../../environment.yml"
     resources:
+        setup=setup,
         mem_mb=grown(4000),
         runtime=grown(60),
     params:
@@ -158,6 +190,7 @@ rule report:
         revision=revision("report"),
     shell:
         """
+        {resources.setup}
         python -m hipt report --slides {input.slides:q} --cfg {params.cfg:q} \
             --out {output.page:q} 2>&1 | tee {log:q} >&2
         """
