@@ -43,7 +43,7 @@ lint: .venv/.ready
 	$(RUN) ruff format --check .
 	$(RUN) mypy hipt
 	$(RUN) mypy --python-version 3.14 hipt
-	$(RUN) snakefmt --check workflow
+	$(RUN) snakefmt --check Snakefile workflow
 	$(RUN) codespell
 	$(RUN) snakemake --lint --configfile tests/workflow/lint.yaml
 

@@ -85,7 +85,7 @@ class Cohort:
     def plan(self, name: str, *args: str) -> str:
         """Snakemake's plan."""
         command = [sys.executable, "-m", "snakemake"]
-        command += ["--snakefile", str(ROOT / "workflow/Snakefile")]
+        command += ["--snakefile", str(ROOT / "Snakefile")]
         command += ["--workflow-profile", str(ROOT / "workflow/profiles/default"), "--cores", "2"]
         command += ["--configfile", "config.yaml", *args]
         used, text = used_by(command, self.folder)

@@ -115,7 +115,7 @@ class Project:
         """Snakemake's command line; the same threads everywhere."""
         threads = ["embed_patches=1", "embed_regions=1", "pretrain_patches=2", "pretrain_regions=2"]
         return [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "workflow/Snakefile")),
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
             *(*where, "--set-threads", *threads, "--configfile", "config.yaml", *args),
         ]
 

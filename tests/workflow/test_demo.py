@@ -40,7 +40,7 @@ def typed(folder: Path, *command: str) -> None:
 
 
 def workflow(folder: Path, *command: str) -> None:
-    typed(folder, "snakemake", "-s", str(ROOT / "workflow/Snakefile"), "--cores", "2", *command)
+    typed(folder, "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", "2", *command)
 
 
 @pytest.fixture(scope="module")
