@@ -3,7 +3,5 @@ include: "workflow/Snakefile"
 
 
 # What is included has no say in what is made by default; nor has this, where it is a module.
-rule default:
-    default_target: __name__ is None
-    input:
-        rules.all.input,
+if __name__ is None:
+    workflow.default_target = "all"
