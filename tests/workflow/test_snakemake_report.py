@@ -146,5 +146,7 @@ def test_the_small_run_of_the_catalogue(tmp_path: Path):
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        profile = ROOT / "workflow/profiles/default"  # as it says, it is read in every run
+        assert f"Using workflow specific profile {profile}" in done.stderr
     assert (tmp_path / ".test/results/attend/CMU-1-Small-Region.parquet").is_file()
     assert any(tmp_path.rglob("report.zip"))

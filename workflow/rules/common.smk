@@ -116,10 +116,8 @@ def begin():
     try:
         if not DEPLOYED:
             load_weights(PLAN)
-    except HiptError as error:
-        raise SystemExit(
-            str(error)
-        ) from None  # no Exception: of those Snakemake shows the traceback
+    except HiptError as error:  # of an Exception Snakemake would show the traceback
+        raise SystemExit(str(error)) from None
     remember(PLAN)
 
 
