@@ -47,15 +47,26 @@ def pace_text(step: StepState) -> str:
     """What a step's jobs do together, and the time left; nothing where none is at work."""
     if step.left_s is None:
         return ""
-    rate, unit = step.per_s, step.unit
-    pace = f"{rate_text(rate)} {unit}/s" if rate >= 1 else f"{rate_text(1 / rate)} s each"
+    pace = rate_and_unit(step.per_s, step.unit)
     return f", {pace}, about {time_text(step.left_s / 3600)} left"
+
+
+def rate_and_unit(per_s: float, unit: str) -> str:
+    """`812 patches/s`; seconds for each, where one takes longer than a second."""
+    if per_s >= 1:
+        return f"{rate_text(per_s)} {unit}/s"
+    return f"{rate_text(1 / per_s)} s for each of the {unit}"
+
+
+def job_name(step: str, name: str) -> str:
+    """`segment b0000`; `report`."""
+    return f"{step} {name}".strip()
 
 
 def failure(job: Job) -> str:
     """Which job failed, its own sentence, and where to read on."""
     error = job.log.error if job.log is not None else ""
-    return f"{' '.join((job.step, job.name)).strip()}: {error} (log: {job.log_path})"
+    return f"{job_name(job.step, job.name)}: {error} (log: {job.log_path})"
 
 
 def unfinished_slides(run: RunState) -> Iterator[str]:
@@ -101,13 +112,13 @@ def _head(run: RunState) -> str:
         text += "; nothing is at work"
     if silent:
         text += f"; begun and silent since {_age(run.last_word_s() if not working else None)}: "
-        text += some_of([f"{job.step} {job.name}".strip() for job in silent], NAMED)
+        text += some_of([job_name(job.step, job.name) for job in silent], NAMED)
     return text
 
 
 def _named(working: list[Job]) -> str:
     """`at work: segment b0000, tile b0001 and 3 more`."""
-    return "at work: " + some_of([f"{job.step} {job.name}".strip() for job in working], NAMED)
+    return "at work: " + some_of([job_name(job.step, job.name) for job in working], NAMED)
 
 
 def _age(seconds: float | None) -> str:
