@@ -72,12 +72,12 @@ def read_log(path: Path) -> JobLog | None:
     except OSError:
         return None
     lines = [line for line in text.splitlines() if line.strip()]
-    said = [line[9:] for line in lines if _TIME.match(line)]
-    slides = [found for line in said if (found := _SLIDE.fullmatch(line))]
-    progress = [found for line in said if (found := _PROGRESS.fullmatch(line))]
+    messages = [line[9:] for line in lines if _TIME.match(line)]
+    slides = [match for text in messages if (match := _SLIDE.fullmatch(text))]
+    progress = [match for text in messages if (match := _PROGRESS.fullmatch(text))]
     return JobLog(
         age_s=max(0.0, time.time() - stat.st_mtime),
-        verdicts={one["slide"]: (one["status"], one["reason"] or "") for one in slides},
+        verdicts={line["slide"]: (line["status"], line["reason"] or "") for line in slides},
         slides=_pace_of_slides(slides) if slides else None,
         work=_pace_of_work(progress[-1]) if progress else None,
         error=_error(lines),
@@ -86,17 +86,17 @@ def read_log(path: Path) -> JobLog | None:
 
 def _pace_of_slides(slides: list[re.Match[str]]) -> Pace:
     """Slides per second of those that were not kept."""
-    spent = [float(one["seconds"]) for one in slides if one["seconds"]]
+    spent = [float(line["seconds"]) for line in slides if line["seconds"]]
     per_s = len(spent) / max(sum(spent), 1e-3) if spent else 0.0
     return Pace(int(slides[-1]["done"]), int(slides[-1]["total"]), "slides", per_s)
 
 
-def _pace_of_work(said: re.Match[str]) -> Pace:
+def _pace_of_work(line: re.Match[str]) -> Pace:
     """Units per second, with those that took no work: the pace at which the end comes nearer."""
-    done, rate = int(said["done"]), float(said["rate"])
-    worked = int(said["worked"] or done)
-    per_s = 1 / rate if said["each"] and rate else rate
-    return Pace(done, int(said["total"]), said["unit"], per_s * done / max(worked, 1))
+    done, rate = int(line["done"]), float(line["rate"])
+    worked = int(line["worked"] or done)
+    per_s = 1 / rate if line["each"] and rate else rate
+    return Pace(done, int(line["total"]), line["unit"], per_s * done / max(worked, 1))
 
 
 def _error(lines: list[str]) -> str:
@@ -104,8 +104,8 @@ def _error(lines: list[str]) -> str:
     for line in reversed(lines):
         if _TIME.match(line):
             return ""
-        if found := _SENTENCE.fullmatch(line):
-            return _printable(found["sentence"])
+        if match := _SENTENCE.fullmatch(line):
+            return _printable(match["sentence"])
         if _RAISED.fullmatch(line):
             return _printable(line)
     return ""

@@ -167,8 +167,8 @@ def read_state(
             continue
         verdicts = dict[str, Verdict]()
         for job in of_step:
-            found, counts = _verdicts(job, indices, remarks)
-            verdicts |= {slide: found[slide] for slide in job.slides if slide in found}
+            of_batch, counts = _verdicts(job, indices, remarks)
+            verdicts |= {slide: of_batch[slide] for slide in job.slides if slide in of_batch}
             patches |= counts
         total = len(slides) if step in EVERY_SLIDE else sum(len(job.slides) for job in of_step)
         new = Counter(

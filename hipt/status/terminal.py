@@ -183,19 +183,19 @@ class Terminal(logging.Handler):
 
     def _lines(self, record: logging.LogRecord) -> list[str] | None:
         """What is said of a record; None where Snakemake is to say it."""
-        event, said = str(getattr(record, "event", None)), cast(Any, record)
+        event, facts = str(getattr(record, "event", None)), cast(Any, record)
         if event in ("workflow_started", "resources_info", "job_started"):
             return []
         if event == "run_info":
-            return self._run_info(said.stats)
+            return self._run_info(facts.stats)
         if event == "job_info":
-            return self._plan(said) if self._dry else self._start(said)
+            return self._plan(facts) if self._dry else self._start(facts)
         if event == "job_finished":
-            return self._finish(said.job_id)
+            return self._finish(facts.job_id)
         if event == "progress":
-            return self._count(said.total)
+            return self._count(facts.total)
         if event == "job_error":
-            return self._fail(said)
+            return self._fail(facts)
         return self._message(record)
 
     def _count(self, total: int) -> list[str]:
@@ -236,7 +236,7 @@ class Terminal(logging.Handler):
         """A job begins, or was given to the cluster."""
         if not record.output:
             return []
-        batch = record.wildcards.get("batch", "")
+        batch = str(record.wildcards.get("batch", ""))
         slides = len(self._watched.batches.get(batch, ()))
         name = job_name(record.rule_name, ".".join(map(str, record.wildcards.values())))
         log = Path(record.log[0]) if record.log else None
@@ -254,8 +254,10 @@ class Terminal(logging.Handler):
             return []
         self._done += 1
         took = time_text((time.monotonic() - job.start_s) / 3600)
-        said = _outcome(job, read_log(job.log) if job.log else None)
-        return [_now(f"done   {job.name} in {took}{said}; {self._done:,} of {self._total:,} jobs")]
+        outcome = _outcome(job, read_log(job.log) if job.log else None)
+        return [
+            _now(f"done   {job.name} in {took}{outcome}; {self._done:,} of {self._total:,} jobs")
+        ]
 
     def _fail(self, record: _Record) -> list[str]:
         """A job ends with an error: its own sentence, and where to read on."""

@@ -49,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = Results(args.results or Path(config.results if config else "results"))
     run = read_state(results, config)
     if args.json:
-        said = iter([json.dumps(values(run), indent=1)])
+        answer = iter([json.dumps(values(run), indent=1)])
     else:
-        said = unfinished_slides(run) if args.slides else lines(run)
-    sys.stdout.writelines(f"{line}\n" for line in said)
+        answer = unfinished_slides(run) if args.slides else lines(run)
+    sys.stdout.writelines(f"{line}\n" for line in answer)
     raise SystemExit(exit_code(run))
 
 

