@@ -55,6 +55,8 @@ class JobLog:
     """Of what slides consist of, or of another unit of its work."""
     error: str = ""
     """The sentence or error that ended it; empty where none did."""
+    last: str = ""
+    """Its last line."""
 
     @property
     def pace(self) -> Pace | None:
@@ -81,6 +83,7 @@ def read_log(path: Path) -> JobLog | None:
         slides=_pace_of_slides(slides) if slides else None,
         work=_pace_of_work(progress[-1]) if progress else None,
         error=_error(lines),
+        last=_printable(lines[-1]) if lines else "",
     )
 
 

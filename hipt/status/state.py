@@ -41,6 +41,8 @@ class StepState:
     """Slides that it is to work on."""
     new: Mapping[str, int] = field(default_factory=dict)
     """Slides that ended here and in no step before, by status."""
+    again: int = 0
+    """Slides whose results are there, while those of an earlier step are being made anew."""
     per_s: float = 0.0
     """What the jobs at work do together; 0: none is, or none knows yet."""
     unit: str = "slides"
@@ -161,6 +163,7 @@ def read_state(
     for job in expected(results, config, ordered):
         jobs[job.step].append(job)
     steps, before, patches = list[StepState](), dict[str, Verdict](), dict[str, int]()
+    open_batches = set[str]()
     for step, of_step in jobs.items():
         if not any(job.slides for job in of_step):
             steps.append(_paced(StepState(step, of_step), {}))
@@ -176,7 +179,10 @@ def read_state(
             for slide, (status, _) in verdicts.items()
             if status != "ok" and before.get(slide, ("ok", ""))[0] == "ok"
         )
-        steps.append(_paced(StepState(step, of_step, verdicts, total, new), patches))
+        made = [job for job in of_step if job.state == "done"]
+        again = sum(len(job.slides) for job in made if job.name in open_batches)
+        open_batches |= {job.name for job in of_step} - {job.name for job in made}
+        steps.append(_paced(StepState(step, of_step, verdicts, total, new, again), patches))
         before = verdicts if step in EVERY_SLIDE else before
     unplaced = sum(slide not in batch_of for slide in slides)
     return RunState(results.root, slides, len(ordered), unplaced, steps, remarks)

@@ -265,8 +265,8 @@ class Terminal(logging.Handler):
         log = read_log(log_path) if log_path is not None else None
         job = self._jobs.pop(record.jobid, None)
         name = job.name if job is not None else record.rule_name
-        why = [text for text in (log.error if log else "", record.rule_msg) if text]
-        sentence = " ".join((why or ["it ended without a sentence"])[0].split())
+        silent = "it ended without a sentence" + (f" after: {log.last}" if log and log.last else "")
+        sentence = " ".join(((log and log.error) or record.rule_msg or silent).split())
         logs = ", ".join(str(Path(path).absolute()) for path in record.log)
         self._failed[record.jobid] = f"{name}: {sentence}"
         return [_now(f"FAILED {name}: {sentence}"), f"         log: {logs}"]

@@ -40,6 +40,8 @@ def step_text(step: StepState) -> str:
     if step.new:
         trouble = ", ".join(f"{count:,} {status}" for status, count in step.new.items())
         text += f", not ok: {trouble}"
+    if step.again:
+        text += f", {step.again:,} of them to be looked at again"
     return text + pace_text(step)
 
 
@@ -141,6 +143,7 @@ def _step_values(step: StepState) -> Mapping[str, Any]:
         "slides_done": step.done if step.total else None,
         "slides": step.total or None,
         "not_ok": dict(step.new),
+        "again": step.again,
         "jobs": {state: step.count(state) for state in states if step.count(state)},
         "per_s": step.per_s,
         "unit": step.unit,

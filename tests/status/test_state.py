@@ -55,6 +55,15 @@ def test_halfway(folder: RunFolder):
     assert run.verdict("c") == ("tile", ("to do", ""))
 
 
+def test_results_of_a_batch_that_is_made_anew_are_looked_at_again(folder: RunFolder):
+    for name in ("segment", "tile"):
+        folder.work(name, "b0000")
+    assert step(read_state(folder.results), "tile").again == 0
+    folder.results.index("segment", "b0000").unlink()
+    tile = step(read_state(folder.results), "tile")
+    assert (tile.done, tile.again) == (2, 2)
+
+
 def test_a_verdict_that_is_handed_on_counts_where_it_arose(folder: RunFolder):
     ends = {"a": SlideError("unreadable", "no slide")}
     folder.work("segment", "b0000", ends)

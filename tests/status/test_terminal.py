@@ -149,8 +149,11 @@ def test_a_job_that_the_cluster_ended_says_what_the_cluster_says(screen: Screen,
         == "FAILED segment b0000: SLURM-job '12' failed, SLURM status is: 'TIMEOUT'."
     )
     screen.start(2, log)
+    log.parent.mkdir(parents=True)
+    log.write_text("10:00:00 1/2 a: ok, kept as it is\n")  # killed, for memory perhaps
     screen.fail(2, log)
-    assert "it ended without a sentence" in screen.lines[-2]
+    silent = "it ended without a sentence after: 10:00:00 1/2 a: ok, kept as it is"
+    assert screen.lines[-2] == f"FAILED segment b0000: {silent}"
 
 
 def test_what_is_not_known_is_said_as_snakemake_says_it(screen: Screen):

@@ -65,7 +65,7 @@ def test_values_for_scripts(tmp_path: Path):
     said = json.loads(out)
     assert (said["slides"], said["batches"], said["finished"]) == (4, 2, False)
     assert said["steps"]["segment"] == {
-        **{"slides_done": 2, "slides": 4, "not_ok": {"no_tissue": 1}},
+        **{"slides_done": 2, "slides": 4, "not_ok": {"no_tissue": 1}, "again": 0},
         **{"jobs": {"done": 1, "waiting": 1}, "per_s": 0.0, "unit": "slides", "left_s": None},
     }
 
