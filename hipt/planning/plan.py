@@ -76,13 +76,19 @@ class Plan:
         live = {self.ledger.batch_of[row.slide_id] for row in self.rows}
         return sorted(live, key=lambda name: int(name[1:]))
 
-    def slides_of_batches(self) -> tuple[dict[str, list[str]], int]:
-        """Per batch its slides that are in the sheet; and how many slides no run has seen yet."""
+    @cached_property
+    def placed(self) -> dict[str, list[str]]:
+        """The slides of the sheet, per batch."""
         batches: dict[str, list[str]] = {}
         for row in self.rows:
             batches.setdefault(self.ledger.batch_of[row.slide_id], []).append(row.slide_id)
+        return batches
+
+    @cached_property
+    def unseen(self) -> int:
+        """How many slides of the sheet no run has placed into a batch before this one."""
         seen = read_ledger(self.results.batches).batch_of
-        return batches, sum(row.slide_id not in seen for row in self.rows)
+        return sum(row.slide_id not in seen for row in self.rows)
 
     @cached_property
     def mapped(self) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from hipt.config.config import Config
-from hipt.config.trained import trained
+from hipt.config.trained import NAMES, trained
 from hipt.layout import Results
 from hipt.registry import EVERY_SLIDE, STEPS
 from hipt.status.logs import JobLog, read_log
@@ -97,7 +97,7 @@ def _outputs(step: str, results: Results, config: Config) -> dict[str, Path]:
     """What a step makes that is not of a batch, by the job's name; nothing where it makes none."""
     tasks = config.tasks
     outputs: dict[str, dict[str, Path]] = {
-        **{f"pretrain_{stage}": {"": path} for stage, path in trained(config).items()},
+        **{f"pretrain_{stage}": {"": results.model(NAMES[stage])} for stage in trained(config)},
         "slides": {"": results.slides},
         "probe": {"": results.probe} if config.probe.labels or config.probe.column else {},
         "split": {task: results.task(task, "folds.parquet") for task in tasks},

@@ -72,6 +72,11 @@ class Watched:
     """Slides that no run has seen yet."""
 
     @property
+    def command(self) -> str:
+        """What says how far the run is."""
+        return f"hipt status --results {self.results.root}"
+
+    @property
     def slides_text(self) -> str:
         """`4 slides in 2 batches, 1 of them new`."""
         slides = sum(map(len, self.batches.values()))
@@ -226,10 +231,10 @@ class Terminal(logging.Handler):
             return []
         self._total = sum(stats[rule] for rule in _rules(stats))
         jobs = ", ".join(f"{stats[rule]:,} {rule}" for rule in _rules(stats))
-        logs = self._watched.results.root / "logs"
+        root = self._watched.results.root
         return [
             f"{_counted(self._total, 'job')} for {self._watched.slides_text}: {jobs}",
-            f"what jobs say: {logs}; how far they are, from another terminal too: hipt status",
+            f"what jobs say: {root / 'logs'}; how far they are: {self._watched.command}",
         ]
 
     def _start(self, record: _Record) -> list[str]:
@@ -276,7 +281,7 @@ class Terminal(logging.Handler):
         failures = list(self._failed.values())
         yield from (f"  {failure}" for failure in failures[:NAMED])
         if len(failures) > NAMED:
-            yield f"  and {len(failures) - NAMED:,} more: hipt status"
+            yield f"  and {len(failures) - NAMED:,} more: {self._watched.command}"
 
     def _plan(self, record: _Record) -> list[str]:
         """A job of a dry run, kept until all are known."""

@@ -101,10 +101,10 @@ def test_a_job_from_its_start_to_its_end(screen: Screen, folder: RunFolder):
     folder.work("segment", BATCH, {"b": SlideError("no_tissue", "none")})
     screen.log("Finished", LogEvent.JOB_FINISHED, job_id=1)
     screen.log(None, LogEvent.PROGRESS, done=1, total=3)
-    logs = folder.results.root / "logs"
+    root = folder.results.root
     assert screen.lines == [
         "2 jobs for 3 slides in 2 batches, none of the slides new: 2 segment",
-        f"what jobs say: {logs}; how far they are, from another terminal too: hipt status",
+        f"what jobs say: {root}/logs; how far they are: hipt status --results {root}",
         "start  segment b0000, 2 slides",
         "done   segment b0000 in N s, 2 slides, 1 no_tissue; 1 of 2 jobs",
     ]

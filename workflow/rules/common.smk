@@ -53,7 +53,7 @@ FEATURES = PLAN.features
 # A line per job on the terminal. What jobs say themselves is in their logs: `tee` writes it there,
 # and to a terminal that nobody looks at.
 if workflow.is_main_process and workflow.modifier.is_main_snakefile():
-    watched = terminal.Watched(RESULTS, CONFIG, *PLAN.slides_of_batches())
+    watched = terminal.Watched(RESULTS, CONFIG, PLAN.placed, PLAN.unseen)
     if terminal.take_over(logger, workflow.output_settings, watched):
         shell.prefix(" ".join(["set -euo pipefail;", *_exports, "exec 2>/dev/null;", ""]))
 
