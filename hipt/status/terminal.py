@@ -8,11 +8,13 @@ the terminal, and hands on to that one what it does not know.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -160,14 +162,13 @@ class Terminal(logging.Handler):
             lines = self._lines(record)
         except (AttributeError, KeyError, LookupError, TypeError, ValueError):
             lines = None  # a record of another version of Snakemake
-        if lines is None:
-            self._theirs.handle(record)
-            return
         try:
-            for line in lines:
+            if lines is None:
+                self._theirs.handle(record)
+            for line in lines or ():
                 self._write(line)
-        except BrokenPipeError:
-            raise
+        except BrokenPipeError:  # `| head` has read enough; the run goes on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._theirs.stream.fileno())
         except Exception:  # noqa: BLE001 (as every handler of Python's)
             self.handleError(record)
 
@@ -304,14 +305,12 @@ class Terminal(logging.Handler):
         """Say now and then how fast the run is, from the files that it writes."""
         indices = Indices()
         while not self._ended.wait(self._every_s):
-            try:
+            with suppress(HiptError, OSError):
                 run = read_state(self._watched.results, self._watched.config, indices)
-            except (HiptError, OSError):
-                continue
-            steps = [step for step in run.steps if step.left_s is not None]
-            texts = [f"{s.step} {step_text(s) if s.total else pace_text(s)[2:]}" for s in steps]
-            if texts and not self._ended.is_set():
-                self._write(_now(f"       {'; '.join(texts)}"))
+                steps = [step for step in run.steps if step.left_s is not None]
+                texts = [f"{s.step} {step_text(s) if s.total else pace_text(s)[2:]}" for s in steps]
+                if texts and not self._ended.is_set():
+                    self._write(_now(f"       {'; '.join(texts)}"))
 
 
 def _outcome(job: _Job, log: JobLog | None) -> str:

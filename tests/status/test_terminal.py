@@ -202,6 +202,19 @@ def test_lines_on_a_real_terminal_are_the_same(watched: Watched):
     assert said[8:] == b" start  segment b0000, 2 slides\r\n"
 
 
+def test_a_run_goes_on_when_nobody_reads_any_more(watched: Watched):
+    reader, writer = os.pipe()
+    with open(writer, "w") as stream:  # noqa: PTH123 (a descriptor)
+        screen = Screen(stream, watched)
+        screen.start(1)
+        os.close(reader)
+        screen.start(2)
+        screen.log("Trying to restart job 5.")
+        screen.start(3)
+        assert screen.terminal is not None
+        screen.terminal.close()
+
+
 @pytest.mark.parametrize(
     "flag", ["quiet", "verbose", "printshellcmds", "debug_dag", "show_failed_logs"]
 )
