@@ -7,6 +7,7 @@ its traceback.
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import signal
@@ -38,9 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     os.environ.update(ONE_THREAD)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a locale may lack letters of a slide_id
     step = importlib.import_module(f"hipt.steps.{args[0]}")
     try:
-        step.main(args[1:])
+        try:
+            step.main(args[1:])
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except HiptError as error:
         print(f"hipt {args[0]}: {error}", file=sys.stderr)
         return 2

@@ -123,6 +123,10 @@ class Results:
         """Seconds per slide of a batch."""
         return self.benchmarks / step / f"{batch}.slides.csv"
 
+    def log(self, step: str, name: str = "") -> Path:
+        """What the job of a batch, a task, a fit says; without a name: a step that is one job."""
+        return self.root / "logs" / (f"{step}/{name}.log" if name else f"{step}.log")
+
     def traceback(self, step: str, slide_id: str) -> Path:
         """Where an error lies that ended a slide and that nobody foresaw."""
         return self.root / "logs" / step / "failed" / f"{slide_id}.txt"

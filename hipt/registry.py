@@ -166,6 +166,7 @@ STEPS: dict[str, Step] = {
         Step("bench", "how fast this machine reads and embeds these slides, and what binds"),
         Step("weights", "show a weights file, or convert it"),
         Step("encoders", "published patch encoders: list them, show a card, check a download"),
+        Step("status", "how far a run is, step by step and slide by slide"),
         Step("verify", "compare results with a manifest or other results, and look for damage"),
         Step("retrain", "move a trained model aside, so that it is trained anew"),
     )

@@ -38,6 +38,7 @@ ARROWS = {
         "tasks",
     },
     "audit": {"store", "cohort", "embedding", "tasks"},
+    "status": {"config", "store", "cohort"},
     "report": {
         *("config", "pictures", "stats", "store", "slides", "cohort", "embedding", "heatmaps"),
         *("pretraining", "tasks"),

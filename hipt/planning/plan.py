@@ -77,6 +77,20 @@ class Plan:
         return sorted(live, key=lambda name: int(name[1:]))
 
     @cached_property
+    def placed(self) -> dict[str, list[str]]:
+        """The slides of the sheet, per batch."""
+        batches: dict[str, list[str]] = {}
+        for row in self.rows:
+            batches.setdefault(self.ledger.batch_of[row.slide_id], []).append(row.slide_id)
+        return batches
+
+    @cached_property
+    def unseen(self) -> int:
+        """How many slides of the sheet no run has placed into a batch before this one."""
+        seen = read_ledger(self.results.batches).batch_of
+        return sum(row.slide_id not in seen for row in self.rows)
+
+    @cached_property
     def mapped(self) -> dict[str, list[str]]:
         """The slides that get heatmaps, per batch that has one."""
         wanted = self.config.attend.slides

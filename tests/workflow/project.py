@@ -43,8 +43,10 @@ PRETRAIN: dict[str, Any] = {
     "patches": {"views": {"global_px": 64, "local_px": 32, "local_crops": 1}, "dino": DINO},
     "regions": {"views": {"global_side": 3, "local_side": 2, "local_crops": 1}, "dino": DINO},
 }
-LOCAL = ("--workflow-profile", str(ROOT / "workflow/profiles/default"), "--cores", "2")
-"""How Snakemake runs a project on this machine."""
+TERMINAL = ("--workflow-profile", str(ROOT / "workflow/profiles/default"), "--cores", "2")
+"""How Snakemake runs a project on this machine, with what a person sees then."""
+LOCAL = (*TERMINAL, "--printshellcmds")
+"""The same with Snakemake's own words, which name every job's rule."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from tests.workflow.project import ROOT, Project
 
 pytestmark = pytest.mark.workflow
 
-DEFAULT = ("--workflow-profile", str(ROOT / "workflow/profiles/default"))
+DEFAULT = ("--workflow-profile", str(ROOT / "workflow/profiles/default"), "--printshellcmds")
 
 
 def profile(name: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -139,6 +140,24 @@ def test_through_slurm(cluster: Cluster, cohort: Project, finished: Project, tmp
     assert kept
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     check_submissions(cluster)
+
+
+def test_the_terminal_has_a_line_for_each_job(cluster: Cluster, cohort: Project, tmp_path: Path):
+    project = cohort.copy(tmp_path / "p")
+    project.configure(slides={"on_slide_error": "stop"})
+    slide = project.folder / "slides/a.tif"
+    slide.write_bytes(slide.read_bytes()[:5000])
+    where = (*PROFILE, "--retries", "0", "--until", "segment")
+    with project.running(where=where, env=cluster.environment) as run:
+        ran = run.end()
+    assert ran.rc == 1
+    assert "python -m hipt" not in ran.text
+    assert "submitted with SLURM" not in ran.text
+    for batch in ("b0000", "b0001"):
+        assert f" sent   segment {batch}, 2 slides\n" in ran.text
+    assert re.search(r" done   segment b0001 in .*, 2 slides; 1 of 2 jobs\n", ran.text)
+    assert " FAILED segment b0000: slide a: unreadable: slides/a.tif: is not a slide" in ran.text
+    assert f"log: {project.results}/logs/segment/b0000.log" in ran.text
 
 
 @pytest.mark.whole("pretraining")

@@ -45,6 +45,7 @@ from hipt.planning import requested, revisions
 from hipt.planning.plan import read_plan
 from hipt.planning.start import load_weights, remember
 from hipt.registry import COMMANDS, EVERY_SLIDE, version_of
+from hipt.status import terminal
 
 
 wildcard_constraints:
@@ -88,6 +89,13 @@ CONFIG = PLAN.config
 RESULTS = PLAN.results
 TRAINED = PLAN.trained
 FEATURES = PLAN.features
+
+# A line per job on the terminal. What jobs say themselves is in their logs: `tee` writes it there,
+# and to a terminal that nobody looks at.
+if workflow.is_main_process and workflow.modifier.is_main_snakefile():
+    watched = terminal.Watched(RESULTS, CONFIG, PLAN.placed, PLAN.unseen)
+    if terminal.take_over(logger, workflow.output_settings, watched):
+        shell.prefix(" ".join(["set -euo pipefail;", *_exports, "exec 2>/dev/null;", ""]))
 
 # Resources of jobs, not params: another reader gives the same pixels, and another device or engine
 # is no reason to do finished work again.

@@ -1,0 +1,1 @@
+"""How far a run is, from its files alone: nothing is locked, asked for, or written."""
