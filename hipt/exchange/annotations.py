@@ -77,6 +77,29 @@ def write_contours(
     write_features(path, features)
 
 
+def read_contours(path: Path, bounds: Sequence[int] = (0, 0)) -> shapely.MultiPolygon:
+    """What `write_contours` wrote, in level-0 pixels as OpenSlide counts them.
+
+    Args:
+        path: the file.
+        bounds: of the scanned part; see `hipt.geometry.frame`.
+
+    Raises:
+        HiptError: if it is absent, or no GeoJSON.
+    """
+    try:
+        features = json.loads(path.read_text(encoding="utf-8"))["features"]
+        parts: Any = [shapely.geometry.shape(feature["geometry"]) for feature in features]
+        shapes = shapely.MultiPolygon(parts)
+    except FileNotFoundError:
+        raise HiptError(f"{path}: not there; segment has to run first") from None
+    except (OSError, ValueError, LookupError, TypeError, shapely.errors.ShapelyError) as error:
+        raise HiptError(
+            f"{path}: is not GeoJSON ({error}); delete it, and it is made again"
+        ) from None
+    return shapely.affinity.translate(shapes, *shift(bounds, "qupath", "openslide"))
+
+
 def read_outside_mask(
     path: Path, shape: tuple[int, int], scale: float, frame: Frame | None = None
 ) -> OutsideMask:
