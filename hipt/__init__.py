@@ -29,12 +29,14 @@ _FROM = {
 """Where each name is, loaded when it is first asked for."""
 
 
-def __getattr__(name: str) -> object:
-    """A public name, from its module."""
-    if name not in _FROM:
-        raise AttributeError(f"module 'hipt' has no attribute '{name}'")
-    module, inner = _FROM[name]
-    return getattr(import_module(module), inner)
+if not TYPE_CHECKING:  # so that a name that is not there is found
+
+    def __getattr__(name: str) -> object:
+        """A public name, from its module."""
+        if name not in _FROM:
+            raise AttributeError(f"module 'hipt' has no attribute '{name}'")
+        module, inner = _FROM[name]
+        return getattr(import_module(module), inner)
 
 
 def __dir__() -> list[str]:

@@ -294,7 +294,8 @@ def _config(name: str, file: str | Path | None, more: Mapping[str, object]) -> C
             raise HiptError(f"hipt.{name}: reads {', '.join(keys)}, and not {key}{hint}")
     values: Values = {}
     if file is not None:
-        values = resolved(read_config(Path(file))).model_dump(exclude_unset=True, include={*keys})
+        read = {*_READ["embed"]}  # imported features of `embed` say where tissue and patches lie
+        values = resolved(read_config(Path(file))).model_dump(exclude_unset=True, include=read)
     return parse(Config, merged(values, more), f"hipt.{name}")
 
 

@@ -173,7 +173,7 @@ class OpenedResults:
             return pl.DataFrame(schema.empty_table()).lazy()
         return pl.scan_parquet(paths, glob=False)
 
-    def facts(self) -> dict[str, object]:
+    def _facts(self) -> dict[str, object]:
         """What a notebook shows: how many slides ended how, counts, tasks, where to look."""
         slides = self.slides
         counts = slides["status"].fill_null("on its way").value_counts(sort=True)
@@ -187,7 +187,7 @@ class OpenedResults:
         return shown
 
     def __repr__(self) -> str:
-        facts = ", ".join(f"{name}: {value}" for name, value in self.facts().items())
+        facts = ", ".join(f"{name}: {value}" for name, value in self._facts().items())
         return f"results in {self.folder}: {facts}"
 
     def _repr_html_(self) -> str:
@@ -198,4 +198,4 @@ class OpenedResults:
             for s, status, reason in troubled.select("slide_id", "status", "reason").iter_rows()
         }
         hint = "<p>.slides, .patches, .regions, .tasks; .slide(id), .task(name), .show(id)</p>"
-        return page(f"results in {self.folder}", table(self.facts()), table(reasons), hint)
+        return page(f"results in {self.folder}", table(self._facts()), table(reasons), hint)

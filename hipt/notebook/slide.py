@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 OVERVIEWS = {"contours": "segment", "regions": "tile"}
 """Layers that are pictures already, by the step that drew them."""
 
+FIRST = ("attention", "component1", "regions")
+"""Which layer is shown where none is named: the first of these that there is."""
+
 THUMBNAIL_PX = 320
+"""Long side of the picture beside a slide's facts."""
 
 SHOWN = (
     *("status", "reason", "note", "case_id", "mpp", "width_px", "height_px", "tissue_mm2"),
@@ -193,8 +197,8 @@ class OpenedSlide:
         """The whole slide with its contours under a layer, with colour bar and scale bar.
 
         Args:
-            layer: one of `layers`; None: the mean attention of stage 2 where there is one, else the
-                regions, else the contours.
+            layer: one of `layers`; None: the mean attention of stage 2, or without stage 2 the
+                first component of patch vectors; where there are no maps the regions, or contours.
             px: long side of the picture inside the figure.
 
         Returns:
@@ -205,7 +209,7 @@ class OpenedSlide:
         """
         layers = self.layers
         if layer is None:
-            layer = next((n for n in ("attention", "regions") if n in layers), "contours")
+            layer = next((name for name in FIRST if name in layers), "contours")
         refuse_unknown(f"{self.slide_id} has no layer", layer, layers)
         overview = read_rgb(self._results.overview(OVERVIEWS.get(layer, "segment"), self.slide_id))
         shown = shrunk(enlarged(overview, px), px)
@@ -237,17 +241,17 @@ class OpenedSlide:
             reason = self.row["reason"]
             raise HiptError(f"{self.slide_id} has no {what}: it is {self.status} ({reason})")
 
-    def facts(self) -> dict[str, Any]:
+    def _facts(self) -> dict[str, Any]:
         """What a notebook shows of it: what is known, by column."""
         return {name: self.row[name] for name in SHOWN if self.row[name] not in (None, "")}
 
     def __repr__(self) -> str:
-        facts = ", ".join(f"{name} {value}" for name, value in self.facts().items())
+        facts = ", ".join(f"{name} {value}" for name, value in self._facts().items())
         return f"slide {self.slide_id}: {facts}"
 
     def _repr_html_(self) -> str:
         """Thumbnail, facts and layers, as notebooks show them."""
-        facts = {**self.facts(), "layers": ", ".join(self.layers)}
+        facts = {**self._facts(), "layers": ", ".join(self.layers)}
         path = self._results.overview("segment", self.slide_id)
         shown = (
             picture(shrunk(read_rgb(path), THUMBNAIL_PX), self.slide_id) if path.is_file() else ""

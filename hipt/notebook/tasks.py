@@ -36,7 +36,7 @@ def task_names(results: Results) -> list[str]:
 
 def summary(results: Results) -> pl.DataFrame:
     """One row per task: its kind, units, cases and folds, the fitted models, what is scored."""
-    rows = [OpenedTask(results, name).facts() for name in task_names(results)]
+    rows = [OpenedTask(results, name)._facts() for name in task_names(results)]
     counts = dict.fromkeys(("slides", "units", "cases", "folds"), pl.Int64)
     schema: dict[str, Any] = {"task": pl.String, "kind": pl.String, **counts}
     schema |= {"models": pl.List(pl.String), "scored": pl.Boolean}
@@ -118,7 +118,7 @@ class OpenedTask:
         path = self._results.knn(self.name)
         return pl.DataFrame(read_table(path)) if path.is_file() else pl.DataFrame()
 
-    def facts(self) -> dict[str, object]:
+    def _facts(self) -> dict[str, object]:
         """The task's row of `tasks`."""
         folds = self.folds
         return {
@@ -138,7 +138,7 @@ class OpenedTask:
         yield from sorted((p.parents[1].name, float(p.parent.name), p) for p in found)
 
     def __repr__(self) -> str:
-        facts = self.facts()
+        facts = self._facts()
         models = ", ".join(sorted({model for model, _, _ in self._fits()})) or "none yet"
         return (
             f"task {self.name}: {facts['kind']} of {facts['units']} units in {facts['folds']} "
