@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 from matplotlib.figure import Figure
 
 from hipt.cohort.batch_run import Row
@@ -19,7 +20,7 @@ from hipt.geometry.lattice import at_pixels, lattice, on_lattice, percentiles
 from hipt.heatmaps.pyramids import write_pyramid
 from hipt.heatmaps.table import COMPONENTS, CellMaps, SlideMaps
 from hipt.layout import Results
-from hipt.pictures.drawing import RGB, enlarged, shrunk
+from hipt.pictures.drawing import RGB, draw_contours, enlarged, shrunk
 from hipt.pictures.heat import Legend, figure, overlay
 from hipt.store.figures import pixels
 from hipt.store.images import read_rgb, write_png
@@ -82,21 +83,26 @@ def draw(slide: SlideMaps, row: Row, results: Results) -> None:
     write_tiles(tiles, slide.corners, slide.side_px, measured, row["bounds"])
 
 
-def drawn(slide: SlideMaps, row: Row, overview: RGB, name: str) -> Figure:
-    """One map or head of a slide over its overview, with colour bar and scale bar.
+def drawn(
+    slide: SlideMaps, row: Row, overview: RGB, name: str, outline: shapely.MultiPolygon
+) -> Figure:
+    """One map or head of a slide over its overview, with its outline, colour bar and scale bar.
 
     Args:
         slide: the maps.
         row: what the slide table says of the slide: mpp, width_px.
         overview: the whole slide, as large as it is to be shown.
         name: of the map or head.
+        outline: the tissue's, level-0 pixels.
 
     Raises:
         KeyError: if there is no such map.
     """
     view = _View(slide, row, overview)
     heads = slide.heads
-    return view.alone(name, view.ranked(heads[name]) if name in heads else view.of(name))
+    picture = view.ranked(heads[name]) if name in heads else view.of(name)
+    scale = overview.shape[1] / row["width_px"]
+    return view.alone(name, draw_contours(picture, outline, scale))
 
 
 def draw_closer(region: CellMaps, path: Path, title: str, side_um: float) -> None:

@@ -20,6 +20,7 @@ from hipt.layout import Results
 from hipt.notebook.html import page, picture, table
 from hipt.notebook.names import refuse_unknown
 from hipt.pictures.drawing import RGB, enlarged, shrunk
+from hipt.registry import SHARDED
 from hipt.store.images import read_mask, read_rgb
 from hipt.store.schemas import MANIFEST
 from hipt.store.tables import PatchEmbeddings, read_region_embeddings, read_table
@@ -218,7 +219,7 @@ class OpenedSlide:
 
             maps = self._maps()
             assert maps is not None
-            return drawn(maps, self.row, shown, layer)
+            return drawn(maps, self.row, shown, layer, self.contours)
         from hipt.pictures.heat import figure
 
         um_per_px = self.row["mpp"] * self.row["width_px"] / shown.shape[1]
@@ -250,10 +251,12 @@ class OpenedSlide:
         return f"slide {self.slide_id}: {facts}"
 
     def _repr_html_(self) -> str:
-        """Thumbnail, facts and layers, as notebooks show them."""
-        facts = {**self._facts(), "layers": ", ".join(self.layers)}
-        path = self._results.overview("segment", self.slide_id)
-        shown = (
-            picture(shrunk(read_rgb(path), THUMBNAIL_PX), self.slide_id) if path.is_file() else ""
-        )
+        """Thumbnail, facts, layers and files, as notebooks show them."""
+        files = [self._results.shard(step, self.slide_id) for step in SHARDED]
+        there = ", ".join(str(file) for file in files if file.is_file())
+        facts = {**self._facts(), "layers": ", ".join(self.layers), "files": there}
+        path, shown = self._results.overview("segment", self.slide_id), ""
+        if path.is_file():
+            rgb = shrunk(enlarged(read_rgb(path), THUMBNAIL_PX), THUMBNAIL_PX)
+            shown = picture(rgb, self.slide_id)
         return page(f"slide {self.slide_id}", shown, table(facts))

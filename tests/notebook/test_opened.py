@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -15,7 +18,7 @@ import hipt
 from hipt.layout import Results
 from hipt.notebook.opened import OpenedResults
 from hipt.store.schemas import MANIFEST, SLIDES
-from hipt.store.tables import PatchEmbeddings, matrix, read_table
+from hipt.store.tables import PatchEmbeddings, matrix, read_table, write_rows, write_table
 
 GOOD = ["s0", "s1"]
 
@@ -152,3 +155,44 @@ def test_without_the_table_slides_end_as_in_it(opened: OpenedResults, folder: Pa
     (folder / "slides.parquet").unlink()
     known = [name for name in whole.columns if name not in ("case_id", "site", "path", "note")]
     assert opened.slides.select(known).equals(whole.select(known))
+
+
+PROBE = """
+import re
+import sys
+from pathlib import Path
+import polars as pl
+import hipt
+
+results = hipt.open(sys.argv[1])
+
+def tissue(patches):
+    found = patches.filter(pl.col("tissue") >= 0.5).select(pl.len(), pl.col("tissue").mean())
+    rows = found.collect(engine="streaming").item(0, 0)
+    peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
+    return rows, int(peak[1]) // 1024
+
+print(*tissue(results.patches.head(50_000)), *tissue(results.patches))
+"""
+
+
+def test_memory_does_not_grow_with_the_cohort(tmp_path: Path):
+    """20 million rows, of which the one column that is asked for would take 80 MiB."""
+    slides, patches = 400, 200 * 256
+    rng = np.random.default_rng(0)
+    columns: dict = {"slide_id": ["s"] * patches}
+    columns |= {name: rng.random(patches, np.float32) for name in MANIFEST.names[-3:]}
+    integers = {name: np.arange(patches) % 99 for name in MANIFEST.names[1:-3]}
+    columns |= {n: v.astype(MANIFEST.field(n).type.to_pandas_dtype()) for n, v in integers.items()}
+    first = tmp_path / "tile" / "s0.parquet"
+    write_table(first, columns, MANIFEST)
+    for i in range(1, slides):
+        first.with_name(f"s{i}.parquet").hardlink_to(first)
+    empty = dict.fromkeys(("case_id", "site", "path", "batch", "reason", "note"), "")
+    rows = [{"slide_id": f"s{i}", "status": "ok", **empty} for i in range(slides)]
+    write_rows(tmp_path / "slides.parquet", rows, SLIDES)
+    command = [sys.executable, "-c", PROBE, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    _, before_mib, found, after_mib = map(int, done.stdout.split())
+    assert found == slides * (columns["tissue"] >= 0.5).sum()
+    assert after_mib - before_mib < 40

@@ -10,6 +10,7 @@ import shapely
 
 import hipt
 from hipt.notebook.opened import OpenedResults
+from hipt.pictures.drawing import CONTOUR_COLOUR
 from hipt.store.images import read_rgb
 from hipt.store.tables import read_table
 from tests.notebook.conftest import HOSTILE, SIGNED
@@ -42,6 +43,8 @@ def test_every_layer_is_drawn(opened: OpenedResults):
     assert all(png.startswith(b"\x89PNG") for png in drawn.values())
     assert len(set(drawn.values())) == len(drawn)
     assert opened.show("s0", px=400)._repr_png_() == drawn["attention"]
+    with_outline = np.asarray(shown["attention"].findobj(lambda a: hasattr(a, "_rgb"))[0]._rgb)
+    assert (np.abs(with_outline.astype(int) - CONTOUR_COLOUR).max(2) < 8).sum() > 100
     texts = {layer: [t.get_text() for t in f.texts] for layer, f in shown.items()}
     assert "s0: attention of stage 2, head 1" in texts["head 1"]
     assert {"first", "second"} <= set(texts[SIGNED])
@@ -69,7 +72,7 @@ def test_results_show_counts_and_where_to_look(opened: OpenedResults):
     page = opened._repr_html_()
     for cell in ("status ok", "no_tissue", "subtype", "death", "not made yet"):
         assert cell in page
-    assert "s0" in opened.slide("s0")._repr_html_()
+    assert "embed_patches/s0.arrow" in opened.slide("s0")._repr_html_()
     assert "status ok: 2" in repr(opened)
 
 
