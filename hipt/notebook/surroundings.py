@@ -12,20 +12,22 @@ FORMAT, TIME = "%(asctime)s %(message)s", "%H:%M:%S"
 
 @contextmanager
 def shown_progress() -> Iterator[None]:
-    """Show what steps log on stderr, unless logging is set up already."""
+    """Show what steps log on stderr, unless logging shows it already, or hipt's level is set."""
     log = logging.getLogger("hipt")
-    if log.hasHandlers():
+    if log.level or (log.hasHandlers() and log.isEnabledFor(logging.INFO)):
         yield
         return
-    handler, level = logging.StreamHandler(), log.level
+    handler, propagate = logging.StreamHandler(), log.propagate
     handler.setFormatter(logging.Formatter(FORMAT, TIME))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
+    log.propagate = False
     try:
         yield
     finally:
         log.removeHandler(handler)
-        log.setLevel(level)
+        log.setLevel(logging.NOTSET)
+        log.propagate = propagate
 
 
 @contextmanager

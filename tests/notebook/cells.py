@@ -23,7 +23,8 @@ def main(notebook: Path, state: Path) -> int:
             sys.stderr.write(f"{source}\n{printed.stdout}{printed.stderr}\n")
             return 1
         shown = {} if done.result is None else shell.display_formatter.format(done.result)[0]
-        line = {"source": source, "text": printed.stdout, "shown": shown}
+        texts = {"text": printed.stdout, "log": printed.stderr}
+        line = {"source": source, **texts, "shown": shown}
         sys.stdout.write(json.dumps(line, default=lambda png: f"{len(png)} bytes") + "\n")
     return 0
 

@@ -43,6 +43,7 @@ def test_the_notebook_runs(cohort: Path, tmp_path: Path):
     cells = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(cells) == sum(c.cell_type == "code" for c in nbformat.read(NOTEBOOK, 4).cells)
     by_start = {cell["source"].splitlines()[0].split("  #")[0]: cell for cell in cells}
+    assert "1/1 CMU-1-Small-Region: ok, " in cells[1]["log"]
     shown = {start: cell["shown"] for start, cell in by_start.items()}
     assert "image/png" in shown['slide.show("regions", px=600)']
     assert "image/png" in shown["slide.show()"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -178,6 +179,22 @@ def test_import_is_light_and_progress_is_shown(tiny_slide: Path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "1/1 tiny: ok, " in done.stderr
+
+
+def test_logging_that_is_set_up_is_left_alone(
+    tiny_slide: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+):
+    log = logging.getLogger("hipt")
+    hipt.segment(tiny_slide)  # logging shows warnings alone: hipt shows progress
+    assert "1/1 tiny: ok" in capsys.readouterr().err
+    assert (log.level, log.propagate, log.handlers) == (logging.NOTSET, True, [])
+    with caplog.at_level("WARNING", "hipt"):
+        hipt.segment(tiny_slide)
+    assert not caplog.records
+    with caplog.at_level("INFO"):
+        hipt.segment(tiny_slide)
+    assert len(caplog.records) == 1
+    assert not capsys.readouterr().err
 
 
 def test_no_other_name():

@@ -82,8 +82,8 @@ def test_what_is_not_there_is_named_with_what_is_near(opened: OpenedResults):
         opened.region_vectors("q")
     with pytest.raises(hipt.HiptError, match="has no task 'subtyp'; did you mean 'subtype'"):
         opened.task("subtyp")
-    with pytest.raises(hipt.HiptError, match="no heatmap 'atention'; did you mean 'attention'"):
-        opened.heatmap("s0", "atention")
+    with pytest.raises(hipt.HiptError, match="no heatmap 'attention0'; did you mean 'attention'"):
+        opened.heatmap("s0", "attention0")
     with pytest.raises(hipt.HiptError, match="has no layer 'contour'; did you mean 'contours'"):
         opened.show("s0", "contour")
     with pytest.raises(hipt.HiptError, match="glass has no heatmap 'attention'; there is none"):
