@@ -85,19 +85,12 @@ def read_contours(path: Path, bounds: Sequence[int] = (0, 0)) -> shapely.MultiPo
         bounds: of the scanned part; see `hipt.geometry.frame`.
 
     Raises:
-        HiptError: if it is absent, or no GeoJSON.
+        HiptError: if it is absent or damaged.
     """
-    try:
-        features = json.loads(path.read_text(encoding="utf-8"))["features"]
-        parts: Any = [shapely.geometry.shape(feature["geometry"]) for feature in features]
-        shapes = shapely.MultiPolygon(parts)
-    except FileNotFoundError:
-        raise HiptError(f"{path}: not there; segment has to run first") from None
-    except (OSError, ValueError, LookupError, TypeError, shapely.errors.ShapelyError) as error:
-        raise HiptError(
-            f"{path}: is not GeoJSON ({error}); delete it, and it is made again"
-        ) from None
-    return shapely.affinity.translate(shapes, *shift(bounds, "qupath", "openslide"))
+    tissue = _tissue(path, may_be_empty=True)
+    areas: Any = [part for part in shapely.get_parts(tissue) if part.geom_type == "Polygon"]
+    moved = shift(bounds, "qupath", "openslide")
+    return shapely.affinity.translate(shapely.MultiPolygon(areas), *moved)
 
 
 def read_outside_mask(
@@ -229,11 +222,11 @@ def _cut_to(mask: Mask, box: IntBox, scale: float) -> Mask:
     return out
 
 
-def _tissue(path: Path) -> shapely.Geometry:
+def _tissue(path: Path, *, may_be_empty: bool = False) -> shapely.Geometry:
     """The areas of a GeoJSON file without those that it cuts out, in its own pixels."""
     put_in: list[shapely.Geometry] = []
     cut_out: list[shapely.Geometry] = []
-    for number, feature in enumerate(_features(path), start=1):
+    for number, feature in enumerate(_features(path, may_be_empty), start=1):
         geometry = _geometry(path, number, feature)
         (cut_out if _name(feature).lower().startswith(EXCLUDING) else put_in).append(geometry)
     try:
@@ -243,7 +236,7 @@ def _tissue(path: Path) -> shapely.Geometry:
         raise HiptError(f"{path}: its features cannot be put together ({error})") from None
 
 
-def _features(path: Path) -> list[Any]:
+def _features(path: Path, may_be_empty: bool) -> list[Any]:
     """The features of a GeoJSON file, whatever its outermost form."""
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -253,7 +246,7 @@ def _features(path: Path) -> list[Any]:
         raise HiptError(f"{path}: is not GeoJSON ({error})") from None
     if isinstance(data, Mapping):
         data = data.get("features", [data])
-    if not isinstance(data, list) or not data:
+    if not isinstance(data, list) or not (data or may_be_empty):
         raise HiptError(f"{path}: holds no features; export annotations as GeoJSON from QuPath")
     return data
 

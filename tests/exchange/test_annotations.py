@@ -59,18 +59,20 @@ def test_outlines_come_back_in_openslides_pixels(tmp_path_factory, mask):
     path, shapes = tmp_path_factory.mktemp("g") / "outline.geojson", contours(mask)
     write_contours(path, shapes, SCALE, (1000, 222, 40, 50))
     level0 = shapely.transform(shapes, lambda points: points * SCALE)
-    assert read_contours(path, (1000, 222, 40, 50)).equals_exact(level0, 1e-6)
+    back = read_contours(path, (1000, 222, 40, 50))
+    assert shapely.symmetric_difference(back, level0).area < 1e-6
+    assert back.geom_type == "MultiPolygon"
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"features": [{"geometry": {"type": "Point"}}]}']
+    "text", ["", "[3]", "{}", '{"features": [{"geometry": {"type": "Point"}}]}']
 )
 def test_outlines_that_are_damaged(tmp_path: Path, text: str):
     path = tmp_path / "a.geojson"
-    with pytest.raises(HiptError, match="not there; segment has to run first"):
+    with pytest.raises(HiptError, match=r"a\.geojson: no such file"):
         read_contours(path)
     path.write_text(text)
-    with pytest.raises(HiptError, match=r"a\.geojson: is not GeoJSON"):
+    with pytest.raises(HiptError, match=r"a\.geojson: (is not GeoJSON|feature 1 has no geometry)"):
         read_contours(path)
 
 
