@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from hipt.errors import HiptError, some_of
 
@@ -11,7 +11,7 @@ _NAMED = 8
 """Most names that a sentence lists where none is near."""
 
 
-def refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
+def refuse_unknown(what: str, name: str, known: Collection[str]) -> None:
     """Refuse a name that is none of the known ones.
 
     Args:
@@ -22,9 +22,9 @@ def refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
     Raises:
         HiptError: with the nearest names, else with some of all.
     """
-    names = list(known)
-    if name in names:
+    if name in known:
         return
+    names = list(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if near:
         hint = f"did you mean {' or '.join(repr(other) for other in near)}?"

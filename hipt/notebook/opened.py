@@ -111,7 +111,7 @@ class OpenedResults:
             HiptError: if there is no such slide; with near names.
         """
         slides = self.slides
-        refuse_unknown(f"{self.folder} has no slide", slide_id, slides["slide_id"])
+        refuse_unknown(f"{self.folder} has no slide", slide_id, slides["slide_id"].to_list())
         return OpenedSlide(
             self._results, slides.row(by_predicate=pl.col("slide_id") == slide_id, named=True)
         )
@@ -139,7 +139,7 @@ class OpenedResults:
         refuse_unknown("vectors are not of", level, STEP_OF)
         paths = self._shards(STEP_OF[level])
         if slides is not None:
-            known = self.slides["slide_id"]
+            known = dict.fromkeys(self.slides["slide_id"])
             for slide_id in slides:
                 refuse_unknown(f"{self.folder} has no slide", slide_id, known)
                 refuse_unknown(f"there are no vectors of {level} of slide", slide_id, paths)
