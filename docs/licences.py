@@ -88,6 +88,8 @@ ALIASES = {
     "BSD": "BSD-3-Clause",
     "BSD License": "BSD-3-Clause",
     "ISC License": "ISC",
+    "ISC License (ISCL)": "ISC",
+    "ISC license": "ISC",
     "OSI Approved :: Apache Software License": "Apache-2.0",
     "MIT License": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",

@@ -77,6 +77,22 @@ def write_contours(
     write_features(path, features)
 
 
+def read_contours(path: Path, bounds: Sequence[int] = (0, 0)) -> shapely.MultiPolygon:
+    """What `write_contours` wrote, in level-0 pixels as OpenSlide counts them.
+
+    Args:
+        path: the file.
+        bounds: of the scanned part; see `hipt.geometry.frame`.
+
+    Raises:
+        HiptError: if it is absent or damaged.
+    """
+    tissue = _tissue(path, may_be_empty=True)
+    areas: Any = [part for part in shapely.get_parts(tissue) if part.geom_type == "Polygon"]
+    moved = shift(bounds, "qupath", "openslide")
+    return shapely.affinity.translate(shapely.MultiPolygon(areas), *moved)
+
+
 def read_outside_mask(
     path: Path, shape: tuple[int, int], scale: float, frame: Frame | None = None
 ) -> OutsideMask:
@@ -206,11 +222,11 @@ def _cut_to(mask: Mask, box: IntBox, scale: float) -> Mask:
     return out
 
 
-def _tissue(path: Path) -> shapely.Geometry:
+def _tissue(path: Path, *, may_be_empty: bool = False) -> shapely.Geometry:
     """The areas of a GeoJSON file without those that it cuts out, in its own pixels."""
     put_in: list[shapely.Geometry] = []
     cut_out: list[shapely.Geometry] = []
-    for number, feature in enumerate(_features(path), start=1):
+    for number, feature in enumerate(_features(path, may_be_empty), start=1):
         geometry = _geometry(path, number, feature)
         (cut_out if _name(feature).lower().startswith(EXCLUDING) else put_in).append(geometry)
     try:
@@ -220,7 +236,7 @@ def _tissue(path: Path) -> shapely.Geometry:
         raise HiptError(f"{path}: its features cannot be put together ({error})") from None
 
 
-def _features(path: Path) -> list[Any]:
+def _features(path: Path, may_be_empty: bool) -> list[Any]:
     """The features of a GeoJSON file, whatever its outermost form."""
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -230,7 +246,7 @@ def _features(path: Path) -> list[Any]:
         raise HiptError(f"{path}: is not GeoJSON ({error})") from None
     if isinstance(data, Mapping):
         data = data.get("features", [data])
-    if not isinstance(data, list) or not data:
+    if not isinstance(data, list) or not (data or may_be_empty):
         raise HiptError(f"{path}: holds no features; export annotations as GeoJSON from QuPath")
     return data
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 from matplotlib.figure import Figure
 
 from hipt.cohort.batch_run import Row
@@ -19,7 +20,7 @@ from hipt.geometry.lattice import at_pixels, lattice, on_lattice, percentiles
 from hipt.heatmaps.pyramids import write_pyramid
 from hipt.heatmaps.table import COMPONENTS, CellMaps, SlideMaps
 from hipt.layout import Results
-from hipt.pictures.drawing import RGB, enlarged, shrunk
+from hipt.pictures.drawing import RGB, draw_contours, enlarged, shrunk
 from hipt.pictures.heat import Legend, figure, overlay
 from hipt.store.figures import pixels
 from hipt.store.images import read_rgb, write_png
@@ -70,8 +71,7 @@ def draw(slide: SlideMaps, row: Row, results: Results) -> None:
     for name in slide.maps:
         picture = view.of(name)
         write_pyramid(folder / f"{name}.tif", picture, view.um_per_px)
-        shown = view.figure({"": picture}, _title(name), _legend(slide, name))
-        write_png(folder / f"{name}.png", pixels(shown))
+        write_png(folder / f"{name}.png", pixels(view.alone(name, picture)))
     small = _View(slide, row, shrunk(overview, HEAD_PX))
     if heads := {name: small.ranked(values) for name, values in slide.heads.items()}:
         shown = small.figure(heads, "attention of stage 2, head by head", RANK)
@@ -81,6 +81,28 @@ def draw(slide: SlideMaps, row: Row, results: Results) -> None:
     measured |= slide.heads
     tiles = folder / "qupath.geojson"
     write_tiles(tiles, slide.corners, slide.side_px, measured, row["bounds"])
+
+
+def drawn(
+    slide: SlideMaps, row: Row, overview: RGB, name: str, outline: shapely.MultiPolygon
+) -> Figure:
+    """One map or head of a slide over its overview, with its outline, colour bar and scale bar.
+
+    Args:
+        slide: the maps.
+        row: what the slide table says of the slide: mpp, width_px.
+        overview: the whole slide, as large as it is to be shown.
+        name: of the map or head.
+        outline: the tissue's, level-0 pixels.
+
+    Raises:
+        KeyError: if there is no such map.
+    """
+    view = _View(slide, row, overview)
+    heads = slide.heads
+    picture = view.ranked(heads[name]) if name in heads else view.of(name)
+    scale = overview.shape[1] / row["width_px"]
+    return view.alone(name, draw_contours(picture, outline, scale))
 
 
 def draw_closer(region: CellMaps, path: Path, title: str, side_um: float) -> None:
@@ -162,6 +184,10 @@ class _View:
         title = f"{self._slide.slide_id}: {title}"
         return figure(pictures, legend, title=title, um_per_px=self.um_per_px, columns=ABREAST)
 
+    def alone(self, name: str, picture: RGB) -> Figure:
+        """One map's picture, with what a reader needs."""
+        return self.figure({"": picture}, _title(name), _legend(self._slide, name))
+
     def _under(self, values: npt.NDArray[np.float64], *, diverging: bool) -> RGB:
         """The picture under (N,) values in 0..1."""
         corners, side = self._slide.corners, self._slide.side_px
@@ -188,6 +214,8 @@ def _title(name: str) -> str:
     """What a map shows."""
     if name in MEANING:
         return MEANING[name]
+    if name.startswith("head "):
+        return f"attention of stage 2, {name}"
     task, model, kind, *answer = name.split(".")
     of = f" of class {answer[0]}" if answer else ""
     return f"{task}, {model}: {MEANING[kind]}{of}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from bisect import bisect_right
 from functools import cache
@@ -17,6 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import Affine2D
 
 from hipt.pictures.drawing import RGB
+from hipt.pictures.figure import style
 
 INK = "#222222"
 """The colour of letters."""
@@ -33,6 +35,17 @@ _POINTS_PER_INCH = 72
 _ELLIPSIS = "…"
 
 
+class PixelFigure(Figure):
+    """A figure that notebooks show: without pyplot nothing else tells them how."""
+
+    def _repr_png_(self) -> bytes:
+        """A PNG, pixel by pixel."""
+        buffer = io.BytesIO()
+        with style():
+            self.savefig(buffer, format="png", dpi="figure")
+        return buffer.getvalue()
+
+
 class Canvas:
     """A white figure whose coordinates are its pixels, x to the right and y down.
 
@@ -41,7 +54,7 @@ class Canvas:
 
     def __init__(self, width_px: int, height_px: int) -> None:
         size = (width_px / _PER_INCH, height_px / _PER_INCH)
-        self.figure = Figure(figsize=size, dpi=_PER_INCH)
+        self.figure = PixelFigure(figsize=size, dpi=_PER_INCH)
         down = Affine2D().scale(1 / width_px, -1 / height_px).translate(0, 1)
         self._pixels = down + self.figure.transFigure
 

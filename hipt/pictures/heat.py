@@ -95,7 +95,7 @@ class Legend:
 
 def figure(
     pictures: Mapping[str, RGB],
-    legend: Legend,
+    legend: Legend | None,
     *,
     title: str,
     um_per_px: float,
@@ -106,7 +106,7 @@ def figure(
     Args:
         pictures: row by row, by the labels above them, which may be empty. Each is inside as it
             is, in a thin frame; smaller ones lie in the middle of a place for the largest.
-        legend: what the colours of all of them mean.
+        legend: what the colours of all of them mean; None: there is no colour bar.
         title: the heading; in smaller letters and at last without its middle if it is long.
         um_per_px: micrometres per pixel of each picture.
         columns: of the grid, at least 1.
@@ -138,7 +138,8 @@ def figure(
                 canvas.line(label, left, upper, step_x - size, letters_px)
             left += (step_x - size - rgb.shape[1]) // 2
             canvas.picture(rgb, left, upper + label_px + FRAME_PX + (high - rgb.shape[0]) // 2)
-        _colour_bar(canvas, legend, below, width, size)
+        if legend:
+            _colour_bar(canvas, legend, below, width, size)
         _scale_bar(canvas, um_per_px, below, width, size)
     return canvas.figure
 

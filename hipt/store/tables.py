@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from hipt.errors import HiptError
 from hipt.store.checksums import ChecksumWriter, first_damaged
 from hipt.store.provenance import KEY, Provenance
-from hipt.store.schemas import patch_embeddings_schema
+from hipt.store.schemas import patch_embeddings_schema, region_embeddings_schema
 from hipt.store.whole import whole
 
 Row = dict[str, Any]
@@ -108,6 +108,18 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
         ) from None
     if schema is not None:
         refuse_other_schema(path, table.schema, schema)
+    return table
+
+
+def read_region_embeddings(path: Path) -> pa.Table:
+    """A slide's table of region embeddings, whatever their width.
+
+    Raises:
+        HiptError: if it is absent, damaged, or of another version.
+    """
+    table = read_table(path)
+    wanted = region_embeddings_schema(list_size(table.schema, "embedding"))
+    refuse_other_schema(path, table.schema, wanted)
     return table
 
 

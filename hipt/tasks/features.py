@@ -15,9 +15,9 @@ import polars as pl
 from hipt.errors import HiptError
 from hipt.geometry.grid import places
 from hipt.layout import Results
-from hipt.store.schemas import SLIDES, region_embeddings_schema
+from hipt.store.schemas import SLIDES
 from hipt.store.shard import read_provenance
-from hipt.store.tables import list_size, matrix, read_table, refuse_other_schema
+from hipt.store.tables import matrix, read_region_embeddings, read_table
 from hipt.tasks.feature_columns import read_ids, read_places, read_vectors
 
 APART = 1000.0
@@ -70,10 +70,7 @@ class OwnFeatures:
 
     def _regions(self, slide_id: str) -> SlideRegions:
         """A slide's regions, in the order of its file; nobody may change them."""
-        path = self._results.shard("embed_regions", slide_id)
-        table = read_table(path)
-        wanted = region_embeddings_schema(list_size(table.schema, "embedding"))
-        refuse_other_schema(path, table.schema, wanted)
+        table = read_region_embeddings(self._results.shard("embed_regions", slide_id))
         corners = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], 1)
         return SlideRegions(np.array(matrix(table["embedding"])), places(corners))
 

@@ -15,7 +15,7 @@ from PIL import Image
 from shapely.geometry import mapping, shape
 
 from hipt.errors import HiptError
-from hipt.exchange.annotations import read_outside_mask, write_contours
+from hipt.exchange.annotations import read_contours, read_outside_mask, write_contours
 from hipt.geometry.tissue import contours
 
 SIZE = (40, 50)  # of the mask
@@ -51,6 +51,29 @@ def collection(*features: Any) -> dict[str, Any]:
 masks = st.integers(0, 2**31).map(
     lambda seed: np.random.default_rng(seed).random(SIZE) < np.random.default_rng(seed + 1).random()
 )
+
+
+@settings(max_examples=30)
+@given(masks)
+def test_outlines_come_back_in_openslides_pixels(tmp_path_factory, mask):
+    path, shapes = tmp_path_factory.mktemp("g") / "outline.geojson", contours(mask)
+    write_contours(path, shapes, SCALE, (1000, 222, 40, 50))
+    level0 = shapely.transform(shapes, lambda points: points * SCALE)
+    back = read_contours(path, (1000, 222, 40, 50))
+    assert shapely.symmetric_difference(back, level0).area < 1e-6
+    assert back.geom_type == "MultiPolygon"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[3]", "{}", '{"features": [{"geometry": {"type": "Point"}}]}']
+)
+def test_outlines_that_are_damaged(tmp_path: Path, text: str):
+    path = tmp_path / "a.geojson"
+    with pytest.raises(HiptError, match=r"a\.geojson: no such file"):
+        read_contours(path)
+    path.write_text(text)
+    with pytest.raises(HiptError, match=r"a\.geojson: (is not GeoJSON|feature 1 has no geometry)"):
+        read_contours(path)
 
 
 @settings(max_examples=30)

@@ -63,6 +63,12 @@ def mask(path: Path) -> object:
     return read_outside_mask(path, SIZE, 8.0).mask
 
 
+def outlines(path: Path) -> object:
+    from hipt.exchange.annotations import read_contours
+
+    return read_contours(path).wkt
+
+
 def label_names(path: Path) -> object:
     from hipt.tasks.labels.label_maps import class_names
 

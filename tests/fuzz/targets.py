@@ -98,6 +98,17 @@ _TEXTS = (
         odd=samples.odd_geojson,
     ),
     Target(
+        "outlines, read back",
+        "segment/a.geojson",
+        readers.outlines,
+        _texts(
+            '{"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": '
+            '{"type": "Polygon", "coordinates": [[[8, 8], [40, 8], [40, 32], [8, 8]]]}}]}'
+        ),
+        text=True,
+        odd=samples.odd_geojson,
+    ),
+    Target(
         "label names",
         "truth.json",
         readers.label_names,

@@ -21,7 +21,7 @@ from hipt.heatmaps.table import read_maps
 from hipt.nn.mil import build, pad
 from hipt.steps import agreement, attend
 from hipt.store.images import read_rgb
-from hipt.store.tables import PatchEmbeddings, matrix, read_table
+from hipt.store.tables import PatchEmbeddings, matrix, read_region_embeddings, read_table
 from hipt.tasks.fold_files import read_fold
 from hipt.tasks.units import TEST, read_units
 from hipt.tasks.views import task_views
@@ -219,11 +219,11 @@ def test_a_slides_regions_are_read_once_for_all_folds_and_models(
     config = cohort(chain, made, fitted=True)
     read: list[str] = []
 
-    def counted(path: Path, *schema: object) -> object:
+    def counted(path: Path) -> object:
         read.append(path.stem)
-        return read_table(path, *schema)
+        return read_region_embeddings(path)
 
-    monkeypatch.setattr("hipt.tasks.features.read_table", counted)
+    monkeypatch.setattr("hipt.tasks.features.read_region_embeddings", counted)
     cfg = settings("attend", config)
     views = list(task_views(cfg.viewed, chain.results.slides))
     assert len(views) == 4
