@@ -2,7 +2,7 @@
 
 A block after a line that ends with a file's name and a colon (`config.yaml`:) is that file. Blocks
 of sh and python are run in a folder like a fresh checkout. Lines of a text block are what the block
-before it prints: `...` stands for anything, and a decimal for one that is at most 0.03 off.
+before it prints: `...` stands for anything, and a decimal for one that is at most 0.05 off.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ INSTEAD: dict[str, dict[str, str]] = {
 
 _BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 _CAPTION = re.compile(r"(?:.* )?`(?P<name>[\w./-]+\.\w+)`:")
-_DECIMAL = re.compile(r"-?\d+\.\d+")
+_DECIMAL = re.compile(r"[+-]?\d+\.\d+")
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _alike(line: str, other: str) -> bool:
     if not re.fullmatch(pattern, " ".join(other.split())):
         return False
     numbers = zip(_DECIMAL.findall(line), _DECIMAL.findall(other), strict=True)
-    return "..." in line or all(abs(float(a) - float(b)) <= 0.03 for a, b in numbers)
+    return "..." in line or all(abs(float(a) - float(b)) <= 0.05 for a, b in numbers)
 
 
 @pytest.fixture
