@@ -34,8 +34,8 @@ def _redirect(app: Sphinx, tree: nodes.document) -> None:
         if link.get("refdomain"):
             continue
         path = (Path(app.srcdir) / here).parent.joinpath(link["reftarget"]).resolve()
-        if not path.exists() or not path.is_relative_to(app.srcdir):
-            continue  # Sphinx says so
+        if not path.is_relative_to(app.srcdir) or not (path.is_dir() or _is_text(path)):
+            continue  # Sphinx copies what is there, and says what is not
         if path.is_dir() and f"{_name(app, path)}/README" in app.env.found_docs:
             target = f"{_name(app, path)}/README"
         else:
@@ -48,7 +48,7 @@ def _redirect(app: Sphinx, tree: nodes.document) -> None:
 def _pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     """A page per file or folder."""
     folders = {path for path in _linked if path.is_dir()}
-    inside = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
+    inside = {path for folder in folders for path in _texts(folder)}
     for path in sorted(_linked | inside):
         name = _name(app, path)
         body = _listing(path) if path.is_dir() else _source(app, path)
@@ -56,9 +56,19 @@ def _pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         yield f"{FOLDER}/{name}", context, "page.html"
 
 
+def _texts(folder: Path) -> Iterator[Path]:
+    """The files of a folder that can be read."""
+    return filter(_is_text, folder.rglob("*"))
+
+
+def _is_text(path: Path) -> bool:
+    """Whether there is a file of text."""
+    return path.is_file() and b"\0" not in path.read_bytes()
+
+
 def _listing(folder: Path) -> str:
     """The files of a folder."""
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    names = sorted(path.relative_to(folder).as_posix() for path in _texts(folder))
     items = [f'<li><a href="{folder.name}/{name}.html">{name}</a></li>' for name in names]
     return f"<ul>{''.join(items)}</ul>"
 
