@@ -8,6 +8,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urldefrag
 
 import pytest
@@ -15,7 +16,6 @@ import pytest
 from tests.once import made_once
 
 ROOT = Path(__file__).parent.parent
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 LOADED = {("link", "href"), ("script", "src"), ("img", "src"), ("source", "srcset")}
 """What a browser loads by itself; an `a` it does not."""
 
@@ -127,32 +127,28 @@ def test_the_build_is_strict(tmp_path: Path):
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
-def test_a_reader_finds_the_way(site: Path):
-    """In a browser without a network: no foreign request, no error; navigation, search, phone."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = chromium.new_page(viewport={"width": 1280, "height": 800})
-        asked, errors = list[str](), list[str]()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-        page.goto((site / "index.html").as_uri())
-        page.wait_for_url("**/docs/README.html")
-        page.get_by_role("link", name="Read heatmaps").first.click()
-        page.wait_for_url("**/docs/heatmaps.html")
-        assert page.locator("img").first.evaluate("image => image.naturalWidth") > 100
-        page.get_by_role("textbox", name="Search").first.fill("preemption")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("ul.search li")
-        assert "SLURM" in page.inner_text("ul.search") or "cluster" in page.inner_text("ul.search")
-        page.set_viewport_size({"width": 360, "height": 740})
-        for name in ("README", "config", "tutorials/survival", "cluster"):
-            page.goto((site / "docs" / f"{name}.html").as_uri())
-            assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
-        chromium.close()
+def test_a_reader_finds_the_way(site: Path, browser: Any):
+    """Without a network: no foreign request, no error; navigation, search, a phone."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(120_000)
+    asked, errors = list[str](), list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.goto((site / "index.html").as_uri())
+    page.wait_for_url("**/docs/README.html")
+    page.get_by_role("link", name="Read heatmaps").first.click()
+    page.wait_for_url("**/docs/heatmaps.html")
+    assert page.locator("article img").first.evaluate("image => image.naturalWidth") > 100
+    page.get_by_role("textbox", name="Search").first.fill("preemption")
+    page.keyboard.press("Enter")
+    page.locator("ul.search a[href*='docs/cluster.html']").first.click()
+    page.wait_for_url("**/docs/cluster.html**")
+    page.set_viewport_size({"width": 360, "height": 740})
+    for name in ("README", "config", "tutorials/survival", "cluster"):
+        page.goto((site / "docs" / f"{name}.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
+    page.close()
     assert asked
     assert all(url.startswith(("file://", "data:")) for url in asked)
     assert errors == []

@@ -50,8 +50,10 @@ INSTEAD: dict[str, dict[str, str]] = {
         "hipt encoders verify uni2-h": "hipt weights show",
         "/models/uni2-h": "<models>",
         "{encoder: uni2-h,": "{encoder: uni2-h, encoder_args: {depth: 1},",
-        # the node's GPU is a file that SLURM counts and nobody computes on; it keeps no accounts
+        # the node's GPU is a file that SLURM counts and nobody computes on; nobody waits until
+        # engines were compared; and the node keeps no accounts
         "results: results\n": "results: results\ndevice: cpu\n",
+        "embed:\n": "embed:\n  engine: torch\n",
         "s/ACCOUNT/pathology/": "s/ACCOUNT/pathology/; "
         "$ a slurm-status-command: squeue\\nslurm-init-seconds-before-status-checks: 2",
     },
@@ -208,17 +210,19 @@ def test_annotations_of_qupath(checkout: Path):
 
 
 @pytest.mark.whole("pretraining", "pages")
+@pytest.mark.timeout(1200)
 def test_own_slides(checkout: Path):
     follow("own_slides", checkout)
     assert (checkout / "own" / "report.html").is_file()
 
 
 @pytest.mark.whole("embedding", "pages")
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(bool(missing()), reason=f"SLURM is not installed: no {missing()}")
 def test_uni2_h_on_a_cluster(checkout: Path, tmp_path: Path):
     for name in ("slides", "models"):
         (tmp_path / name).mkdir()
-    write_slide(tmp_path / "slides" / "a.svs", tissue_picture(1536, 1152))
+    write_slide(tmp_path / "slides" / "a.svs", tissue_picture(1024, 768))
     bare(CARDS["uni2-h"].network(), tmp_path / "models")
     with (
         tempfile.TemporaryDirectory(prefix="hipt-") as node,  # sockets have short paths
@@ -231,6 +235,7 @@ def test_uni2_h_on_a_cluster(checkout: Path, tmp_path: Path):
 
 
 @pytest.mark.whole("tasks", "exchange", "pretraining", "pages")
+@pytest.mark.timeout(1200)
 def test_from_trident_to_stage_2(checkout: Path, tmp_path: Path):
     trident = tmp_path / "trident"
     kinds = trident_folder(trident / "20x_256px_0px_overlap" / "features_uni_v2", 12, 24, 6144)
@@ -241,6 +246,7 @@ def test_from_trident_to_stage_2(checkout: Path, tmp_path: Path):
 
 
 @pytest.mark.whole("tasks", "pages")
+@pytest.mark.timeout(1200)
 def test_a_survival_study(checkout: Path):
     follow("survival", checkout)
     assert (checkout / "results" / "report.html").is_file()
