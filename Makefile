@@ -9,7 +9,7 @@ CORES ?= all
 WORKERS ?= auto
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: demo demo-real test test-all lint docs audit clean
+.PHONY: demo demo-real test test-all lint docs docs-site audit clean
 
 demo: .venv/.ready
 	$(RUN) python -m hipt.demo --out demo
@@ -53,6 +53,11 @@ docs: .venv/.ready
 	$(RUN) PYTHONPATH="$(CURDIR)" python docs/generate.py
 	$(RUN) python docs/licences.py
 
+# Strictly: a link that leads nowhere, or a page that docs/README.md does not list, is an error.
+docs-site: .venv/.ready
+	$(RUN) python -m sphinx --fresh-env --fail-on-warning --quiet -c docs/site -d build/doctrees . build/site
+	@echo "The site: $(CURDIR)/build/site/index.html"
+
 audit: .venv/.ready
 	$(RUN) .ci/audit.sh
 
@@ -62,8 +67,8 @@ audit: .venv/.ready
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet -c constraints.txt uv \
 	  && .venv/bin/uv pip install --compile-bytecode --python .venv/bin/python \
-	    -c constraints.txt --build-constraints constraints.txt -e '.[dev,slurm]' \
-	  || PIP_CONSTRAINT=constraints.txt .venv/bin/python -m pip install -e '.[dev,slurm]'
+	    -c constraints.txt --build-constraints constraints.txt -e '.[dev,docs,slurm]' \
+	  || PIP_CONSTRAINT=constraints.txt .venv/bin/python -m pip install -e '.[dev,docs,slurm]'
 	touch $@
 
 clean:

@@ -1,4 +1,4 @@
-"""Write what follows from the code: the config's schema and page, encoders, a picture of rooms."""
+"""Write what follows from the rest: the config's schema and page, encoders, indices, a picture."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 SCHEMA = "workflow/schemas/config.schema.json"
 PAGE = "docs/config.md"
 ENCODERS = "docs/encoders.md"
+DECISIONS = "docs/decisions/README.md"
 
 HEAD = """\
 # Settings
@@ -60,8 +61,23 @@ def files() -> dict[str, str]:
         SCHEMA: json.dumps(stated, indent=2) + "\n",
         PAGE: _page(schema),
         ENCODERS: _encoders((ROOT / ENCODERS).read_text(encoding="utf-8")),
+        DECISIONS: _decisions(),
         rooms.PICTURE: rooms.drawn(),
     }
+
+
+def _decisions() -> str:
+    """docs/decisions/README.md: the title of each, which is its first line."""
+    lines = [
+        "# Decisions",
+        "",
+        "What was chosen, why, and what follows from it; one page each.",
+        "",
+    ]
+    for path in sorted((ROOT / DECISIONS).parent.glob("[0-9]*.md")):
+        title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        lines.append(f"- [{title}]({path.name})")
+    return "\n".join([*lines, ""])
 
 
 def _encoders(page: str) -> str:
@@ -123,7 +139,8 @@ def _table(name: str, section: Json, kinds: Json) -> str:
         for key, value in section["properties"].items()
         if "$ref" not in value
     ]
-    return "\n".join([f"## {name}\n", f"{section['description']}\n", TABLE, *rows, ""])
+    heading = name.replace("<", "\\<")  # no tag of HTML
+    return "\n".join([f"## {heading}\n", f"{section['description']}\n", TABLE, *rows, ""])
 
 
 def _default(value: Json, *, needed: bool) -> str:

@@ -113,7 +113,7 @@ packages passes on their licences too.
 Wanted = dict[str, str]
 """What a package is for, by name: `run`, or one of the extras."""
 
-GROUPS = ("run", "imagenet", "slurm", "dev")
+GROUPS = ("run", "imagenet", "slurm", "dev", "docs")
 """In this order, so that a package has the first that needs it."""
 
 

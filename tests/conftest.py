@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,11 @@ import hypothesis
 import pytest
 
 from tests.slidemaker import tissue_picture, write_slide
+from tests.touched import PAGES
 
 ROOT = Path(__file__).parent.parent
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 
 # The same examples in every run: what fails here fails everywhere, and no test fails by chance.
 hypothesis.settings.register_profile("hipt", deadline=None, derandomize=True)
@@ -37,7 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         whole = item.get_closest_marker("whole")
         if whole is None or rooms == {"1"}:
             return True
-        return bool(rooms & set(whole.args) if whole.args else rooms)
+        return bool(rooms & set(whole.args) if whole.args else rooms - {PAGES})
 
     left_out = [item for item in items if not asked_for(item)]
     items[:] = [item for item in items if asked_for(item)]
@@ -75,3 +80,16 @@ def shared_dir() -> Path:
     if not (folder / "slides").is_dir():
         pytest.skip(f"no real slides at {folder}")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium; tests that ask for it are skipped without."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 GENERATED = runpy.run_path(str(ROOT / "docs" / "generate.py"))["files"]()
 TOP = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md"]
 PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").rglob("*.md"))]
-DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PLACE = re.compile(r"`((?:hipt|tests|docs|workflow|config)/[\w./-]+)(?:::(\w+))?`")

@@ -23,6 +23,11 @@ def test_what_is_no_room_touches_all_and_text_nothing():
     assert touched(["docs/pictures/result.jpg", "CHANGELOG.md", "benchmarks/scale.py"]) == ""
 
 
+def test_a_page_that_is_typed_touches_its_tests():
+    assert touched(["docs/tutorials/qupath.md", "docs/config.md"]) == "pages"
+    assert touched(["docs/offline.md", "hipt/report/page.py"]) == "pages,report"
+
+
 def test_the_change_begins_at_the_last_tag_or_before_the_merge(tmp_path: Path):
     def git(*arguments: str) -> None:
         who = ["-c", "user.name=a", "-c", "user.email=a@b"]

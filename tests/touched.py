@@ -17,13 +17,19 @@ from tests.test_floors import ARROWS
 ROOT = Path(__file__).parent.parent
 ALL = "1"
 UNREAD = ("docs", "benchmarks")
-"""Folders that no whole test reads, like text at the top."""
+"""Folders that no whole test reads, like text at the top; but for what is typed."""
+TYPED = ("docs/tutorials/", "docs/from_trident.md", "docs/offline.md")
+PAGES = "pages"
+"""Stands among the rooms for what whole tests type."""
 
 
 def touched(paths: Iterable[str]) -> str:
     """The rooms that lie in or above changed files, as `HIPT_ALL` takes them; empty for none."""
     rooms: set[str] = set()
     for path in map(PurePosixPath, paths):
+        if str(path).startswith(TYPED):
+            rooms.add(PAGES)
+            continue
         if path.parts[0] in UNREAD or path.suffix == ".md":
             continue
         if path.parts[0] not in ("hipt", "tests") or path.parts[1] not in ARROWS:

@@ -79,7 +79,7 @@ def trident_folder(folder: Path, slides: int, dim: int, side_px: int) -> dict[st
     return kinds
 
 
-@pytest.mark.whole("tasks", "exchange")
+@pytest.mark.whole("tasks", "exchange", "pages")
 def test_a_trident_folder_becomes_a_task_with_its_report(tmp_path: Path):
     """No slide is there: features of twelve, and all that docs/from_trident.md says."""
     features = tmp_path / "trident" / JOB / "features_uni_v2"
@@ -136,7 +136,7 @@ def assert_subtypes_are_found(project: Project, kinds: dict[str, str]) -> None:
         assert part in text, part
 
 
-@pytest.mark.whole("pretraining")
+@pytest.mark.whole("pretraining", "pages")
 def test_stage_2_is_trained_on_the_widest_vectors(tmp_path: Path):
     """3,072 wide, as Midnight's and H0-mini's double are; by the page's last block."""
     trident_folder(tmp_path / "trident" / JOB / "features_uni_v2", 4, 3072, 2048)
@@ -177,7 +177,7 @@ socket.socket.connect = socket.socket.connect_ex = refused
 """sitecustomize.py: what every Python runs first."""
 
 
-@pytest.mark.whole("embedding")
+@pytest.mark.whole("embedding", "pages")
 def test_nothing_is_fetched_on_a_cluster_without_internet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

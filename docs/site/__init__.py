@@ -1,0 +1,1 @@
+"""How the pages become a site: settings of Sphinx, the navigation, files that pages link to."""
