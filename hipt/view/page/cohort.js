@@ -136,7 +136,8 @@ export class Cohort {
       id: `row-${at}`, "data-at": at, "aria-rowindex": at + 2,
       "aria-selected": String(slide === this.opened), class: at === this.active ? "active" : null,
     });
-    row.append(element("td", { class: "picture" }, element("img", { alt: "", "data-slide": slide })));
+    const seen = (this.columns.tissue_mm2[i] ?? null) !== null; // segment drew it
+    row.append(element("td", { class: "picture" }, element("img", { alt: "", "data-slide": seen ? slide : null })));
     for (const column of COLUMNS) row.append(this.#cell(column, i));
     return row;
   }
@@ -144,7 +145,8 @@ export class Cohort {
   #cell(column, i) {
     const value = this.columns[column.name][i] ?? null;
     const text = column.show ? column.show(value) : value ?? "–";
-    const shown = element("span", { title: column.text ? text : null }, text);
+    const words = column.name === "status" ? text.replaceAll("_", " ") : text;
+    const shown = element("span", { title: column.text ? text : null }, words);
     const cell = element("td", { class: column.name }, shown);
     const reason = column.name === "status" ? this.columns.reason[i] : null;
     if (reason) cell.append(element("small", { title: reason }, reason));
@@ -153,9 +155,9 @@ export class Cohort {
   }
 
   #pictures() {
-    for (const picture of this.body.querySelectorAll("img:not([src])")) {
+    for (const picture of this.body.querySelectorAll("img[data-slide]:not([src])")) {
       picture.addEventListener("error", () => picture.classList.add("none"));
-      picture.src = address("/thumbnail", { slide: picture.dataset.slide, outline: 0 });
+      picture.src = address("/thumbnail", { slide: picture.dataset.slide, outline: 1 });
     }
   }
 

@@ -15,12 +15,13 @@ export class Layers {
     this.changed = changed;
     this.failed = failed;
     this.chosen = new Map(); // by name, so that the next slide is seen in the same way
+    this.unfolded = new Map(); // by group, likewise
     this.grey = true;
     this.layers = [];
   }
 
-  /** Take a slide's layers. */
-  show(facts, places, signal) {
+  /** Take a slide's layers; the maps of tasks are folded away until somebody wants them. */
+  show(facts, places, signal, tasks) {
     this.layers = facts.layers.map((layer) => ({
       facts: layer, state: this.#state(layer), drawing: this.#drawing(layer, facts.slide, places, signal),
     }));
@@ -29,12 +30,12 @@ export class Layers {
       const name = layer.facts.kind === "map" ? layer.facts.group || "Maps" : OUTLINES;
       groups.set(name, [...(groups.get(name) ?? []), layer]);
     }
-    const shown = [...groups].map(([name, layers]) => this.#group(name, layers));
+    const shown = [...groups].map(([name, layers]) => this.#group(name, layers, !tasks.includes(name)));
     const maps = this.layers.some(({ facts: { kind } }) => kind === "map");
     if (maps) shown.push(this.#greySwitch());
     else shown.push(element("p", { class: "soft" }, "This slide has no heatmaps."));
     $("layers-list").replaceChildren(...shown);
-    this.layers.filter(({ state }) => state.on).forEach((layer) => this.#load(layer));
+    this.layers.forEach((layer) => this.#load(layer));
   }
 
   clear() {
@@ -65,7 +66,7 @@ export class Layers {
       const value = layer.drawing.valueAt(x, y);
       layer.bar?.point(value);
       const unit = layer.facts.unit && value !== null ? ` ${layer.facts.unit}` : "";
-      return [`${layer.facts.group} ${layer.facts.label}`.trim(), `${number(value)}${unit}`];
+      return [fullName(layer.facts), `${number(value)}${unit}`];
     });
   }
 
@@ -83,13 +84,18 @@ export class Layers {
     }
   }
 
-  #group(name, layers) {
-    return element("fieldset", {}, element("legend", {}, name), ...layers.map((layer) => this.#controls(layer)));
+  #group(name, layers, open) {
+    const number = element("span", { class: "soft" }, ` ${layers.length}`);
+    const made = element("details", { role: "group", "aria-label": name }, element("summary", {}, name, number));
+    made.open = this.unfolded.get(name) ?? (open || layers.some(({ state }) => state.on));
+    made.addEventListener("toggle", () => this.unfolded.set(name, made.open));
+    made.append(...layers.map((layer) => this.#controls(layer)));
+    return made;
   }
 
   #controls(layer) {
     const { facts, state } = layer;
-    const whole = isMap(layer) ? `${facts.group} ${facts.label}`.trim() : facts.label;
+    const whole = fullName(facts);
     const box = element("input", { type: "checkbox", "aria-label": whole });
     box.checked = state.on;
     const slider = element("input", { type: "range", min: 0, max: 100, step: 5, "aria-label": `Opacity of ${whole}` });
@@ -105,14 +111,16 @@ export class Layers {
       this.#load(layer);
     });
     layer.below = element("div", { class: "below" });
+    layer.slider = element("label", { class: "opacity" }, element("span", { "aria-hidden": "true" }, "opacity"), slider);
     if (facts.kind === "patches") layer.note = element("p", { class: "soft" }, "Seen from near: zoom in.");
-    const label = element("label", { class: `kind-${facts.kind}` }, box, element("span", {}, facts.label));
-    return element("div", { class: "layer", "data-layer": facts.name }, label, slider, layer.below);
+    const label = element("label", { class: `kind-${facts.kind}` }, box, element("span", {}, shortName(facts)));
+    return element("div", { class: "layer", "data-layer": facts.name }, label, layer.slider, layer.below);
   }
 
   async #load(layer) {
     const { facts, state, drawing, below } = layer;
     below.replaceChildren();
+    layer.slider.hidden = !state.on;
     if (!state.on) return this.changed();
     if (isMap(layer)) {
       layer.bar = new ColourBar(facts);
@@ -139,6 +147,11 @@ export class Layers {
     return element("label", { class: "grey" }, box, element("span", {}, "slide in grey under maps"));
   }
 }
+
+/** A layer's name within its group, and by itself. */
+const shortName = ({ group, label }) => (label.startsWith(`${group}, `) ? label.slice(group.length + 2) : label);
+const fullName = ({ kind, group, label }) =>
+  kind === "map" && !label.startsWith(group) ? `${group}, ${label}` : label;
 
 function isMap({ facts }) {
   return facts.kind === "map";

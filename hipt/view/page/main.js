@@ -15,8 +15,11 @@ import * as scale from "./scale.js";
 import { SlideView } from "./slide.js";
 
 const LINK_MS = 250; // browsers allow about 200 new addresses in 30 s
+const NOT_EMBEDDED = "This slide has no vectors: nothing on it can be compared.";
 const NO_REGION = "Nothing was embedded at this place: no region lies here.";
 const NO_VECTOR = "This patch has no vector: it was not embedded, having no tissue.";
+
+const OF_A_SLIDE = ["tools", "zoom", "scale", "readout"];
 
 let tasks = [];
 let current = null; // { slide, facts, places, asking } of the slide that is open
@@ -108,21 +111,21 @@ function close(slide) {
   view.close();
   layers.clear();
   predictions.clear();
-  for (const id of ["start", "tools", "scale", "readout", "slide-said"]) $(id).hidden = true;
+  for (const id of ["start", ...OF_A_SLIDE, "slide-said"]) $(id).hidden = true;
   $("name").textContent = slide;
-  $("facts").textContent = "";
+  $("facts").textContent = " ";
   document.title = `${slide} – hipt view`;
   cohort.mark(slide);
   said(`Opening ${slide} …`);
 }
 
 async function show(facts, place, signal) {
+  $("facts").textContent = described(facts);
+  for (const id of OF_A_SLIDE) $(id).hidden = false;
   await view.open(facts);
   if (signal.aborted) return;
   Object.assign(current, { facts, places: new Places(facts.slide, signal) });
-  $("facts").textContent = described(facts);
-  for (const id of ["tools", "scale", "readout"]) $(id).hidden = false;
-  layers.show(facts, current.places, signal);
+  layers.show(facts, current.places, signal, tasks);
   predictions.show(facts.predictions ?? [], tasks);
   if (place.zoom) view.goTo(place, true);
   refresh();
@@ -145,9 +148,9 @@ function inPlace(message) {
   $("status").textContent = message.textContent;
 }
 
-function described({ case: owner, status, reason, width, height, mpp, magnification }) {
+function described({ slide, case: owner, status, reason, width, height, mpp, magnification }) {
   return [
-    owner ? `case ${owner}` : null,
+    owner && owner !== slide ? `case ${owner}` : null,
     status === "ok" ? null : `${status}${reason ? `: ${reason}` : ""}`,
     width ? `${count(width)} × ${count(height)} px` : null,
     mpp ? `${number(mpp)} µm/px` : "resolution unknown",
@@ -158,8 +161,9 @@ function described({ case: owner, status, reason, width, height, mpp, magnificat
 /** Search for what looks like the patch or region at a point. */
 async function similarAt(point) {
   if (!current?.facts) return;
-  const { places, slide } = current;
+  const { places, slide, facts } = current;
   const patch = $("compare").querySelector(":checked").value === "patch";
+  if (!facts.status_of_steps[patch ? "embed_patches" : "embed_regions"]) return neighbours.refuse(NOT_EMBEDDED);
   try {
     const place = await (patch ? places.patchAt(point.x, point.y) : places.regionAt(point.x, point.y));
     if (!place) return neighbours.refuse(NO_REGION);

@@ -2,7 +2,7 @@
 
 import { address, json } from "./api.js";
 import { $, element, trouble } from "./dom.js";
-import { count, number } from "./numbers.js";
+import { small } from "./numbers.js";
 
 const COUNT = 12;
 const PICTURE_PX = 256; // shown in half as many, for screens with fine pixels
@@ -10,6 +10,14 @@ const PICTURE_PX = 256; // shown in half as many, for screens with fine pixels
 /** How a place is called: patch 3 of region 12. */
 export const called = ({ region, patch }) =>
   patch === null || patch === undefined ? `region ${region}` : `patch ${patch} of region ${region}`;
+
+/** What stands under a picture, line by line. */
+function described({ slide, case: owner, distance, same_slide: sameSlide, same_case: sameCase }, rank) {
+  if (!rank) return ["The place itself", slide];
+  const near = sameSlide ? "same slide" : sameCase ? "same case" : null;
+  const lines = [`${rank} · distance ${small(distance)}`, slide, owner === slide ? null : `case ${owner}`, near];
+  return lines.filter((line) => line !== null);
+}
 
 export class Neighbours {
   /** `lead(place, words)` goes to a place; `said(text)` tells it. */
@@ -30,7 +38,7 @@ export class Neighbours {
   /** Search for what looks like a place: { slide, region, patch, x, y, size }. */
   async ask(query) {
     this.query = query;
-    this.#begin(`What looks like ${called(query)} of ${query.slide}`);
+    this.#begin(`Like ${called(query)} of ${query.slide}`);
     $("similar-said").textContent = "Searching …";
     this.asking = new AbortController();
     const { slide, region, patch } = query;
@@ -64,27 +72,30 @@ export class Neighbours {
     $("similar-list").replaceChildren();
   }
 
-  #show(query, { neighbours, searched, how }) {
-    $("similar-how").textContent = `${how} ${count(searched)} searched.`;
-    const items = neighbours.map((one, i) => this.#item(one, `${i + 1}`));
-    $("similar-list").replaceChildren(this.#item(query, "this"), ...items);
+  #show(query, { neighbours, how }) {
+    $("similar-how").textContent = how;
+    const items = neighbours.map((one, i) => this.#item(one, i + 1));
+    $("similar-list").replaceChildren(this.#item(query, null), ...items);
     const found = neighbours.length ? `${neighbours.length} neighbours, nearest first.` : "Nothing else has a vector to compare.";
     $("similar-said").textContent = neighbours.length ? "" : found;
     this.said(`${$("similar-title").textContent}: ${found}`);
   }
 
+  /** A picture that leads to its place; the place itself has no rank. */
   #item(place, rank) {
-    const { slide, x, y, size, distance } = place;
-    const query = rank === "this";
-    const picture = element("img", { alt: "", width: 128, height: 128, src: address("/crop", { slide, x, y, size, px: PICTURE_PX }) });
+    const { slide, x, y, size } = place;
+    const source = address("/crop", { slide, x, y, size, px: PICTURE_PX });
+    const picture = element("img", { alt: "", width: 128, height: 128, src: source });
     picture.addEventListener("error", () => picture.classList.add("none"));
-    const near = place.same_slide ? "same slide" : place.same_case ? "same case" : "";
-    const lines = query ? ["The place itself", slide] : [`${rank} · distance ${number(distance)}`, slide, `case ${place.case}`];
-    if (near) lines.push(near);
-    const words = query ? `The place itself: ${called(place)} of ${slide}` : `Neighbour ${rank}: ${called(place)} of ${slide}`;
-    const button = element("button", { type: "button", title: `${words}${query ? "" : `, case ${place.case}`}`, click: () => this.lead(place, words) },
-      picture, ...lines.map((line, i) => element("span", { class: i === (query ? 0 : 0) ? "first" : null }, line)));
-    return element("li", { class: query ? "query" : null }, button);
+    const lines = described(place, rank).map((line) => element("span", {}, line));
+    const words = `${rank ? `Neighbour ${rank}` : "The place itself"}: ${called(place)} of ${slide}`;
+    const button = element("button", { type: "button", title: words, "aria-current": rank ? null : "true" }, picture, ...lines);
+    button.addEventListener("click", () => {
+      $("similar-list").querySelector("[aria-current]")?.removeAttribute("aria-current");
+      button.setAttribute("aria-current", "true"); // the one that is marked on its slide
+      this.lead(place, words);
+    });
+    return element("li", { class: rank ? null : "query" }, button);
   }
 
   #key(event) {

@@ -24,10 +24,9 @@ function section(task, rows) {
 
 function table(rows) {
   const survival = rows[0].kind === "survival";
-  const head = ["model", survival ? "risk" : "predicted", "scores", "fold"].slice(0, survival ? 2 : 3);
-  const line = (name, texts) => element("tr", {}, ...texts.map((text) => element(name, name === "th" ? { scope: "col" } : {}, text)));
+  const head = survival ? ["model", "risk"] : ["model", "predicted", "scores"];
   const made = element("table", {},
-    element("thead", {}, line("th", [...head, ...(survival ? ["fold"] : []), ...(survival ? [] : ["fold"])])),
+    element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col" }, text)))),
     element("tbody", {}, ...rows.map((row) => (survival ? risk(row) : classes(row)))));
   return [element("p", { class: "truth" }, "truth: ", element("b", {}, truth(rows[0], survival))), made];
 }
@@ -40,11 +39,13 @@ function truth(row, survival) {
 
 const text = (value) => (value === null || value === undefined ? "–" : String(value));
 
-const modelCell = (row) => element("th", { scope: "row" }, row.model);
+const foldOf = ({ fold, fraction }) =>
+  `fold ${text(fold)}${fraction && fraction !== "1" ? `, ${fraction} of the training part` : ""}`;
+
+const modelCell = (row) => element("th", { scope: "row" }, row.model, element("small", {}, foldOf(row)));
 
 function risk(row) {
-  return element("tr", {}, modelCell(row), element("td", { class: "end" }, number(row.scores?.risk)),
-    element("td", { class: "end" }, text(row.fold)));
+  return element("tr", {}, modelCell(row), element("td", {}, number(row.scores?.risk)));
 }
 
 function classes(row) {
@@ -53,7 +54,7 @@ function classes(row) {
   const said = element("td", { class: verdict[0] }, `${verdict[1]} ${text(row.predicted)}`.trim(),
     element("span", { class: "unseen" }, verdict[0] ? ` (${verdict[0]})` : ""));
   const bars = Object.entries(row.scores ?? {}).map(([name, p]) => bar(name, p));
-  return element("tr", {}, modelCell(row), said, element("td", {}, ...bars), element("td", { class: "end" }, text(row.fold)));
+  return element("tr", {}, modelCell(row), said, element("td", {}, ...bars));
 }
 
 function bar(name, p) {

@@ -40,7 +40,7 @@ export class SlideView {
     surface.after(this.canvas);
     this.osd.addHandler("update-viewport", () => this.redraw());
     this.osd.addHandler("animation", () => this.on.moved());
-    this.osd.addHandler("animation-start", () => this.#askAgain());
+    for (const event of ["animation-start", "canvas-press"]) this.osd.addHandler(event, () => this.#askAgain());
     this.osd.addHandler("canvas-click", (event) => event.quick && this.facts && this.on.clicked(this.#point(event.position)));
     this.osd.addHandler("tile-load-failed", ({ tile }) => {
       this.failed.add(tile);
@@ -53,6 +53,8 @@ export class SlideView {
     });
     surface.addEventListener("keydown", (event) => this.#key(event));
     for (const event of ["focus", "blur"]) surface.addEventListener(event, () => this.redraw());
+    document.addEventListener("keydown", () => (this.byKeys = true), true);
+    document.addEventListener("pointerdown", () => (this.byKeys = false), true);
     $("view").addEventListener("pointermove", (event) => this.#moved(event));
     $("view").addEventListener("pointerleave", () => this.on.pointed(null));
   }
@@ -64,6 +66,9 @@ export class SlideView {
     const getTileUrl = (level, x, y) => address("/tile", { slide, level, x, y });
     return new Promise((resolve) => {
       this.osd.addOnceHandler("open", () => {
+        const { clientWidth, clientHeight } = this.osd.container;
+        this.osd.viewport.resize(new OpenSeadragon.Point(clientWidth, clientHeight));
+        this.osd.viewport.goHome(true);
         this.facts = facts;
         resolve();
       });
@@ -74,6 +79,7 @@ export class SlideView {
   close() {
     this.facts = null;
     this.failed.clear();
+    this.osd.imageLoader.clear(); // tiles on their way are no longer wanted
     this.osd.close();
     this.redraw();
   }
@@ -141,7 +147,7 @@ export class SlideView {
     const scale = view.scale * ratio;
     context.setTransform(scale, 0, 0, scale, -view.left * scale, -view.top * scale);
     this.on.draw(context, view);
-    if (this.osd.canvas.matches(":focus-visible")) cross(context, this.middle());
+    if (this.byKeys && this.osd.canvas === document.activeElement) cross(context, this.middle());
   }
 
   #point(position) {
