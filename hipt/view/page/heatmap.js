@@ -2,7 +2,7 @@
 
 import { address, json, once, picture } from "./api.js";
 import { element } from "./dom.js";
-import { number } from "./numbers.js";
+import { number, small } from "./numbers.js";
 
 export class HeatMap {
   constructor(slide, facts, signal) {
@@ -21,13 +21,20 @@ export class HeatMap {
     context.drawImage(this.pixels, x, y, columns * step, rows * step);
   }
 
-  /** The value at a point of the slide, or null where there is none. */
-  valueAt(px, py) {
-    if (!this.grid) return null;
-    const { x, y, step, columns, rows, values } = this.grid;
+  /** What is known of a point of the slide: { value, text }; value null where there is none. */
+  at(px, py) {
+    const cell = this.grid ? this.#cell(px, py) : -1;
+    const value = cell < 0 ? null : this.grid.values[cell];
+    if (value === null) return { value, text: number(null) };
+    if (this.facts.signed) return { value, text: small(value) };
+    const measured = this.grid.measured?.[cell] ?? null; // before values became ranks in percent
+    return { value, text: `${number(value)} %${measured === null ? "" : ` (${small(measured)})`}` };
+  }
+
+  #cell(px, py) {
+    const { x, y, step, columns, rows } = this.grid;
     const column = Math.floor((px - x) / step), row = Math.floor((py - y) / step);
-    if (column < 0 || row < 0 || column >= columns || row >= rows) return null;
-    return values[row * columns + column];
+    return column < 0 || row < 0 || column >= columns || row >= rows ? -1 : row * columns + column;
   }
 }
 
@@ -38,7 +45,7 @@ export class ColourBar {
     this.pointer = element("span", { class: "pointer", hidden: true });
     const colours = element("img", { alt: "", src: address("/colours", { signed: signed ? 1 : 0 }) });
     const middle = signed ? (low + high) / 2 : null;
-    const ticks = [low, ...(signed ? [middle] : []), high].map((v) => element("span", {}, number(v)));
+    const ticks = [low, ...(signed ? [middle] : []), high].map((v) => element("span", {}, small(v)));
     const [least, most] = [low, high].map((v, i) => `${number(v)}${ends[i] ? ` (${ends[i]})` : ""}`);
     const said = `Colours from ${least} to ${most}${unit ? `, ${unit}` : ""}`;
     this.element = element("div", { class: "bar", role: "img", "aria-label": said },

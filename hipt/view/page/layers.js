@@ -3,7 +3,6 @@
 import { $, element, trouble } from "./dom.js";
 import { Contours, Patches, Regions } from "./drawings.js";
 import { ColourBar, HeatMap } from "./heatmap.js";
-import { number } from "./numbers.js";
 
 const OUTLINES = "Outlines";
 const FIRST = { contours: { on: true, opacity: 1 }, regions: { on: false, opacity: 0.9 },
@@ -63,10 +62,9 @@ export class Layers {
   /** The values of all maps that are on at a point: [label, text]. */
   valuesAt(x, y) {
     return this.layers.filter((layer) => isMap(layer) && layer.state.on).map((layer) => {
-      const value = layer.drawing.valueAt(x, y);
+      const { value, text } = layer.drawing.at(x, y);
       layer.bar?.point(value);
-      const unit = layer.facts.unit && value !== null ? ` ${layer.facts.unit}` : "";
-      return [fullName(layer.facts), `${number(value)}${unit}`];
+      return [fullName(layer.facts), text];
     });
   }
 

@@ -67,8 +67,9 @@ function measure(seen) {
   if (!seen || !current?.facts) return;
   const point = pointed ?? view.middle();
   scale.draw(current.facts, seen.scale);
-  const rows = [...scale.readings(current.facts, seen.scale, point), ...layers.valuesAt(point.x, point.y)];
-  $("readout").replaceChildren(...rows.map(([label, text]) => element("div", {}, element("dt", {}, label), element("dd", {}, text))));
+  const line = (facts) => ([label, text]) => element("div", facts, element("dt", {}, label), element("dd", {}, text));
+  const values = layers.valuesAt(point.x, point.y).map(line({ class: "map" }));
+  $("readout").replaceChildren(...scale.readings(current.facts, seen.scale, point).map(line({})), ...values);
 }
 
 /** Keep the address in step with the view. */

@@ -11,7 +11,7 @@ export const number = (value) => (known(value) ? three.format(value) : NONE);
 export const share = (value) => (known(value) ? value.toFixed(2) : NONE);
 
 /** A number that may be very small: 0.12, 2.6e-5. */
-export const small = (value) => (known(value) && value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(1) : number(value));
+export const small = (value) => (known(value) && value !== 0 && Math.abs(value) < 1e-4 ? value.toExponential(1) : number(value));
 
 /** A length in µm, or in mm from 1 mm on. */
 export const length = (um) => (um >= 1000 ? `${number(um / 1000)} mm` : `${number(um)} µm`);
