@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 from tests.slidemaker import tissue_picture, write_slide
 
 ROOT = Path(__file__).parent.parent
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 
 # The same examples in every run: what fails here fails everywhere, and no test fails by chance.
 hypothesis.settings.register_profile("hipt", deadline=None, derandomize=True)
@@ -75,3 +79,16 @@ def shared_dir() -> Path:
     if not (folder / "slides").is_dir():
         pytest.skip(f"no real slides at {folder}")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium; tests that ask for it are skipped without."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

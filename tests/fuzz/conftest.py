@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.steps.conftest import browser, chain
+from tests.steps.conftest import chain
 
-__all__ = ["browser", "chain"]
+__all__ = ["chain"]
