@@ -97,6 +97,12 @@ class Looked:
         self.page.wait_for_timeout(1000)
         return float(self.page.url.rsplit("/", 1)[1])
 
+    def middle(self) -> tuple[float, float]:
+        """The middle of the view, level-0 px, as the link has it."""
+        self.zoom()
+        x, y = self.page.url.split("/")[-3:-1]
+        return float(x), float(y)
+
     def said(self, words: str) -> None:
         """Wait until the status line says something."""
         self.page.wait_for_function(
@@ -105,10 +111,11 @@ class Looked:
 
     def end(self) -> None:
         """Nothing ran that should not, nothing complained, no other machine was asked."""
-        assert self.complaints == []
+        assert not self.complaints, self.complaints
         assert not self.page.evaluate("() => window.harmed")
-        strange = [u for u in self.requests if not u.startswith((self.address, "blob:", "data:"))]
-        assert [url for url in strange if url != "about:blank"] == []
+        own = (self.address, "blob:", "data:", "about:blank")
+        strange = [url for url in self.requests if not url.startswith(own)]
+        assert not strange, strange
         self.page.close()
 
 
