@@ -14,7 +14,7 @@ from hipt.layout import Results
 from hipt.view.app import application
 from hipt.view.cohort import refuse_other_folder
 from hipt.view.security import Rules, is_loopback
-from hipt.view.server import link, listening, serve
+from hipt.view.server import link, listening, server
 
 PORT = 8765
 
@@ -41,4 +41,4 @@ def main(argv: Sequence[str] | None = None) -> None:
         app = application(results, config, Rules(args.host, token, f"hipt_view_{port}"))
         sys.stdout.write(f"{link(args.host, port, token)}  (Ctrl-C ends it)\n")
         sys.stdout.flush()
-        serve(app, at)
+        server(app).run(sockets=[at])  # until a signal ends it

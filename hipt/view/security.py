@@ -125,7 +125,7 @@ class Guard:
             raise RefusedError(405, "nothing can be changed here: only GET and HEAD are answered")
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and path != "/":
             raise RefusedError(403, "only the viewer's own page is answered")
-        given = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("token")
+        given = dict(parse_qsl(scope["query_string"].decode("latin-1"), True)).get("token")
         if path == "/" and given is not None and rules.token:
             if not rules.admits(given):
                 raise RefusedError(403, "not the token of this run: open the link that it printed")

@@ -65,8 +65,8 @@ def link(host: str, port: int, token: str) -> str:
     return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
 
 
-def serve(app: ASGIApp, at: socket.socket) -> None:
-    """Answer until a signal ends it."""
+def server(app: ASGIApp) -> uvicorn.Server:
+    """What answers, once it is run at a socket."""
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -79,4 +79,4 @@ def serve(app: ASGIApp, at: socket.socket) -> None:
         timeout_graceful_shutdown=GRACE_S,
         proxy_headers=False,
     )
-    uvicorn.Server(config).run(sockets=[at])
+    return uvicorn.Server(config)
