@@ -167,6 +167,7 @@ STEPS: dict[str, Step] = {
         Step("weights", "show a weights file, or convert it"),
         Step("encoders", "published patch encoders: list them, show a card, check a download"),
         Step("verify", "compare results with a manifest or other results, and look for damage"),
+        Step("view", "slides, heatmaps and what looks alike, in a browser"),
         Step("retrain", "move a trained model aside, so that it is trained anew"),
     )
 }

@@ -42,6 +42,10 @@ ARROWS = {
         *("config", "pictures", "stats", "store", "slides", "cohort", "embedding", "heatmaps"),
         *("pretraining", "tasks"),
     },
+    "view": {
+        *("config", "pictures", "geometry", "stats", "store", "slides", "cohort", "heatmaps"),
+        "tasks",
+    },
 }
 """What each room may import, besides itself and the ground. Steps may import every room."""
 IMPURE = {"pathlib", "logging", "os", "openslide", "pyarrow", "PIL", "time", "random"}
