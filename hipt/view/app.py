@@ -17,6 +17,7 @@ from hipt.config.config import Config
 from hipt.errors import HiptError
 from hipt.layout import Results
 from hipt.view.answers import Query, RefusedError, as_json, json_answer, query, sentence
+from hipt.view.maps import colour_bar
 from hipt.view.neighbours import Question
 from hipt.view.page_files import INDEX, page_files
 from hipt.view.results import Viewed
@@ -68,6 +69,7 @@ class _Routes:
             "/thumbnail": self.thumbnail,
             "/tile": self.tile,
             "/map": self.map_picture,
+            "/colours": self.colours,
             "/crop": self.crop,
             "/api/cohort": self.cohort,
             "/api/slide": _json(lambda q: self._viewed.slide(q.text("slide"))),
@@ -109,6 +111,10 @@ class _Routes:
         q = query(request)
         png = self._viewed.map(q.text("slide"), q.text("layer")).png()
         return Response(png, media_type="image/png")
+
+    def colours(self, request: Request) -> Response:
+        png = colour_bar(signed=bool(query(request).whole("signed", 0, 1)))
+        return Response(png, headers={KEPT: A_WHILE}, media_type="image/png")
 
     def crop(self, request: Request) -> Response:
         q = query(request)

@@ -17,6 +17,8 @@ from hipt.view.answers import RefusedError, finite, quoted
 
 HEAD, STAGE_2 = "head ", "stage 2"
 
+COLOURS = 256
+"""Steps of a colour bar."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,6 +59,11 @@ class Map:
             **{"values": _listed(values), "low": low, "high": high},
             "measured": _listed(np.where(np.isnan(self.shown), np.nan, self.measured)),
         }
+
+
+def colour_bar(*, signed: bool) -> bytes:
+    """The colours of maps from low to high, a pixel each, as PNG."""
+    return png_bytes(coloured(np.linspace(0, 1, COLOURS)[None], diverging=signed))
 
 
 def layers(slide: SlideMaps) -> list[dict[str, Any]]:

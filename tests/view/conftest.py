@@ -24,11 +24,7 @@ from tests.once import made_once
 from tests.slidemaker import tissue_picture, write_slide
 from tests.steps.conftest import Chain
 from tests.steps.mapped import TASKS, make
-
-REAL = Path(__file__).parent.parent / "data" / "slides" / "CMU-1-Small-Region.svs"
-
-ODD = "O'Brien & 50% %2e%2e%2f #1 ä🔬"
-"""An id that a sheet allows."""
+from tests.view.looked import ODD, REAL, Looked, make_scene
 
 GONE = "gone"
 """A slide whose file is taken away after its steps."""
@@ -135,3 +131,23 @@ def unfinished(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Unfini
     (folder / f"{GONE}.svs").unlink()
     config = Config.model_validate(chain.values | {"results": str(chain.results.root)})
     return Unfinished(folder, config, serve(chain.results.root, config))
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As hard a cohort as the page can meet. Not to be changed."""
+    return made_once(tmp_path_factory, "looked", make_scene)
+
+
+@pytest.fixture(scope="session")
+def address(serve: Serve, scene: Path) -> str:
+    """Where it is looked at."""
+    return f"http://127.0.0.1:{serve(scene / 'results').port}/"
+
+
+@pytest.fixture
+def look(browser: Any, address: str) -> Iterator[Looked]:
+    """Its page; at the end nothing may have complained."""
+    made = Looked(browser, address)
+    yield made
+    made.end()

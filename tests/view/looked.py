@@ -28,7 +28,7 @@ CASE = f'<img src=x onerror="{DAMAGE}">'
 TALL, WIDE = {"width": 1920, "height": 1080}, {"width": 1280, "height": 800}
 
 
-def make(folder: Path) -> None:
+def make_scene(folder: Path) -> None:
     """A run with tasks and heatmaps: painted slides, a real one, odd ones, and one that went."""
     chain = Chain(folder)
     rows: list[tuple[str, ...]] = [("slide_id", "path", "case_id", "grade", "months", "died")]

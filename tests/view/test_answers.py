@@ -16,6 +16,7 @@ from PIL import Image
 from hipt.cohort.ledger import read_ledger, updated, write_ledger
 from hipt.heatmaps.table import read_maps
 from hipt.layout import Results
+from hipt.pictures.heat import coloured
 from hipt.store.images import read_rgb
 from hipt.store.schemas import MANIFEST
 from hipt.store.tables import read_table
@@ -39,6 +40,15 @@ def test_the_cohort_is_the_slide_table(viewer: Viewer, made: Path):
     assert slides["tissue_mm2"] == pytest.approx(table["tissue_mm2"].to_list(), abs=1e-4)
     assert slides["has_map"] == [True] * len(table)
     assert len({len(column) for column in slides.values()}) == 1
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_colour_bar_has_the_colours_of_maps(viewer: Viewer, signed: bool):
+    bar = picture(viewer.get(f"/colours?signed={signed:d}").body)
+    assert bar.shape == (1, 256, 3)
+    values = np.array([[0, 0.25, 0.5, 1]])
+    places = np.rint(255 * values[0]).astype(int)
+    assert (bar[0, places] == coloured(values, diverging=signed)[0]).all()
 
 
 def test_long_answers_are_packed_where_they_can_be_unpacked(viewer: Viewer):

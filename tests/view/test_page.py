@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,31 +15,10 @@ import yaml
 
 from hipt.store.schemas import SLIDES
 from hipt.store.tables import write_rows
-from tests.once import made_once
 from tests.steps.test_report import HOSTILE, row
-from tests.view.looked import CASE, INK, ODD, TALL, Looked, make
+from tests.view.looked import CASE, INK, ODD, TALL, Looked
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The hard cohort. Not to be changed."""
-    return made_once(tmp_path_factory, "looked", make)
-
-
-@pytest.fixture(scope="module")
-def address(serve: Any, scene: Path) -> str:
-    """Where its viewer answers."""
-    return f"http://127.0.0.1:{serve(scene / 'results').port}/"
-
-
-@pytest.fixture
-def look(browser: Any, address: str) -> Iterator[Looked]:
-    """Its page; at the end nothing may have complained."""
-    made = Looked(browser, address)
-    yield made
-    made.end()
 
 
 def test_a_slide_is_opened_moved_and_zoomed(look: Looked):

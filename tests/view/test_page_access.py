@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.once import made_once
 from tests.steps.conftest import Chain
-from tests.view.looked import INK, TALL, WIDE, Looked, make
+from tests.view.looked import INK, TALL, WIDE, Looked
 
 pytestmark = pytest.mark.browser
 
@@ -22,21 +20,6 @@ NAMED = {
 """What a screen reader names when it comes to it."""
 
 REAL = ("duodenum_gt450_half_of_40x_bigtiff.tif", "lung_scc_core_gt450_40x.svs")
-
-
-@pytest.fixture(scope="module")
-def address(serve: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Where the hard cohort is served."""
-    scene = made_once(tmp_path_factory, "looked", make)
-    return f"http://127.0.0.1:{serve(scene / 'results').port}/"
-
-
-@pytest.fixture
-def look(browser: Any, address: str) -> Iterator[Looked]:
-    """Its page; at the end nothing may have complained."""
-    made = Looked(browser, address)
-    yield made
-    made.end()
 
 
 def focused(look: Looked) -> str:

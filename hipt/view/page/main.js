@@ -146,7 +146,7 @@ function inPlace(message) {
   current.facts = null;
   $("slide-said").replaceChildren(message);
   $("slide-said").hidden = false;
-  $("status").textContent = message.textContent;
+  $("status").textContent = message.firstChild.textContent;
 }
 
 function described({ slide, case: owner, status, reason, width, height, mpp, magnification }) {
