@@ -62,7 +62,10 @@ class Looked:
         self.requests: list[str] = []
         self.page = browser.new_page(**{"viewport": WIDE, **settings})
         self.page.set_default_timeout(60_000)
-        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.refused: list[str] = []
+        self.expected: tuple[str, ...] = ("slide=gone&", "slide=gone ")
+        self.page.on("console", self._console)
+        self.page.on("response", self._response)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -109,10 +112,22 @@ class Looked:
             "words => document.getElementById('status').textContent.includes(words)", arg=words
         )
 
+    def _console(self, message: Any) -> None:
+        """Everything but what browsers say of answers, which are looked at themselves."""
+        if not message.text.startswith("Failed to load resource"):
+            self.complaints.append(message.text)
+
+    def _response(self, response: Any) -> None:
+        """Note what the server refused."""
+        if response.status >= 400:
+            self.refused.append(f"{response.url} {response.status}")
+
     def end(self) -> None:
         """Nothing ran that should not, nothing complained, no other machine was asked."""
         assert not self.complaints, self.complaints
         assert not self.page.evaluate("() => window.harmed")
+        refused = [url for url in self.refused if not any(e in url for e in self.expected)]
+        assert not refused, refused
         own = (self.address, "blob:", "data:", "about:blank")
         strange = [url for url in self.requests if not url.startswith(own)]
         assert not strange, strange
@@ -124,18 +139,23 @@ def _quoted(text: str) -> str:
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
 
 
-INK = """() => {
-  const canvas = document.getElementById("overlay");
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  let sum = 0;
-  for (let i = 3; i < data.length; i += 4) sum += data[i];
-  return sum;
+PIXELS = """(selector) => {
+  const canvas = document.querySelector(selector);
+  const copy = new OffscreenCanvas(canvas.width, canvas.height);
+  const context = copy.getContext("2d", { willReadFrequently: true });
+  context.drawImage(canvas, 0, 0);
+  return context.getImageData(0, 0, canvas.width, canvas.height).data;
 }"""
 
-DRAWN = """() => {
-  const canvas = document.querySelector("#surface canvas");
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  let inked = 0;
-  for (let i = 3; i < data.length; i += 4) inked += data[i] > 0;
-  return inked;
-}"""
+INK = f"() => ({PIXELS})('#overlay').reduce((sum, value, i) => sum + (i % 4 === 3 ? value : 0), 0)"
+
+DRAWN = INK.replace("#overlay", "#surface canvas")
+
+YELLOW = f"""() => {{
+  const data = ({PIXELS})("#overlay");
+  let yellow = 0;
+  for (let i = 0; i < data.length; i += 4)
+    yellow += data[i] === 255 && data[i + 1] === 214 && data[i + 2] === 10;
+  return yellow;
+}}"""
+"""How much of the mark is seen, px."""
