@@ -216,7 +216,7 @@ def test_real_slides(browser: Any, serve: Any, shared_dir: Path, tmp_path: Path,
     look.page.click("#full")
     assert look.zoom() == pytest.approx(1, rel=0.01)
     look.page.keyboard.press("n")
-    assert "has no vectors" in look.page.inner_text("#similar-said")
+    look.page.locator("#similar-said", has_text="has no vectors").wait_for()
     look.end()
 
 
