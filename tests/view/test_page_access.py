@@ -76,6 +76,7 @@ def test_neighbours_and_layers_by_keyboard(look: Looked):
     press("Escape")
     assert look.page.locator("#similar").is_hidden()
     assert focused(look) == "surface"
+    press("0")
     press("l")
     assert look.page.evaluate("() => document.activeElement.ariaLabel") == "tissue"
     look.page.wait_for_function(f"() => ({INK})() > 0")

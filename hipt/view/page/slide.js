@@ -24,7 +24,7 @@ export class SlideView {
     this.failed = new Set(); // tiles that could not be read, asked for again at the next move
     this.canvas = $("overlay");
     withoutInlineStyle();
-    OpenSeadragon.console = Object.assign(Object.create(console), { warn() {} }); // of tiles that come late
+    OpenSeadragon.console = { ...console, warn() {}, error() {} }; // of tiles; the page says it itself
     this.osd = OpenSeadragon({
       element: $("view"), drawer: "canvas", showNavigationControl: false, keyboardNavEnabled: false,
       showNavigator: true, navigatorPosition: "TOP_RIGHT", navigatorSizeRatio: 0.16, navigatorAutoFade: false,
