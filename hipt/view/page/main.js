@@ -182,8 +182,8 @@ async function similarAt(point) {
 async function lead(place, words) {
   const { slide, x, y, size } = place;
   const target = { slide, x: x + size / 2, y: y + size / 2, zoom: view.fitting(size) };
-  if (!(await open(target))) return;
-  mark = current.facts ? new Mark(place) : null;
+  if (!(await open(target)) || !current.facts) return;
+  mark = new Mark(place);
   refresh();
   said(`${words}: marked on the slide.`);
 }
