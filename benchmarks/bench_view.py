@@ -124,10 +124,10 @@ class Server:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def peak_mib(self) -> float:
-        """The most memory that it held at once."""
+    def mib(self, kind: str) -> float:
+        """Memory: `VmRSS`, what it holds now, or `VmHWM`, the most that it held."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        found = re.search(rf"{kind}:\s+(\d+) kB", status)
         assert found
         return int(found[1]) / 1024
 
@@ -215,9 +215,10 @@ def main() -> None:
             time.sleep(1)
         waited = time.perf_counter() - started
         print(f"vectors in memory after {waited:.0f} s, {server.cpu_s():.0f} of CPU")
+        print(f"memory {server.mib('VmRSS'):.0f} MiB")
         tiles(server, paths, ids, args.tiles)
         neighbours(server, args.slides, args.regions)
-        print(f"peak {server.peak_mib():.0f} MiB")
+        print(f"memory {server.mib('VmRSS'):.0f} MiB, at most {server.mib('VmHWM'):.0f}")
     finally:
         server.process.terminate()
         server.process.wait()
@@ -240,8 +241,10 @@ def tiles(server: Server, paths: Sequence[Path], ids: Sequence[str], count: int)
     took = timed([lambda p=p: bare(handles[p[0]], *p[1:]) for p in some])
     line("  bare read and JPEG", took, time.process_time() - start)
     measured(server, "tile, kept", [ask(place) for place in some[-100:]])
-    many = list(itertools.islice(at, count))
-    measured(server, f"tile, {READERS} readers", [ask(place) for place in many], READERS)
+    for _ in range(2):
+        many = [ask(place) for place in itertools.islice(at, count)]
+        measured(server, f"tile, {READERS} readers", many, READERS)
+        print(f"memory {server.mib('VmRSS'):.0f} MiB")
 
 
 def neighbours(server: Server, slides: int, regions: int) -> None:
