@@ -62,13 +62,12 @@ def nearest_by_rank(
         most: how many, fewer where there are not so many.
     """
     chosen = np.zeros(0, np.int64)
-    for kind in np.unique(rank[rank >= 0]):
+    for kind in range(int(rank.max(initial=-1)) + 1):
         items, left = np.flatnonzero(rank == kind), most - len(chosen)
-        if left <= 0:
-            break
-        if len(items) > left:
-            least = np.partition(similarity[items], len(items) - left)[len(items) - left]
-            items = items[similarity[items] >= least]
-        order = np.argsort(-similarity[items], kind="stable")[:left]
+        alike = similarity[items]
+        if len(items) > left > 0:
+            fit = alike >= np.partition(alike, len(items) - left)[len(items) - left]
+            items, alike = items[fit], alike[fit]
+        order = np.argsort(-alike, kind="stable")[:left]
         chosen = np.concatenate([chosen, items[order]])
     return chosen

@@ -114,6 +114,19 @@ def read_grid(path: Path) -> Grid:
     return Grid(table, regions)
 
 
+def sides_px(path: Path) -> tuple[int, int]:
+    """Side of a slide's regions and of its patches, level-0 pixels, from its manifest.
+
+    Raises:
+        HiptError: if it is absent or damaged.
+    """
+    table = read_table(path, MANIFEST, ("region", "read_px"))
+    if not len(table):
+        return 0, 0
+    side = int(table["read_px"][0].as_py())
+    return math.isqrt(len(table) // (1 + int(table["region"][-1].as_py()))) * side, side
+
+
 def _columns(table: pa.Table, names: dict[str, str]) -> dict[str, list[Any]]:
     """Columns as lists, under other names."""
     found = {name: table[column].to_pylist() for name, column in names.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 from hipt.config.config import Config
@@ -16,7 +17,7 @@ from hipt.view.bounded import Bounded
 from hipt.view.cohort import Cohort, Mark, mark_of, read_cohort, reason_of
 from hipt.view.maps import Map, layers, map_of
 from hipt.view.neighbours import Neighbours, Question, shown
-from hipt.view.places import Grid, outlines, read_grid
+from hipt.view.places import Grid, outlines, read_grid, sides_px
 from hipt.view.predictions import Predictions
 from hipt.view.slides import Slides
 from hipt.view.tiles import OVERLAP_PX, TILE_PX
@@ -26,8 +27,12 @@ log = logging.getLogger(__name__)
 OVERVIEW_PX = 1600
 """Longest side of an overview without outlines."""
 
-MAPS, GRIDS = 16, 64
-"""Slides whose heatmaps and whose grids stay in memory: about 5 MB and 1 MB each."""
+MAPS, GRIDS, SIDES = 16, 64, 100_000
+"""Slides whose heatmaps, grids, and sides of patches stay in memory: about 5 MB, 1 MB, 1 kB each.
+"""
+
+FRESH_S = 1.0
+"""Seconds until it is looked again whether a run has gone on: on network disks that takes long."""
 
 Stamp = tuple[str, int]
 """A slide, and when its file was written."""
@@ -38,9 +43,11 @@ class Viewed:
 
     def __init__(self, results: Results, config: Config) -> None:
         self._results, self._config = results, config
+        self._mark, self._looked = mark_of(results), time.monotonic()
         self._cohorts: Bounded[Mark, tuple[Cohort, bytes]] = Bounded(1)
         self._maps: Bounded[Stamp, SlideMaps] = Bounded(MAPS)
         self._grids: Bounded[Stamp, Grid] = Bounded(GRIDS)
+        self._sides: Bounded[Stamp, tuple[int, int]] = Bounded(SIDES)
         self._slides = Slides()
         self._predictions = Predictions(results)
         self._neighbours = Neighbours(results)
@@ -61,7 +68,10 @@ class Viewed:
             content = {"results": name, "slides": cohort.columns(), "tasks": list(cohort.tasks)}
             return cohort, as_json(content)
 
-        return self._cohorts.get(mark_of(self._results), made)
+        now = time.monotonic()
+        if now - self._looked > FRESH_S:
+            self._looked, self._mark = now, mark_of(self._results)
+        return self._cohorts.get(self._mark, made)
 
     def slide(self, slide_id: str) -> Row:
         """What there is of a slide: size, layers, predictions."""
@@ -168,16 +178,21 @@ class Viewed:
 
     def _side_px(self, slide_id: str, *, patch: bool) -> int:
         """Side of a slide's regions or patches, level-0 pixels."""
-        grid = self._grid(slide_id)
-        return grid.patch_px if patch else grid.region_px
+        path = self._manifest(slide_id)
+        return self._sides.get(_stamp(slide_id, path), lambda: sides_px(path))[patch]
 
     def _grid(self, slide_id: str) -> Grid:
         """The regions and patches of a slide."""
+        path = self._manifest(slide_id)
+        return self._grids.get(_stamp(slide_id, path), lambda: read_grid(path))
+
+    def _manifest(self, slide_id: str) -> Path:
+        """A slide's manifest, which is there."""
         self.cohort().slide(slide_id)
         path = self._shard("tile", slide_id)
         if not path.exists():
             raise RefusedError(404, f"slide {quoted(slide_id)} has no regions (yet)")
-        return self._grids.get(_stamp(slide_id, path), lambda: read_grid(path))
+        return path
 
     def _maps_of(self, slide_id: str) -> SlideMaps | None:
         """The heatmaps of a slide; None where it has none."""

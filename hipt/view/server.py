@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 
@@ -79,4 +80,10 @@ def server(app: ASGIApp) -> uvicorn.Server:
         timeout_graceful_shutdown=GRACE_S,
         proxy_headers=False,
     )
+    logging.getLogger("uvicorn.error").addFilter(_worth_saying)
     return uvicorn.Server(config)
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """Whether a line of the server tells a person anything: not that browsers were still there."""
+    return "graceful shutdown" not in record.getMessage()

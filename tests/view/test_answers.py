@@ -226,8 +226,11 @@ def test_a_file_that_goes_or_changes_while_it_is_open(unfinished: Unfinished):
     assert "is not there" in ask(f"/tile?slide={GONE}&level=10&x=0&y=0").json["error"]
 
 
-def test_a_run_that_goes_on_is_seen_to_go_on(unfinished: Unfinished):
+def test_a_run_that_goes_on_is_seen_to_go_on(
+    unfinished: Unfinished, monkeypatch: pytest.MonkeyPatch
+):
     """A slide that came into the sheet since is there, without a new start."""
+    monkeypatch.setattr("hipt.view.results.FRESH_S", 0)
     results = Results(unfinished.folder / "results")
     before = results.batches.read_bytes()
     write_ledger(results.batches, updated(read_ledger(results.batches), {"new": "0"}, 16))
