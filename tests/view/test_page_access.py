@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hipt.config.config import Config
 from tests.steps.conftest import Chain
 from tests.view.looked import INK, TALL, WIDE, Looked
 
@@ -210,7 +211,8 @@ def test_real_slides(browser: Any, serve: Any, shared_dir: Path, tmp_path: Path,
     chain.values["tile"] = {"region_px": 4096, "patch_px": 256}
     chain.sheet(f"slide_id,path\nslide,{name}\n")
     chain.upto("tile")
-    look = Looked(browser, f"http://127.0.0.1:{serve(chain.results.root).port}/", viewport=TALL)
+    port = serve(chain.results.root, Config.model_validate(chain.values)).port
+    look = Looked(browser, f"http://127.0.0.1:{port}/", viewport=TALL)
     look.open("slide")
     look.page.get_by_label("regions", exact=True).check()
     look.page.wait_for_function(f"() => ({INK})() > 0")

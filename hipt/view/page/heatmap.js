@@ -46,12 +46,12 @@ export class ColourBar {
     const colours = element("img", { alt: "", src: address("/colours", { signed: signed ? 1 : 0 }) });
     const middle = signed ? (low + high) / 2 : null;
     const ticks = [low, ...(signed ? [middle] : []), high].map((v) => element("span", {}, small(v)));
-    const [least, most] = [low, high].map((v, i) => `${number(v)}${ends[i] ? ` (${ends[i]})` : ""}`);
+    const [least, most] = [low, high].map((v, i) => `${small(v)}${signed && ends[i] ? ` (${ends[i]})` : ""}`);
     const said = `Colours from ${least} to ${most}${unit ? `, ${unit}` : ""}`;
     this.element = element("div", { class: "bar", role: "img", "aria-label": said },
       element("div", { class: "colours" }, colours, this.pointer),
       element("div", { class: "ticks", "aria-hidden": "true" }, ...ticks),
-      element("div", { class: "ticks soft", "aria-hidden": "true" }, ...ends.map((end) => element("span", {}, end))),
+      ...(signed ? [element("div", { class: "ticks soft", "aria-hidden": "true" }, ...ends.map((end) => element("span", {}, end)))] : []),
       element("div", { class: "soft", "aria-hidden": "true" }, unit ?? ""));
   }
 

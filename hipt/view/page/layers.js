@@ -149,7 +149,7 @@ export class Layers {
 /** A layer's name within its group, and by itself. */
 const shortName = ({ group, label }) => (label.startsWith(`${group}, `) ? label.slice(group.length + 2) : label);
 const fullName = ({ kind, group, label }) =>
-  kind === "map" && !label.startsWith(group) ? `${group}, ${label}` : label;
+  kind === "map" && !label.includes(group) ? `${group}, ${label}` : label;
 
 function isMap({ facts }) {
   return facts.kind === "map";
