@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -240,23 +242,28 @@ def test_a_server_that_ends_and_starts_again(browser: Any, scene: Path, tmp_path
     config.write_text(yaml.safe_dump({"slides": sheet, "results": str(scene / "results")}))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "hipt", "view", "--cfg", str(config), "--port", port]
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert port in first.stdout.readline()
-    look = Looked(browser, f"http://127.0.0.1:{port}/")
-    look.open("s4")
-    first.kill()
-    first.wait()
+    with running(config, port):
+        look = Looked(browser, f"http://127.0.0.1:{port}/")
+        look.open("s4")
     look.page.fill("#search", "s5")
     look.page.press("#search", "Enter")
     look.page.locator("#slide-said", has_text="does not answer").wait_for()
-    second = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert port in second.stdout.readline()
-    look.page.get_by_role("button", name="Try again").click()
-    look.opened("s5")
-    second.terminate()
-    assert second.wait(30) is not None
-    look.end()
+    with running(config, port):
+        look.page.get_by_role("button", name="Try again").click()
+        look.opened("s5")
+        look.end()
+
+
+@contextmanager
+def running(config: Path, port: str) -> Iterator[None]:
+    """The command in a process of its own, which is killed at the end."""
+    command = [sys.executable, "-m", "hipt", "view", "--cfg", str(config), "--port", port]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert port in process.stdout.readline()
+            yield
+        finally:
+            process.kill()
 
 
 def _busy_s(session: Any) -> float:
