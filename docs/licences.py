@@ -83,8 +83,8 @@ VENDORED = {
     "openseadragon.min.js": (
         "OpenSeadragon 6.1.1",
         "BSD-3-Clause",
-        "the released build, unchanged, its licence beside it; `hipt view` asks no other machine; "
-        "sha256 14d587cd3ee7c4861f1a41077ce642029364a21029956ba635bd8fb1202cf9ad",
+        "the released build, unchanged, its licence beside it, so that no other machine is asked; "
+        + "sha256 14d587cd3ee7c4861f1a41077ce642029364a21029956ba635bd8fb1202cf9ad",
     ),
 }
 """Files of others in `hipt/view/page/`: what each is, its licence, why it is there."""
