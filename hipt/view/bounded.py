@@ -29,6 +29,7 @@ class Bounded(Generic[K, V]):
         self._lock = threading.Lock()
         self._values: OrderedDict[K, Future[V]] = OrderedDict()
         self._sizes: dict[K, int] = {}
+        self._held = 0
 
     def get(self, key: K, make: Callable[[], V]) -> V:
         """The value of a key; threads that want it while it is made wait for it.
@@ -58,16 +59,16 @@ class Bounded(Generic[K, V]):
     @property
     def size(self) -> int:
         """The sum of the sizes of what is kept."""
-        with self._lock:
-            return sum(self._sizes.values())
+        return self._held
 
     def _kept(self, key: K, made: V) -> None:
         """Count a new value, and let others go for it."""
         with self._lock:
             self._sizes[key] = self._size_of(made)
-            held = sum(self._sizes.values())
-            for old in [k for k in self._values if k in self._sizes and k != key]:
-                if held <= self._most:
+            self._held += self._sizes[key]
+            while self._held > self._most:
+                ready = (old for old in self._values if old in self._sizes and old != key)
+                if (old := next(ready, None)) is None:
                     break
                 del self._values[old]
-                held -= self._sizes.pop(old)
+                self._held -= self._sizes.pop(old)

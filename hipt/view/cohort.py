@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 WAITING = "waiting"
 """The status of a slide that a run has not come to the end of."""
 
+WHOLE = "[!.]*.parquet"
+"""Files that are written; those being written begin with a dot."""
+
 Mark = tuple[tuple[str, int], ...]
 """Changes when the cohort has to be read again."""
 
@@ -113,7 +116,7 @@ def read_cohort(results: Results, config: Config) -> Cohort:
     groups = groups_of(rows)
     return Cohort(
         rows,
-        frozenset(path.stem for path in (results.root / "attend").glob("*.parquet")),
+        frozenset(path.stem for path in (results.root / "attend").glob(WHOLE)),
         tuple(sorted(p.parent.name for p in (results.root / "tasks").glob("*/folds.parquet"))),
         {row["slide_id"]: place for place, row in enumerate(rows)},
         {row["slide_id"]: str(group) for row, group in zip(rows, groups, strict=True)},
@@ -166,7 +169,7 @@ def _sheet(config: Config) -> dict[str, tuple[str, str, str]]:
 
 def _index(results: Results, step: str) -> dict[str, Row]:
     """What a step's indices say so far, by slide."""
-    paths = sorted(results.index(step, "b").parent.glob("*.parquet"))
+    paths = sorted(results.index(step, "b").parent.glob(WHOLE))
     tables = [read_table(path, INDICES[step]) for path in paths]
     rows = pl.DataFrame(pa.concat_tables(tables)).to_dicts() if tables else []
     return {row["slide_id"]: row for row in rows}

@@ -19,6 +19,7 @@ from hipt.layout import Results
 from hipt.stats.arrays import unit_rows
 from hipt.stats.neighbours import nearest_by_rank
 from hipt.store.tables import matrix, read_table
+from hipt.view.cohort import WHOLE
 
 log = logging.getLogger(__name__)
 
@@ -105,8 +106,8 @@ class RegionVectors:
         if changed == self._folder_time or not self._at_work.acquire(blocking=False):
             return
         self._folder_time = changed
-        paths = sorted(self._folder.glob("*.parquet"))
-        self.waiting = len(paths)
+        paths = sorted(self._folder.glob(WHOLE))
+        self.waiting = sum(path.stem not in self._loaded.times for path in paths)
         threading.Thread(target=self._read, args=(paths,), daemon=True).start()
 
     def wait(self) -> None:
@@ -120,12 +121,12 @@ class RegionVectors:
             times = {path.stem: path.stat().st_mtime_ns for path in paths}
             loaded = self._loaded
             if any(times.get(slide) != time for slide, time in loaded.times.items()):
-                loaded = _Loaded()
+                loaded, self.waiting = _Loaded(), len(paths)
             for path in paths:
                 if path.stem not in loaded.times:
                     _add(loaded, path)
                     loaded.times[path.stem] = times[path.stem]
-                self.waiting -= 1
+                    self.waiting = max(0, self.waiting - 1)
             self._loaded = loaded
         except OSError as error:
             log.warning("%s; vectors of regions are read again", error)

@@ -176,10 +176,12 @@ def test_vectors_in_several_blocks_and_one_that_cannot_be_read(
     shutil.copytree(made / "embed_regions", tmp_path / "embed_regions")
     results = Results(tmp_path)
     results.shard("embed_regions", "s4").write_bytes(b"damaged")
+    results.shard("embed_regions", ".s5.0.part").write_bytes(b"being written")
     searched = RegionVectors(results)
     searched.refresh()
     searched.wait()
     assert "s4.parquet" in caplog.text
+    assert ".s5" not in caplog.text
     items = {key: vector for key, vector in regions(Results(made)).items() if key[0] != "s4"}
     own = ("s3", 2, None)
     found, count = searched.nearest(items[own], own[:2], lambda _: 0, 200)
