@@ -79,12 +79,12 @@ BUNDLED = {
 }
 """What wheels for Linux hold beside their own code; seen in the wheels, not in their metadata."""
 
+_OPENSEADRAGON = "14d587cd3ee7c4861f1a41077ce642029364a21029956ba635bd8fb1202cf9ad"
 VENDORED = {
     "openseadragon.min.js": (
         "OpenSeadragon 6.1.1",
         "BSD-3-Clause",
-        "the released build, unchanged, its licence beside it, so that no other machine is asked; "
-        + "sha256 14d587cd3ee7c4861f1a41077ce642029364a21029956ba635bd8fb1202cf9ad",
+        f"the released build, unchanged, its licence beside it; sha256 {_OPENSEADRAGON}",
     ),
 }
 """Files of others in `hipt/view/page/`: what each is, its licence, why it is there."""

@@ -100,6 +100,12 @@ class Looked:
         self.page.wait_for_timeout(1000)
         return float(self.page.url.rsplit("/", 1)[1])
 
+    def zooms_to(self, zoom: float) -> None:
+        """Wait until the link has a zoom, within 1 %."""
+        self.page.wait_for_function(
+            "zoom => Math.abs(location.hash.split('/')[3] / zoom - 1) < 0.01", arg=zoom
+        )
+
     def middle(self) -> tuple[float, float]:
         """The middle of the view, level-0 px, as the link has it."""
         self.zoom()
