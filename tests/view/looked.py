@@ -96,15 +96,9 @@ class Looked:
         return self.page.evaluate(INK)
 
     def zoom(self) -> float:
-        """Screen px per level-0 px, as the link has it; waits until the link is in step."""
-        self.page.wait_for_timeout(1000)
+        """Screen px per level-0 px, as the link has it, once nothing moves any more."""
+        self.page.evaluate(SETTLED)
         return float(self.page.url.rsplit("/", 1)[1])
-
-    def zooms_to(self, zoom: float) -> None:
-        """Wait until the link has a zoom, within 1 %."""
-        self.page.wait_for_function(
-            "zoom => Math.abs(location.hash.split('/')[3] / zoom - 1) < 0.01", arg=zoom
-        )
 
     def middle(self) -> tuple[float, float]:
         """The middle of the view, level-0 px, as the link has it."""
@@ -144,6 +138,19 @@ def _quoted(text: str) -> str:
     """A text as a string of CSS."""
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
 
+
+SETTLED = """() => new Promise((resolve) => {
+  let last = null, still = 0;
+  const look = () => {
+    const now = location.hash + document.getElementById("readout").textContent;
+    still = now === last ? still + 1 : 0;
+    last = now;
+    if (still < 60) requestAnimationFrame(look);
+    else resolve();
+  };
+  look();
+})"""
+"""After 60 frames, a second where there is nothing else to do: an address follows after 250 ms."""
 
 PIXELS = """(selector) => {
   const canvas = document.querySelector(selector);
