@@ -79,6 +79,16 @@ BUNDLED = {
 }
 """What wheels for Linux hold beside their own code; seen in the wheels, not in their metadata."""
 
+_OPENSEADRAGON = "14d587cd3ee7c4861f1a41077ce642029364a21029956ba635bd8fb1202cf9ad"
+VENDORED = {
+    "openseadragon.min.js": (
+        "OpenSeadragon 6.1.1",
+        "BSD-3-Clause",
+        f"the released build, unchanged, its licence beside it; sha256 {_OPENSEADRAGON}",
+    ),
+}
+"""Files of others in `hipt/view/page/`: what each is, its licence, why it is there."""
+
 ALIASES = {
     "Apache 2.0": "Apache-2.0",
     "Apache 2.0 License": "Apache-2.0",
@@ -106,8 +116,8 @@ HEAD = """\
 Of every package that hipt needs, directly or through others; from the packages' own metadata, \
 by `make docs`. `tests/test_licences.py` fails when a package comes that is under another licence \
 than the [allowed ones](#allowed) and is not named below with a reason, or when this page is \
-stale. hipt is under MIT and has no code of others in it; whoever passes on an image with these \
-packages passes on their licences too.
+stale. hipt is under MIT and has no code of others in it but [one file](#inside-hipt); whoever \
+passes on an image with these packages passes on their licences too.
 """
 
 Wanted = dict[str, str]
@@ -230,6 +240,8 @@ def page() -> str:
     lines += [f"| nvidia-* | {NVIDIA} |"]
     lines += ["\n## Inside the wheels\n", "| package | holds | under | |\n|---|---|---|---|"]
     lines += [f"| {name} | {' | '.join(parts)} |" for name, parts in BUNDLED.items()]
+    lines += ["\n## Inside hipt\n", "| file | holds | under | |\n|---|---|---|---|"]
+    lines += [f"| hipt/view/page/{n} | {' | '.join(p)} |" for n, p in VENDORED.items()]
     lines += ["\n## Allowed\n", ", ".join(sorted(ALLOWED, key=str.lower)) + ".", ""]
     return "\n".join(lines)
 

@@ -168,6 +168,7 @@ STEPS: dict[str, Step] = {
         Step("encoders", "published patch encoders: list them, show a card, check a download"),
         Step("status", "how far a run is, step by step and slide by slide"),
         Step("verify", "compare results with a manifest or other results, and look for damage"),
+        Step("view", "slides, heatmaps and what looks alike, in a browser"),
         Step("retrain", "move a trained model aside, so that it is trained anew"),
     )
 }

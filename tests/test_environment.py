@@ -13,6 +13,8 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from setuptools import Distribution
+from setuptools.config.pyprojecttoml import apply_configuration
 
 from hipt import __version__
 
@@ -128,3 +130,17 @@ def test_citation_is_complete():
     paper = citation["preferred-citation"]
     assert {"type", "title", "authors", "year", "conference"} <= paper.keys()
     assert len(paper["authors"]) == 7
+
+
+def test_what_the_package_reads_is_in_the_wheel(monkeypatch: pytest.MonkeyPatch):
+    """Templates, styles, scripts, the viewer's page: every file beside the modules."""
+    monkeypatch.chdir(ROOT)
+    project = apply_configuration(Distribution(), "pyproject.toml")
+    project.include_package_data = False  # which would look into git, and write a folder here
+    build = project.get_command_obj("build_py")
+    build.ensure_finalized()
+    packed = {Path(folder) / name for _, folder, _, names in build.data_files for name in names}
+    ours = {path.relative_to(ROOT) for path in (ROOT / "hipt").rglob("*") if path.is_file()}
+    ours = {path for path in ours if path.suffix != ".py" and "__pycache__" not in path.parts}
+    assert Path("hipt/view/page/index.html") in ours
+    assert ours <= packed, f"package-data in pyproject.toml lacks {sorted(map(str, ours - packed))}"

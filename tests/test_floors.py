@@ -47,6 +47,10 @@ ARROWS = {
         *("config", "pictures", "geometry", "store", "cohort", "exchange", "heatmaps", "tasks"),
         "steps",
     },
+    "view": {
+        *("config", "pictures", "geometry", "stats", "store", "slides", "cohort", "heatmaps"),
+        "tasks",
+    },
 }
 """What each room may import, besides itself and the ground. Steps may import every room that does
 not import them."""

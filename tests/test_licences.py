@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import runpy
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -73,6 +75,28 @@ def test_exceptions_are_in_use_and_on_the_page():
 )
 def test_expressions(expression: str, *, holds: bool):
     assert allowed(expression) is holds
+
+
+@pytest.mark.parametrize("name", LICENCES["VENDORED"])
+def test_a_file_of_others_is_unchanged_and_has_its_licence_beside_it(name: str):
+    what, under, why = LICENCES["VENDORED"][name]
+    page = ROOT / "hipt" / "view" / "page"
+    assert why.endswith(f"sha256 {hashlib.sha256((page / name).read_bytes()).hexdigest()}")
+    assert what.lower() in (page / name).read_text()[:100]
+    assert under in LICENCES["ALLOWED"]
+    beside = name.replace(".min.js", ".LICENSE.txt")
+    assert "Redistributions in binary form must reproduce" in (page / beside).read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"hipt/view/page/{beside}" in project["license-files"]
+    assert (
+        f"| hipt/view/page/{name} | {what} | {under} | {why} |"
+        in (ROOT / "docs" / "licences.md").read_text()
+    )
+
+
+def test_nobody_else_s_file_comes_unseen():
+    found = {path.name for path in (ROOT / "hipt").rglob("*.min.*")}
+    assert found == set(LICENCES["VENDORED"])
 
 
 def test_copyleft_is_not_imported():

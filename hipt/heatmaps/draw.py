@@ -18,15 +18,13 @@ from hipt.cohort.batch_run import Row
 from hipt.exchange.qupath import write_tiles
 from hipt.geometry.lattice import at_pixels, lattice, on_lattice, percentiles
 from hipt.heatmaps.pyramids import write_pyramid
+from hipt.heatmaps.scales import AVERAGE, RANK, RANK_IN_REGION, from_0_to_1, legend, title
 from hipt.heatmaps.table import COMPONENTS, CellMaps, SlideMaps
 from hipt.layout import Results
 from hipt.pictures.drawing import RGB, draw_contours, enlarged, shrunk
 from hipt.pictures.heat import Legend, figure, overlay
 from hipt.store.figures import pixels
 from hipt.store.images import read_rgb, write_png
-
-AVERAGE = "attention"
-"""The map of stage 2 alone, the mean of its heads."""
 
 LEAST_PX = 800
 """Least long side of a figure's picture: those of small slides are enlarged."""
@@ -40,21 +38,7 @@ PANEL_PX = 500
 ABREAST = 3
 """Pictures side by side."""
 
-RANK = Legend("percentile within the slide", ("0 %", "100 %"))
-RANK_IN_REGION = Legend("percentile within the region", ("0 %", "100 %"))
-CONTRIBUTION = "contribution to the answer"
-"""What colours show; of signed maps with ends of their own."""
-
 Floats = npt.NDArray[np.float32]
-
-MEANING = {
-    AVERAGE: "attention of stage 2, mean of heads",
-    "region": "attention of the slide model to regions",
-    "product": "attention to regions times attention inside them",
-    "contribution": "what the answer comes from",
-    **{name: f"principal component {k} of patch vectors" for k, name in enumerate(COMPONENTS, 1)},
-}
-"""What a map shows, by the last part of its name."""
 
 
 def draw(slide: SlideMaps, row: Row, results: Results) -> None:
@@ -143,7 +127,7 @@ def side_by_side(slide: SlideMaps, row: Row, results: Results) -> Iterator[tuple
         groups.setdefault(group, []).append(name)
     for group, names in groups.items():
         pictures = {"H&E": view.picture} | {name: view.of(name) for name in names}
-        yield group, view.figure(pictures, group, _legend(slide, names[0]))
+        yield group, view.figure(pictures, group, legend(slide, names[0]))
 
 
 def _ranked(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -163,21 +147,12 @@ class _View:
 
     def of(self, name: str) -> RGB:
         """The picture under one of the slide's maps."""
-        values = self._slide.maps[name]
-        if name in self._slide.ends:
-            return self._under(_from_0_to_1(values), diverging=True)
-        return self._tissue_ranked(values) if name in COMPONENTS else self.ranked(values)
+        values = from_0_to_1(self._slide, name)
+        return self._under(values, diverging=name in self._slide.ends)
 
     def ranked(self, values: Floats) -> RGB:
         """The picture under the percentiles of (N,) values."""
         return self._under(percentiles(values), diverging=False)
-
-    def _tissue_ranked(self, values: Floats) -> RGB:
-        """The picture under the percentiles of (N,) values of patches with tissue; others as is."""
-        shown = self._slide.manifest["tissue"].to_numpy() > 0
-        ranks = np.full(len(values), np.nan)
-        ranks[shown] = percentiles(values[shown])
-        return self._under(ranks, diverging=False)
 
     def figure(self, pictures: Mapping[str, RGB], title: str, legend: Legend) -> Figure:
         """Pictures of the view's size, with what a reader needs."""
@@ -186,7 +161,7 @@ class _View:
 
     def alone(self, name: str, picture: RGB) -> Figure:
         """One map's picture, with what a reader needs."""
-        return self.figure({"": picture}, _title(name), _legend(self._slide, name))
+        return self.figure({"": picture}, title(name), legend(self._slide, name))
 
     def _under(self, values: npt.NDArray[np.float64], *, diverging: bool) -> RGB:
         """The picture under (N,) values in 0..1."""
@@ -195,27 +170,3 @@ class _View:
         height, width = self.picture.shape[:2]
         placed = at_pixels(on_lattice(self._places, values), (height, width), x, y)
         return overlay(self.picture, placed, diverging=diverging)
-
-
-def _legend(slide: SlideMaps, name: str) -> Legend:
-    """What the colours of a slide's map mean."""
-    if name in slide.ends:
-        return Legend(CONTRIBUTION, slide.ends[name], diverging=True)
-    return RANK
-
-
-def _from_0_to_1(values: Floats) -> npt.NDArray[np.float64]:
-    """Signed values, 0 in the middle; the highest hundredth is cut off."""
-    most = float(np.quantile(np.abs(values), 0.99)) or 1.0
-    return np.asarray((np.clip(values / most, -1, 1) + 1) / 2, np.float64)
-
-
-def _title(name: str) -> str:
-    """What a map shows."""
-    if name in MEANING:
-        return MEANING[name]
-    if name.startswith("head "):
-        return f"attention of stage 2, {name}"
-    task, model, kind, *answer = name.split(".")
-    of = f" of class {answer[0]}" if answer else ""
-    return f"{task}, {model}: {MEANING[kind]}{of}"

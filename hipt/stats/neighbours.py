@@ -49,3 +49,25 @@ def nearest_elsewhere(
         nearest = elsewhere[np.argsort(-cosine[elsewhere], kind="stable")[:most]]
         nearest_of.append([(int(item), float(cosine[item])) for item in nearest])
     return nearest_of
+
+
+def nearest_by_rank(
+    similarity: npt.NDArray[np.floating[Any]], rank: npt.NDArray[np.integer[Any]], most: int
+) -> Ints:
+    """The most similar items: of rank 0 first, then of rank 1 and so on; of equal ones the first.
+
+    Args:
+        similarity: (N,) of each item.
+        rank: (N,) items below 0 are left out.
+        most: how many, fewer where there are not so many.
+    """
+    chosen = np.zeros(0, np.int64)
+    for kind in range(int(rank.max(initial=-1)) + 1):
+        items, left = np.flatnonzero(rank == kind), most - len(chosen)
+        alike = similarity[items]
+        if len(items) > left > 0:
+            fit = alike >= np.partition(alike, len(items) - left)[len(items) - left]
+            items, alike = items[fit], alike[fit]
+        order = np.argsort(-alike, kind="stable")[:left]
+        chosen = np.concatenate([chosen, items[order]])
+    return chosen

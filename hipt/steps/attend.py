@@ -25,7 +25,8 @@ from hipt.geometry.lattice import lattice, windows
 from hipt.heatmaps.cells import RegionAt, cell_maps
 from hipt.heatmaps.chosen import read_mapped
 from hipt.heatmaps.components import principal_components
-from hipt.heatmaps.draw import AVERAGE, draw, draw_closer
+from hipt.heatmaps.draw import draw, draw_closer
+from hipt.heatmaps.scales import AVERAGE
 from hipt.heatmaps.table import SlideMaps, companions, listed, write_maps
 from hipt.layout import Results
 from hipt.nn.attribution import contributions, mean_contributions, window_attention

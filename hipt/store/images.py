@@ -208,6 +208,13 @@ def jpeg_bytes(rgb: RGB, quality: int = _JPEG_QUALITY, comment: str = "") -> byt
     return buffer.getvalue()
 
 
+def png_bytes(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """A picture, [h, w, 3] or with alpha [h, w, 4], as the bytes of a PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=_PNG_LEVEL)
+    return buffer.getvalue()
+
+
 def read_jpeg_comment(path: Path) -> str | None:
     """The text that a JPEG carries; None where there is none.
 

@@ -89,8 +89,15 @@ def write_rows(
     write_table(path, table, schema, provenance)
 
 
-def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
+def read_table(
+    path: Path, schema: pa.Schema | None = None, names: Sequence[str] | None = None
+) -> pa.Table:
     """Read one Parquet file and check its columns.
+
+    Args:
+        path: the file.
+        schema: what its columns have to be; None: whatever they are.
+        names: the columns that are read; None: all.
 
     Raises:
         HiptError: if it is absent, damaged, or not of the schema.
@@ -98,7 +105,7 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
     try:
         # Not pq.read_table: it imports pandas, which takes longer than most tables.
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read()
+            columns, table = file.schema_arrow, file.read(names)
         table.validate(full=True)  # texts that are none, too
     except FileNotFoundError:
         raise HiptError(f"{path}: not there; the step that makes it has to run first") from None
@@ -107,7 +114,7 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
             f"{path}: not readable as Parquet ({_short(error)}); delete it, and it is made again"
         ) from None
     if schema is not None:
-        refuse_other_schema(path, table.schema, schema)
+        refuse_other_schema(path, columns, schema)
     return table
 
 

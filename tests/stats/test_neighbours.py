@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipt.stats.neighbours import evenly, nearest_elsewhere, queries
+from hipt.stats.neighbours import evenly, nearest_by_rank, nearest_elsewhere, queries
 
 
 @given(st.integers(0, 300), st.integers(1, 80))
@@ -40,3 +40,15 @@ def test_nearest_are_those_of_a_plain_search(seed: int):
     }
     assert [i for i, _ in result] == sorted(cosine, key=lambda i: -cosine[i])[:5]
     np.testing.assert_allclose([c for _, c in result], [cosine[i] for i, _ in result], atol=1e-5)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 2)), max_size=40),
+    st.integers(0, 12),
+)
+def test_by_rank_is_a_sort_by_rank_then_likeness(items: list[tuple[int, int]], most: int):
+    similarity = np.array([alike for alike, _ in items], np.float32)
+    rank = np.array([kind for _, kind in items], np.int64)
+    order = sorted(range(len(items)), key=lambda i: (rank[i], -similarity[i]))
+    wanted = [i for i in order if rank[i] >= 0][:most]
+    assert nearest_by_rank(similarity, rank, most).tolist() == wanted

@@ -1,0 +1,1 @@
+"""Results in a browser: slides, heatmaps on them, neighbours."""
