@@ -39,6 +39,7 @@ html_static_path = ["site.css"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_use_index = False
+html_show_search_summary = False  # would ask for pages, which a browser forbids for files
 html_show_sphinx = False
 html_show_copyright = False
 html_additional_pages = {"index": "first.html"}
