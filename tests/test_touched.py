@@ -11,7 +11,7 @@ from tests.touched import ALL, changed, touched
 
 def test_a_room_touches_what_may_import_it():
     assert touched(["hipt/report/page.py", "README.md"]) == "report"
-    assert touched(["tests/heatmaps/test_draw.py"]) == "heatmaps,planning,report,view"
+    assert touched(["tests/heatmaps/test_draw.py"]) == "heatmaps,notebook,planning,report,view"
     assert touched(["hipt/store/whole.py"]).split(",") == sorted(
         room for room in ARROWS if room not in ("config", "stats", "pictures", "geometry", "nn")
     )
