@@ -192,6 +192,17 @@ def test_nothing_is_to_do_afterwards_and_a_slide_makes_its_own_batch(including: 
     assert read_ledger(including.folder / "other/batches.csv").batch_of == {"s0": "b0000"}
 
 
+@pytest.mark.parametrize("snakefile", [ROOT / "Snakefile", SNAKEFILE], ids=["top", "workflow"])
+def test_the_including_workflow_says_what_is_made_by_default(including: Including, snakefile: Path):
+    """Ours has no say in it, from whichever of its two places it is included."""
+    (including.folder / "Snakefile").write_text(
+        'rule mine:\n    output: "mine.txt"\n    shell: "touch {output}"\n'
+        f"module hipt:\n    snakefile: {str(snakefile)!r}\n    config: {TINY!r}\n"
+        "use rule * from hipt as hipt_*\n"
+    )
+    assert including.run("--dry-run").jobs == {"mine": 1}
+
+
 @pytest.mark.parametrize(
     ("second", "prefix", "sentence"),
     [

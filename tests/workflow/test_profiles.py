@@ -95,3 +95,10 @@ def test_the_default_profile_overrides_no_other(name: str):
         for one in ("default", name)
     }
     assert not read["default"].keys() & read[name].keys()
+
+
+def test_the_default_profile_is_read_without_being_named(cohort: Project):
+    """Also where Snakemake runs in another folder than the checkout."""
+    said = cohort.run("--dry-run", where=("--cores", "1"))
+    assert said.rc == 0, said.text
+    assert f"Using workflow specific profile {ROOT / 'profiles/default'}" in said.text

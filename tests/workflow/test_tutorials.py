@@ -163,6 +163,7 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name)
     for name in ("Snakefile", "hipt", "environment.yml"):
         (folder / name).symlink_to(ROOT / name)
+    (folder / "profiles").symlink_to("workflow/profiles")
     (folder / "tests").mkdir()
     (folder / "tests" / "data").symlink_to(ROOT / "tests" / "data")
     return folder
