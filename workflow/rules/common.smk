@@ -95,7 +95,7 @@ FEATURES = PLAN.features
 if workflow.is_main_process and workflow.modifier.is_main_snakefile():
     watched = terminal.Watched(RESULTS, CONFIG, PLAN.placed, PLAN.unseen)
     if terminal.take_over(logger, workflow.output_settings, watched):
-        SETUP += "; exec 2>/dev/null"
+        shell.prefix("exec 2>/dev/null; ")
 
 # Resources of jobs, not params: another reader gives the same pixels, and another device or engine
 # is no reason to do finished work again.
