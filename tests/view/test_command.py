@@ -107,7 +107,7 @@ def test_it_ends_at_once_and_says_nothing(start, number: signal.Signals):
     code, seconds, error = one.end(number)
     idle.close()
     assert (code, error) == (128 + number, "")
-    assert seconds < 15  # 1 s of grace, on machines that have other work too
+    assert seconds < 20  # 1 s of grace, on machines that have other work too
     start("--port", str(one.viewer.port))
 
 
