@@ -215,14 +215,13 @@ def test_ten_thousand_slides_within_a_second(browser: Any, serve: Any, tmp_path:
     look = Looked(browser, f"http://127.0.0.1:{serve(tmp_path).port}/")
     session = look.page.context.new_cdp_session(look.page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
-    before = _busy_s(session)
     look.page.reload()
     look.page.wait_for_selector("#slides tr[data-at]")
     look.page.fill("#search", "s10677")
     look.page.wait_for_selector("#slides tr[data-at]:has-text('s10677')")
     assert look.page.inner_text("#shown") == "1 of 10,678 slides"
-    busy = _busy_s(session) - before
-    assert 0 < busy < 1, busy
+    busy = _busy_s(session)
+    assert 0.01 < busy < 1, busy
     look.page.fill("#search", "")
     look.page.get_by_role("button", name="Regions").click()
     look.page.get_by_role("button", name="Regions").click()
@@ -267,6 +266,6 @@ def running(config: Path, port: str) -> Iterator[None]:
 
 
 def _busy_s(session: Any) -> float:
-    """CPU seconds of the page's thread, however many other processes share the cores."""
+    """CPU seconds of the page's thread since it was loaded, whatever else the cores do."""
     metrics = session.send("Performance.getMetrics")["metrics"]
     return next(one["value"] for one in metrics if one["name"] == "TaskDuration")
