@@ -85,8 +85,7 @@ def test_neighbours_and_layers_by_keyboard(look: Looked):
     press("Tab")
     for _ in range(10):
         press("ArrowLeft")
-    look.page.wait_for_timeout(300)
-    assert look.ink() < 0.7 * strong
+    look.page.wait_for_function(f"() => ({INK})() < {0.7 * strong}")
     press("Shift+Tab")
     press("Space")
     look.page.wait_for_function(f"() => ({INK})() === 0")

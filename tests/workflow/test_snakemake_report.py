@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from tests.once import made_once
-from tests.steps.conftest import browser as browser
 from tests.workflow.project import ROOT, Project
 from tests.workflow.test_tasks import KNN, TASKS, cells
 

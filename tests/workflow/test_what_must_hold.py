@@ -168,7 +168,8 @@ def test_raised_version(project: Project, monkeypatch: pytest.MonkeyPatch):
     checkout = project.folder / "checkout"
     for name in ("hipt", "workflow", "config"):
         shutil.copytree(ROOT / name, checkout / name)
-    shutil.copy2(ROOT / "environment.yml", checkout)
+    for name in ("environment.yml", "Snakefile"):
+        shutil.copy2(ROOT / name, checkout)
     registry = checkout / "hipt/registry.py"
     raised, count = re.subn(
         r'("embed_regions",\n.*,\n +version=)\d+', r"\g<1>99", registry.read_text()
