@@ -50,8 +50,9 @@ def from_0_to_1(slide: SlideMaps, name: str) -> npt.NDArray[np.float64]:
 
 
 def most_of(values: Floats) -> float:
-    """The value of a signed map that gets the colour of its end."""
-    return float(np.quantile(np.abs(values), 0.99)) or 1.0
+    """The value of a signed map that gets the colour of its end; what is no number has no say."""
+    sizes = np.abs(values[np.isfinite(values)])
+    return (float(np.quantile(sizes, 0.99)) if sizes.size else 0.0) or 1.0
 
 
 def legend(slide: SlideMaps, name: str) -> Legend:

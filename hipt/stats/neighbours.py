@@ -57,11 +57,12 @@ def nearest_by_rank(
     """The most similar items: of rank 0 first, then of rank 1 and so on; of equal ones the first.
 
     Args:
-        similarity: (N,) of each item.
+        similarity: (N,) of each item; what is no number is left out.
         rank: (N,) items below 0 are left out.
         most: how many, fewer where there are not so many.
     """
     chosen = np.zeros(0, np.int64)
+    rank = np.where(np.isnan(similarity), -1, rank)
     for kind in range(int(rank.max(initial=-1)) + 1):
         items, left = np.flatnonzero(rank == kind), most - len(chosen)
         alike = similarity[items]

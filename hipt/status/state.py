@@ -72,6 +72,10 @@ class RunState:
     steps: Sequence[StepState]
     remarks: Sequence[str] = ()
     """What could not be looked at."""
+    known: int = 0
+    """Slides of the ledger, whether in the sheet or not."""
+    slides_only: bool = False
+    """Whether nothing is known of tasks, heatmaps, and the report."""
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -84,10 +88,9 @@ class RunState:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do."""
-        return (
-            bool(self.jobs) and not self.unplaced and len(self.in_state("done")) == len(self.jobs)
-        )
+        """Whether nothing is left to do: all outputs are there, with a verdict on each slide."""
+        done = len(self.in_state("done")) == len(self.jobs) > 0
+        return done and not self.unplaced and all(step.done >= step.total for step in self.steps)
 
     def last_word_s(self) -> float | None:
         """Seconds since a job that is not done wrote its last line; None where there is none."""
@@ -185,7 +188,13 @@ def read_state(
         steps.append(_paced(StepState(step, of_step, verdicts, total, new, again), patches))
         before = verdicts if step in EVERY_SLIDE else before
     unplaced = sum(slide not in batch_of for slide in slides)
-    return RunState(results.root, slides, len(ordered), unplaced, steps, remarks)
+    if config is None:
+        remarks.append("tasks, heatmaps and the report are not looked at: name the config (--cfg)")
+    return RunState(
+        *(results.root, slides, len(ordered), unplaced, steps, remarks),
+        known=len(batch_of),
+        slides_only=config is None,
+    )
 
 
 def _slides(

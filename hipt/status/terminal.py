@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 import threading
 import time
 from collections import Counter
@@ -76,7 +77,7 @@ class Watched:
     @property
     def command(self) -> str:
         """What says how far the run is."""
-        return f"hipt status --results {self.results.root}"
+        return f"hipt status --results {shlex.quote(str(self.results.root))}"
 
     @property
     def slides_text(self) -> str:
@@ -282,7 +283,7 @@ class Terminal(logging.Handler):
         failures = list(self._failed.values())
         yield from (f"  {failure}" for failure in failures[:NAMED])
         if len(failures) > NAMED:
-            yield f"  and {len(failures) - NAMED:,} more: {self._watched.command}"
+            yield f"  and {len(failures) - NAMED:,} more: {self._watched.results.root / 'logs'}"
 
     def _plan(self, record: _Record) -> list[str]:
         """A job of a dry run, kept until all are known."""

@@ -102,11 +102,13 @@ def _head(run: RunState) -> str:
     """What there is, and what goes on."""
     text = f"{run.results}: {len(run.slides):,} slides in {run.batches:,} batches"
     if not run.batches:
-        return f"{run.results}: nothing has run yet; slides in the sheet: {len(run.slides):,}"
+        others = f"holds {run.known:,} slides, none of them in the sheet"
+        ran = others if run.known else "nothing has run yet"
+        return f"{run.results}: {ran}; slides in the sheet: {len(run.slides):,}"
     if run.unplaced:
         text += f", {run.unplaced:,} of them new: no run has seen them yet"
     if run.finished:
-        return f"{text}; all is done"
+        return f"{text}; all {'slides are' if run.slides_only else 'is'} done"
     working, silent = (run.in_state(state) for state in ("working", "silent"))
     if working:
         text += f"; {_named(working)}, last line {_age(run.last_word_s())} ago"

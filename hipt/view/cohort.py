@@ -89,15 +89,15 @@ class Cohort:
 
 def reason_of(row: Row) -> str:
     """Why a slide ended as it did, without the folders of this machine."""
-    path = Path(row["path"])
-    return without_folders(str(row["reason"]).replace(str(path), path.name))
+    path, reason = Path(row["path"]), str(row["reason"])
+    return without_folders(reason.replace(str(path), path.name) if path.name else reason)
 
 
 def mark_of(results: Results) -> Mark:
     """What changes whenever a step has gone on."""
     folders = [results.index(step, "b").parent for step in INDICES]
     watched = [results.slides, results.batches, results.root / "tasks", *folders]
-    watched.append(results.root / "attend")
+    watched += [results.root / "attend", *sorted((results.root / "tasks").glob("*"))]
     return tuple((path.name, _changed(path)) for path in watched)
 
 
@@ -110,9 +110,11 @@ def read_cohort(results: Results, config: Config) -> Cohort:
     Raises:
         HiptError: if a table is damaged.
     """
-    rows = list(_finished(results))
-    known = {row["slide_id"] for row in rows}
-    rows += _unfinished(results, config, known)
+    rows = _finished(results)
+    rows += _unfinished(results, config, {row["slide_id"] for row in rows})
+    for row in rows:
+        if Path(row["slide_id"]).name != row["slide_id"]:  # files are named after it
+            raise HiptError(f"{results.root}: names a slide {row['slide_id']!r}, which is no id")
     groups = groups_of(rows)
     return Cohort(
         rows,
@@ -123,14 +125,9 @@ def read_cohort(results: Results, config: Config) -> Cohort:
     )
 
 
-def _finished(results: Results) -> Iterator[Row]:
+def _finished(results: Results) -> list[Row]:
     """The rows of the slide table, where there is one."""
-    if not results.slides.exists():
-        return
-    for row in read_table(results.slides, SLIDES).to_pylist():
-        if Path(row["slide_id"]).name != row["slide_id"]:  # files are named after it
-            raise HiptError(f"{results.slides}: holds {row['slide_id']!r}, which is no slide_id")
-        yield row
+    return read_table(results.slides, SLIDES).to_pylist() if results.slides.exists() else []
 
 
 def _unfinished(results: Results, config: Config, known: set[str]) -> Iterator[Row]:

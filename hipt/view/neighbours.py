@@ -5,13 +5,16 @@ Legend: N patches that are searched, C width of a patch's vector.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hipt.errors import HiptError
 from hipt.layout import Results
 from hipt.stats.arrays import unit_rows
 from hipt.stats.neighbours import nearest_by_rank
@@ -20,6 +23,8 @@ from hipt.view.answers import RefusedError, quoted
 from hipt.view.bounded import Bounded
 from hipt.view.cohort import Cohort
 from hipt.view.region_vectors import Found, Rank, RegionVectors, distance
+
+log = logging.getLogger(__name__)
 
 MOST_PATCHES = 65_536
 """A cohort with no more patches is searched whole, of a larger one the nearest regions."""
@@ -91,18 +96,20 @@ class Neighbours:
         query = _patch(own, asked)
         made = [r for r in cohort.rows if r["patches"] and self._path(r["slide_id"]).exists()]
         total = sum(row["patches"] for row in made)
+        among: list[tuple[str, int | None]]  # slides and their regions; None: all of them
         if exact := total <= MOST_PATCHES:
-            among = (
-                (row["slide_id"], region)
-                for row in made
-                for region in range(len(self._embeddings(row["slide_id"])))
-            )
+            among = [(row["slide_id"], None) for row in made]
         else:
             nearest = self.regions.nearest(self._region(asked), ("", 0), rank, NEAR_REGIONS)[0]
-            among = ((found.slide_id, found.region) for found in nearest)
+            among = [(found.slide_id, found.region) for found in nearest]
         searched = _Searched(query, asked, rank)
         for slide_id, region in among:
-            searched.add(slide_id, region, self._embeddings(slide_id))
+            try:
+                of_slide = self._embeddings(slide_id)
+                for place in range(len(of_slide)) if region is None else (region,):
+                    searched.add(slide_id, place, of_slide)
+            except HiptError as error:
+                log.warning("%s; its patches are no neighbours", error)
         how = f"cosine of patch vectors, all {searched.count:,} patches of the cohort"
         if not exact:
             how = (
@@ -120,7 +127,7 @@ class Neighbours:
         place = np.flatnonzero(table["region"].to_numpy() == asked.region)
         if not place.size:
             raise RefusedError(404, f"slide {quoted(asked.slide_id)} has no region {asked.region}")
-        return np.asarray(matrix(table["embedding"])[place[0]], np.float32)
+        return _finite(matrix(table["embedding"])[place[0]], f"region {asked.region}")
 
     def _path(self, slide_id: str) -> Path:
         return self._results.shard("embed_patches", slide_id)
@@ -197,7 +204,18 @@ def _patch(embeddings: PatchEmbeddings, asked: Question) -> Vectors:
     row = rows.slice(int(place[0]), 1)
     if not (row["computed"][0].as_py() and row["readable"][0].as_py()):
         raise RefusedError(404, f"patch {asked.patch} of region {asked.region} was not embedded")
-    return np.asarray(matrix(row["embedding"])[0], np.float32)
+    return _finite(matrix(row["embedding"])[0], f"patch {asked.patch} of region {asked.region}")
+
+
+def _finite(vector: npt.NDArray[Any], name: str) -> Vectors:
+    """A vector to compare with others.
+
+    Raises:
+        RefusedError: 404, if it holds what is no number.
+    """
+    if not np.isfinite(vector).all():
+        raise RefusedError(404, f"the vector of {name} holds values that are no numbers")
+    return np.asarray(vector, np.float32)
 
 
 def _rank(asked: Question, cohort: Cohort) -> Rank:

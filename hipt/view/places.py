@@ -56,7 +56,7 @@ class Grid:
     @property
     def per_region(self) -> int:
         """T."""
-        return len(self.table) // self.regions
+        return len(self.table) // max(self.regions, 1)
 
     @property
     def patch_px(self) -> int:

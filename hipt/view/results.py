@@ -167,10 +167,14 @@ class Viewed:
         cohort = self.cohort()
         cohort.slide(question.slide_id)
         answer, patch = self._neighbours.of(question, cohort), question.patch is not None
-        rows = [
-            shown(found, question, cohort, self._side_px(found.slide_id, patch=patch))
-            for found in answer.found
-        ]
+        rows = []
+        for found in answer.found:
+            try:
+                side_px = self._side_px(found.slide_id, patch=patch)
+            except HiptError as error:
+                log.warning("%s; no neighbour is shown of it", error)
+            else:
+                rows.append(shown(found, question, cohort, side_px))
         return {
             **{"searched": answer.searched, "exact": answer.exact, "how": answer.how},
             "neighbours": rows,

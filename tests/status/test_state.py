@@ -8,6 +8,7 @@ import pytest
 
 from hipt.config.config import Config
 from hipt.errors import SlideError
+from hipt.registry import EVERY_SLIDE
 from hipt.status.state import Indices, RunState, StepState, read_state
 from tests.status.run_folder import RunFolder
 
@@ -131,6 +132,17 @@ def test_a_damaged_index_is_said(folder: RunFolder):
     assert "b0000.parquet: cannot be read" in run.remarks[0]
 
 
+def test_a_run_has_not_ended_while_a_verdict_lacks(folder: RunFolder):
+    for batch in ("b0000", "b0001", "b0002"):
+        for name in EVERY_SLIDE:
+            folder.work(name, batch)
+    assert read_state(folder.results).finished
+    folder.results.index("tile", "b0001").write_bytes(b"PAR1 cut")
+    assert not read_state(folder.results).finished
+    folder.work("tile", "b0001", until=1)  # as with a slide that came back into the sheet
+    assert not read_state(folder.results).finished
+
+
 def test_indices_are_read_once(folder: RunFolder):
     folder.work("segment", "b0000")
     indices = Indices()
@@ -142,7 +154,7 @@ def test_indices_are_read_once(folder: RunFolder):
     again = read_state(folder.results, None, indices)
     assert step(again, "segment").verdicts == step(first, "segment").verdicts
     os.utime(path)
-    assert read_state(folder.results, None, indices).remarks
+    assert "cannot be read" in read_state(folder.results, None, indices).remarks[0]
 
 
 def test_tasks_models_and_heatmaps_are_part_of_a_run(folder: RunFolder, tmp_path: Path):

@@ -7,8 +7,10 @@ import logging
 import os
 import pty
 import re
+import shlex
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,8 +21,9 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from hipt.config.config import Config
 from hipt.errors import SlideError
+from hipt.layout import Results
 from hipt.status.reasons import reason
-from hipt.status.terminal import Terminal, Watched, take_over
+from hipt.status.terminal import NAMED, Terminal, Watched, take_over
 from tests.status.run_folder import RunFolder
 
 BATCH = "b0000"
@@ -108,6 +111,19 @@ def test_a_job_from_its_start_to_its_end(screen: Screen, folder: RunFolder):
         "start  segment b0000, 2 slides",
         "done   segment b0000 in N s, 2 slides, 1 no_tissue; 1 of 2 jobs",
     ]
+
+
+def test_the_command_it_names_can_be_pasted(watched: Watched, tmp_path: Path):
+    named = replace(watched, results=Results(tmp_path / "my results; 50%"))
+    assert shlex.split(named.command)[-1] == str(named.results.root)
+
+
+def test_more_failures_than_it_names(screen: Screen, folder: RunFolder):
+    for number in range(NAMED + 2):
+        screen.start(number)
+        screen.fail(number, folder.results.log("fit", str(number)))
+    screen.log("Exiting because a job execution failed. Look above for error messages")
+    assert screen.lines[-1] == f"  and 2 more: {folder.results.root / 'logs'}"
 
 
 def test_what_a_checkpoint_adds_is_counted(screen: Screen):

@@ -34,12 +34,12 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 @pytest.mark.usefixtures("folder")
-def test_five_lines_of_a_run_halfway(tmp_path: Path):
+def test_a_few_lines_of_a_run_halfway(tmp_path: Path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     rc, out, err = status(tmp_path, "--results", "results")
     assert (rc, err) == (3, "")
     assert [line.split("  ")[0] for line in out.splitlines()] == [
-        *("run", "segment", "tile", "embed_patches", "embed_regions"),
+        *("run", "segment", "tile", "embed_patches", "embed_regions", "note"),
     ]
     assert "4 slides in 2 batches; nothing is at work" in out
     assert "2 of 4 slides, not ok: 1 no_tissue" in out
@@ -86,7 +86,26 @@ def test_all_done(tmp_path: Path):
             made.work(step, batch)
     rc, out, _ = status(tmp_path, "--results", "results")
     assert rc == 0
+    assert out.splitlines()[0].endswith("all slides are done")  # of tasks nothing is known
+    assert "name the config (--cfg)" in out.splitlines()[-1]
+    (tmp_path / "s.csv").write_text("slide_id,path\n" + "".join(f"{s},{s}.tif\n" for s in SLIDES))
+    (tmp_path / "c.yaml").write_text("slides: {sheet: s.csv}")
+    for path in (made.results.slides, made.results.report):
+        path.touch()
+    rc, out, _ = status(tmp_path, "--cfg", "c.yaml")
+    assert rc == 0
     assert out.splitlines()[0].endswith("all is done")
+    assert "note" not in out
+
+
+def test_the_config_of_other_results(folder: RunFolder, tmp_path: Path):
+    (tmp_path / "s.csv").write_text("slide_id,path\nx,x.tif\n")
+    (tmp_path / "c.yaml").write_text("slides: {sheet: s.csv}")
+    for path in (folder.results.slides, folder.results.report):
+        path.touch()
+    rc, out, _ = status(tmp_path, "--cfg", "c.yaml")
+    assert rc == 3
+    assert "results: holds 4 slides, none of them in the sheet; slides in the sheet: 1" in out
 
 
 def test_what_is_not_there(tmp_path: Path):

@@ -191,3 +191,42 @@ def test_vectors_in_several_blocks_and_one_that_cannot_be_read(
         assert f.distance == pytest.approx(
             apart(items[own], items[f.slide_id, f.region, None]), abs=2e-6
         )
+
+
+def test_a_slide_whose_files_are_damaged_is_left_out(serve: Serve, made: Path, tmp_path: Path):
+    shutil.copytree(made, tmp_path / "results")
+    results = Results(tmp_path / "results")
+    results.shard("embed_patches", "s7").write_bytes(b"damaged")
+    results.shard("tile", "s8").unlink()
+    viewer = serve(results.root)
+    near = ask(viewer, slide="s3", region=2, patch=5, count=100, others=0)
+    assert {"s7", "s8"}.isdisjoint(row["slide"] for row in near["neighbours"])
+    assert near["searched"] == 11 * 6 * 16 - 1
+    for _ in range(100):
+        near = ask(viewer, slide="s3", region=2, count=100, others=0)
+        if near["exact"]:
+            break
+    assert {row["slide"] for row in near["neighbours"]} == {f"s{i}" for i in range(12)} - {"s8"}
+
+
+def test_vectors_that_are_no_numbers_are_near_to_nothing(serve: Serve, made: Path, tmp_path: Path):
+    shutil.copytree(made, tmp_path / "results")
+    results = Results(tmp_path / "results")
+    table = read_table(results.shard("embed_regions", "s7"))
+    broken = matrix(table["embedding"]).copy()
+    broken[:, 0] = np.nan
+    columns = {name: table[name] for name in table.column_names} | {"embedding": vectors(broken)}
+    schema = region_embeddings_schema(broken.shape[1])
+    write_table(results.shard("embed_regions", "s7"), columns, schema)
+    viewer = serve(results.root)
+    answer = viewer.get("/api/neighbours?slide=s7&region=0")
+    assert answer.status == 404
+    assert "no numbers" in answer.json["error"]
+    for count in (6, 100):  # before: as many as are broken were left out, or all
+        for _ in range(100):
+            near = ask(viewer, slide="s3", region=2, count=count, others=0)
+            if near["exact"]:
+                break
+        rows = near["neighbours"]
+        assert len(rows) == min(count, 6 * 11 - 1)
+        assert "s7" not in {row["slide"] for row in rows}
