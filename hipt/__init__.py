@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from hipt.notebook.one_slide import embed as embed
     from hipt.notebook.one_slide import segment as segment
     from hipt.notebook.one_slide import tile as tile
-    from hipt.notebook.opened import open_results as open
+    from hipt.notebook.opened import open_results as open  # noqa: F401 (see __all__)
 
 __version__ = "0.1.0"
 
-__all__ = ["HiptError", "embed", "open", "segment", "tile"]
+# without `open`, so that `from hipt import *` leaves that of Python as it is
+__all__ = ["HiptError", "embed", "segment", "tile"]
 
 _FROM = {
     "HiptError": ("hipt.errors", "HiptError"),

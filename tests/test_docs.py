@@ -57,6 +57,16 @@ def test_links_lead_to_files(page: Path):
         assert target.exists(), f"{name_of(page)}: no {link}"
 
 
+@pytest.mark.parametrize("folder", ["hipt", "workflow", "config"])
+def test_pages_that_sources_name_are_there(folder: str):
+    named = set()
+    for path in (ROOT / folder).rglob("*.*"):
+        if path.suffix in {".py", ".smk", ".rst", ".yaml", ".html", ".js"}:
+            named |= set(re.findall(r"\bdocs/[\w/-]+\.\w+", path.read_text(encoding="utf-8")))
+    assert named
+    assert not {name for name in named if not (ROOT / name).exists()}
+
+
 def test_code_that_the_paper_page_names_is_there():
     rows = [row for row in (ROOT / "docs" / "paper.md").read_text().splitlines() if row[:1] == "|"]
     places = [place for row in rows for place in PLACE.findall(row)]

@@ -11,12 +11,12 @@ _NAMED = 8
 """Most names that a sentence lists where none is near."""
 
 
-def refuse_unknown(what: str, name: str, known: Collection[str]) -> None:
+def refuse_unknown(what: str, name: object, known: Collection[str]) -> None:
     """Refuse a name that is none of the known ones.
 
     Args:
         what: where it was looked for, e.g. `results have no slide`.
-        name: what was asked for.
+        name: what was asked for; a number is none, but may be near one.
         known: what there is.
 
     Raises:
@@ -25,7 +25,7 @@ def refuse_unknown(what: str, name: str, known: Collection[str]) -> None:
     if name in known:
         return
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     if near:
         hint = f"did you mean {' or '.join(repr(other) for other in near)}?"
     else:

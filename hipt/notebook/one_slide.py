@@ -154,9 +154,10 @@ def embed(  # noqa: PLR0913 (each is what somebody names for one slide)
     """
     if stage not in (None, "patches", "regions"):
         raise HiptError(f"stage: must be 'patches' or 'regions', got {stage!r}")
-    named = {"encoder": encoder, "weights": None if weights is None else str(weights)}
+    file = None if weights is None else str(Path(weights).expanduser())
+    named = {"encoder": encoder, "weights": file}
     patches = {name: value for name, value in named.items() if value is not None}
-    more = merged(settings, {"embed": {"patches": patches}})
+    more = merged({"embed": {"patches": patches}}, settings)
     job = _Job(
         _config("embed", config, more),
         _row(path, slide_id, slide_mpp, mask),
@@ -195,7 +196,7 @@ class _Job:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        weakref.finalize(slide, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(results, shutil.rmtree, folder, ignore_errors=True)
         return slide
 
     def _run(self, results: Results, steps: tuple[str, ...]) -> None:
@@ -206,7 +207,7 @@ class _Job:
         """
         sheet = results.root / "slides.csv"
         row = self.row
-        cells = (row.slide_id, row.path, row.mpp or "", row.mask or "")
+        cells = (row.slide_id, row.path, "" if row.mpp is None else row.mpp, row.mask or "")
         write_csv(sheet, ("slide_id", "path", "mpp", "mask"), [cells])
         (listed,) = read_sheet(sheet)
         write_ledger(results.batches, updated(Ledger(), {listed.slide_id: listed.digest()}, 1))
@@ -295,7 +296,8 @@ def _config(name: str, file: str | Path | None, more: Mapping[str, object]) -> C
     values: Values = {}
     if file is not None:
         read = {*_READ["embed"]}  # imported features of `embed` say where tissue and patches lie
-        values = resolved(read_config(Path(file))).model_dump(exclude_unset=True, include=read)
+        said = resolved(read_config(Path(file).expanduser()))
+        values = said.model_dump(exclude_unset=True, include=read)
     return parse(Config, merged(values, more), f"hipt.{name}")
 
 

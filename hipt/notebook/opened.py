@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow as pa
 
+from hipt.errors import HiptError
 from hipt.layout import Results
 from hipt.notebook.html import page, table
 from hipt.notebook.names import refuse_unknown
@@ -36,7 +37,7 @@ def open_results(folder: str | Path = "results") -> OpenedResults:
     Raises:
         HiptError: if it holds no results.
     """
-    opened = OpenedResults(Results(Path(folder).expanduser()))
+    opened = OpenedResults(Results(Path(folder).expanduser().absolute()))
     _ = opened.slides
     return opened
 
@@ -187,15 +188,22 @@ class OpenedResults:
         return shown
 
     def __repr__(self) -> str:
-        facts = ", ".join(f"{name}: {value}" for name, value in self._facts().items())
+        try:
+            facts = ", ".join(f"{name}: {value}" for name, value in self._facts().items())
+        except HiptError as error:  # what shows a variable wants no exception
+            return f"results in {error}"
         return f"results in {self.folder}: {facts}"
 
     def _repr_html_(self) -> str:
         """Counts, statuses, and where to look, as notebooks show them."""
-        troubled = self.slides.filter(pl.col("status") != "ok", pl.col("reason") != "").head(10)
+        try:
+            slides, facts = self.slides, self._facts()
+        except HiptError:
+            return page(repr(self))
+        troubled = slides.filter(pl.col("status") != "ok", pl.col("reason") != "").head(10)
         reasons = {
             f"{s}: {status}": reason
             for s, status, reason in troubled.select("slide_id", "status", "reason").iter_rows()
         }
         hint = "<p>.slides, .patches, .regions, .tasks; .slide(id), .task(name), .show(id)</p>"
-        return page(f"results in {self.folder}", table(self._facts()), table(reasons), hint)
+        return page(f"results in {self.folder}", table(facts), table(reasons), hint)

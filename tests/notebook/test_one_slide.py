@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import subprocess
 import sys
@@ -142,6 +143,22 @@ def test_settings_are_checked(tiny_slide: Path, tmp_path: Path):
         hipt.embed(tiny_slide, config=tmp_path / "no.yaml")
     with pytest.raises(hipt.HiptError, match="column 'mpp': must be a number above 0"):
         hipt.segment(tiny_slide, slide_mpp=-1)
+    with pytest.raises(hipt.HiptError, match="column 'mpp': must be a number above 0"):
+        hipt.segment(tiny_slide, slide_mpp=0)
+    for wrong, key in (("uni2-h", "embed"), ({"patches": "uni2-h"}, r"embed\.patches")):
+        with pytest.raises(hipt.HiptError, match=rf"{key}: must be a mapping"):
+            hipt.embed(tiny_slide, embed=wrong)
+
+
+def test_a_tilde_is_ones_own_folder(
+    tiny_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.tif").symlink_to(tiny_slide)
+    (tmp_path / "a.yaml").write_text("segment: {mask_mpp: 4}\n")
+    assert hipt.segment("~/a.tif", config="~/a.yaml").mask.any()
+    with pytest.raises(hipt.HiptError, match=rf"{tmp_path}/no\.pth: no such"):
+        hipt.embed("~/a.tif", weights="~/no.pth")
 
 
 def test_nothing_is_left_behind(
@@ -164,6 +181,11 @@ def test_nothing_is_left_behind(
     assert held.isfinite().all()
 
 
+def test_a_copy_holds_the_files_too(tiny_slide: Path):
+    slide = copy.copy(hipt.segment(tiny_slide))
+    assert slide.mask.any()
+
+
 PROBE = """
 import sys
 import hipt
@@ -171,6 +193,8 @@ heavy = {"numpy", "torch", "polars", "pyarrow", "pydantic", "matplotlib", "cv2"}
 assert not heavy, heavy
 assert {"open", "segment", "tile", "embed", "HiptError"} <= set(dir(hipt))
 hipt.segment(sys.argv[1])
+from hipt import *
+assert open is __builtins__.open
 """
 
 

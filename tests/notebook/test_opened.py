@@ -77,6 +77,8 @@ def test_bags_are_a_dataset_of_slides(opened: OpenedResults):
 def test_what_is_not_there_is_named_with_what_is_near(opened: OpenedResults):
     with pytest.raises(hipt.HiptError, match="has no slide 's2'; did you mean 's") as caught:
         opened.slide("s2")
+    with pytest.raises(hipt.HiptError, match="has no slide 0; did you mean 's0'"):
+        opened.slide(0)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
     with pytest.raises(hipt.HiptError, match=r"has no slide 'q'; there is s0, s1, glass, gone$"):
         opened.region_vectors("q")
@@ -102,6 +104,20 @@ def test_a_troubled_slide_has_no_vectors(opened: OpenedResults):
 def test_a_folder_without_results(tmp_path: Path):
     with pytest.raises(hipt.HiptError, match="holds no results"):
         hipt.open(tmp_path)
+
+
+def test_a_results_folder_is_found_from_elsewhere(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(folder.parent)
+    opened = hipt.open(folder.name)
+    monkeypatch.chdir("/")
+    assert opened.folder == folder
+    assert len(opened.slides) == 4
+
+
+def test_results_that_are_gone_can_be_shown(opened: OpenedResults, folder: Path):
+    shutil.rmtree(folder)
+    assert repr(opened).startswith(f"results in {folder}: holds no results")
+    assert "holds no results" in opened._repr_html_()
 
 
 def test_damage_is_a_sentence(opened: OpenedResults, folder: Path):
