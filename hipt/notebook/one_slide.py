@@ -154,10 +154,18 @@ def embed(  # noqa: PLR0913 (each is what somebody names for one slide)
     """
     if stage not in (None, "patches", "regions"):
         raise HiptError(f"stage: must be 'patches' or 'regions', got {stage!r}")
+    if threads is not None and threads < 1:
+        raise HiptError(f"threads: must be 1 or more, or None for one per core, got {threads}")
     file = None if weights is None else str(Path(weights).expanduser())
     named = {"encoder": encoder, "weights": file}
     patches = {name: value for name, value in named.items() if value is not None}
-    more = merged({"embed": {"patches": patches}}, settings)
+    short = {"embed": {"patches": patches}}
+    more = merged(short, settings)
+    if patches and more != merged(settings, short):
+        raise HiptError(
+            f"hipt.embed: {' and '.join(patches)} beside embed= says another thing than that; "
+            "name each once"
+        )
     job = _Job(
         _config("embed", config, more),
         _row(path, slide_id, slide_mpp, mask),

@@ -148,6 +148,10 @@ def test_settings_are_checked(tiny_slide: Path, tmp_path: Path):
     for wrong, key in (("uni2-h", "embed"), ({"patches": "uni2-h"}, r"embed\.patches")):
         with pytest.raises(hipt.HiptError, match=rf"{key}: must be a mapping"):
             hipt.embed(tiny_slide, embed=wrong)
+    with pytest.raises(hipt.HiptError, match=r"threads: must be 1 or more, .*, got -1"):
+        hipt.embed(tiny_slide, threads=-1)
+    with pytest.raises(hipt.HiptError, match="encoder beside embed= says another thing"):
+        hipt.embed(tiny_slide, encoder="uni", embed={"patches": {"encoder": "uni2-h"}})
 
 
 def test_a_tilde_is_ones_own_folder(

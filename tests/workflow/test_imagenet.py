@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
+from PIL import Image
 from safetensors import safe_open
 
 from hipt.config.config import PatchEncoderConfig
@@ -57,6 +61,20 @@ def test_a_first_look_at_a_real_slide(tmp_path: Path):
     assert all((results / "export" / f"{x}.parquet").is_file() for x in ("trident", "hipt"))
     assert project.run("--dry-run").jobs == {}
     verify.main(["--results", str(results)])
+    picture_of_one_slide(results, tmp_path / "picture.jpg")
+
+
+def picture_of_one_slide(results: Path, picture: Path) -> None:
+    """As `make demo-real` ends: one case has no neighbours; without maps it is a sentence."""
+    command = [sys.executable, "docs/result_picture.py", str(results), str(picture)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    with Image.open(picture) as drawn:
+        assert 3 < drawn.width / drawn.height < 3.6  # nothing is left blank for them
+    shutil.rmtree(results / "attend")
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert said.stderr.endswith("no slide has the map component1.png; there is nothing to draw\n")
+    assert "Traceback" not in said.stderr
 
 
 @pytest.mark.whole("pretraining")
