@@ -49,10 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: Sequence[str]) -> int:
     """The exit code of a step; errors that the user can put right in a sentence."""
-    step = importlib.import_module(f"hipt.steps.{args[0]}")
     try:
         try:
-            step.main(args[1:])
+            importlib.import_module(f"hipt.steps.{args[0]}").main(args[1:])
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # `| head` has read enough
