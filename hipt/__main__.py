@@ -17,11 +17,14 @@ from types import FrameType
 
 from hipt import __version__
 from hipt.errors import HiptError
-from hipt.registry import COMMANDS
+from hipt.registry import COMMANDS, STEPS
 from hipt.store.whole import NO_SPACE
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "VECLIB_MAXIMUM_THREADS": "1"}
 """NumPy's products add up in another order with more threads; read when it is first imported."""
+
+STOPPED = {128 + number: number for number in (signal.SIGTERM, signal.SIGINT)}
+"""What asks a step to stop, by the exit code that it leaves with."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,20 +39,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
     )
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # tells of every glyph in a PDF
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOPPED.values():
         signal.signal(number, _leave)
     os.environ.update(ONE_THREAD)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a locale may lack letters of a slide_id
-    step = importlib.import_module(f"hipt.steps.{args[0]}")
+    return _run(args)
+
+
+def _run(args: Sequence[str]) -> int:
+    """The exit code of a step; errors that the user can put right in a sentence."""
     try:
         try:
-            step.main(args[1:])
+            importlib.import_module(f"hipt.steps.{args[0]}").main(args[1:])
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except SystemExit as left:
+        if args[0] in STEPS and left.code in STOPPED:  # its log says why it has no other end
+            print(f"hipt {args[0]}: stopped by {STOPPED[left.code].name}", file=sys.stderr)
+        raise
     except HiptError as error:
         print(f"hipt {args[0]}: {error}", file=sys.stderr)
         return 2

@@ -141,5 +141,22 @@ def test_asked_to_stop_it_leaves_no_part(tmp_path: Path, asked: signal.Signals):
     process.send_signal(asked)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + asked
-    assert said == ""
+    assert said == f"hipt tile: stopped by {asked.name}\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_asked_to_stop_while_it_is_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def stopped(name: str) -> None:  # noqa: ARG001
+        signal.raise_signal(signal.SIGTERM)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr("importlib.import_module", stopped)
+    try:
+        with pytest.raises(SystemExit, match="143"):
+            main(["tile"])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert capsys.readouterr().err == "hipt tile: stopped by SIGTERM\n"

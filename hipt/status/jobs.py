@@ -14,7 +14,7 @@ from hipt.layout import Results
 from hipt.registry import EVERY_SLIDE, STEPS
 from hipt.status.logs import JobLog, read_log
 
-JobState = Literal["done", "working", "silent", "failed", "waiting"]
+JobState = Literal["done", "working", "silent", "stopped", "failed", "waiting"]
 
 SILENT_S = 600
 """A job that wrote no line for so long is not said to be at work: it is slow, or was killed."""
@@ -56,7 +56,7 @@ class Job:
         if self.log is None:
             return "waiting"
         if self.log.error:
-            return "failed"
+            return "stopped" if self.log.stopped else "failed"
         return "working" if self.log.age_s < SILENT_S else "silent"
 
 

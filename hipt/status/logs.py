@@ -27,6 +27,8 @@ _PROGRESS = re.compile(
 """What was done so far, as `progress.Progress` says it."""
 _SENTENCE = re.compile(r"hipt \w+: (?P<sentence>.+)")
 """How `hipt.__main__` ends what the user can put right."""
+_STOPPED = re.compile(r"stopped by SIG[A-Z]+")
+"""How it ends what was asked to stop."""
 _RAISED = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)\b.*")
 
 
@@ -55,6 +57,8 @@ class JobLog:
     """Of what slides consist of, or of another unit of its work."""
     error: str = ""
     """The sentence or error that ended it; empty where none did."""
+    stopped: bool = False
+    """Whether it ended because it was asked to."""
     last: str = ""
     """Its last line."""
 
@@ -77,12 +81,14 @@ def read_log(path: Path) -> JobLog | None:
     messages = [line[9:] for line in lines if _TIME.match(line)]
     slides = [match for text in messages if (match := _SLIDE.fullmatch(text))]
     progress = [match for text in messages if (match := _PROGRESS.fullmatch(text))]
+    error = _error(lines)
     return JobLog(
         age_s=max(0.0, time.time() - stat.st_mtime),
         verdicts={line["slide"]: (line["status"], line["reason"] or "") for line in slides},
         slides=_pace_of_slides(slides) if slides else None,
         work=_pace_of_work(progress[-1]) if progress else None,
-        error=_error(lines),
+        error=error,
+        stopped=_STOPPED.fullmatch(error) is not None,
         last=_printable(lines[-1]) if lines else "",
     )
 

@@ -273,7 +273,9 @@ class Terminal(logging.Handler):
         job = self._jobs.pop(record.jobid, None)
         name = job.name if job is not None else record.rule_name
         silent = "it ended without a sentence" + (f" after: {log.last}" if log and log.last else "")
-        sentence = " ".join(((log and log.error) or record.rule_msg or silent).split())
+        own, stopped = (log.error, log.stopped) if log else ("", False)
+        told = record.rule_msg  # by the cluster, which knows why it stopped a job
+        sentence = " ".join(((told or own if stopped else own or told) or silent).split())
         logs = ", ".join(str(Path(path).absolute()) for path in record.log)
         self._failed[record.jobid] = f"{name}: {sentence}"
         return [_now(f"FAILED {name}: {sentence}"), f"         log: {logs}"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from hipt.errors import some_of
 from hipt.progress import rate_text, time_text
 from hipt.registry import EVERY_SLIDE
-from hipt.status.jobs import Job
+from hipt.status.jobs import Job, JobState
 from hipt.status.state import RunState, StepState
 
 NAMED = 3
@@ -109,20 +109,22 @@ def _head(run: RunState) -> str:
         text += f", {run.unplaced:,} of them new: no run has seen them yet"
     if run.finished:
         return f"{text}; all {'slides are' if run.slides_only else 'is'} done"
-    working, silent = (run.in_state(state) for state in ("working", "silent"))
+    working, silent, stopped = map(run.in_state, ("working", "silent", "stopped"))
     if working:
-        text += f"; {_named(working)}, last line {_age(run.last_word_s())} ago"
+        text += f"; at work: {_names(working)}, last line {_age(run.last_word_s())} ago"
     else:
         text += "; nothing is at work"
+    if stopped:
+        text += f"; stopped: {_names(stopped)}"
     if silent:
         text += f"; begun and silent since {_age(run.last_word_s() if not working else None)}: "
-        text += some_of([job_name(job.step, job.name) for job in silent], NAMED)
+        text += _names(silent)
     return text
 
 
-def _named(working: list[Job]) -> str:
-    """`at work: segment b0000, tile b0001 and 3 more`."""
-    return "at work: " + some_of([job_name(job.step, job.name) for job in working], NAMED)
+def _names(jobs: list[Job]) -> str:
+    """`segment b0000, tile b0001 and 3 more`."""
+    return some_of([job_name(job.step, job.name) for job in jobs], NAMED)
 
 
 def _age(seconds: float | None) -> str:
@@ -140,7 +142,7 @@ def _jobs_text(step: StepState) -> str:
 
 def _step_values(step: StepState) -> Mapping[str, Any]:
     """A step as JSON values."""
-    states = ("done", "working", "silent", "failed", "waiting")
+    states = get_args(JobState)
     return {
         "slides_done": step.done if step.total else None,
         "slides": step.total or None,

@@ -10,6 +10,7 @@ from hipt.config.config import Config
 from hipt.errors import SlideError
 from hipt.registry import EVERY_SLIDE
 from hipt.status.state import Indices, RunState, StepState, read_state
+from hipt.status.text import lines, values
 from tests.status.run_folder import RunFolder
 
 SLIDES = ["a", "b", "c", "d", "e"]
@@ -83,6 +84,18 @@ def test_a_killed_job_is_silent_after_a_while(folder: RunFolder):
     assert [job.name for job in run.in_state("silent")] == ["b0000"]
     assert step(run, "segment").left_s is None
     assert run.last_word_s() == pytest.approx(3600, abs=60)
+
+
+def test_a_job_that_was_asked_to_stop_is_neither_at_work_nor_failed(folder: RunFolder):
+    folder.work("segment", "b0000", until=1)
+    with folder.results.log("segment", "b0000").open("a") as log:
+        log.write("hipt segment: stopped by SIGINT\n")
+    run = read_state(folder.results)
+    assert [job.name for job in run.in_state("stopped")] == ["b0000"]
+    assert step(run, "segment").left_s is None
+    assert not run.in_state("failed")
+    assert "nothing is at work; stopped: segment b0000" in next(lines(run))
+    assert values(run)["steps"]["segment"]["jobs"] == {"stopped": 1, "waiting": 2}
 
 
 def test_the_pace_of_jobs_side_by_side_adds_up(folder: RunFolder):

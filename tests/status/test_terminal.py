@@ -170,6 +170,11 @@ def test_a_job_that_the_cluster_ended_says_what_the_cluster_says(screen: Screen,
     screen.fail(2, log)
     silent = "it ended without a sentence after: 10:00:00 1/2 a: ok, kept as it is"
     assert screen.lines[-2] == f"FAILED segment b0000: {silent}"
+    log.write_text("10:00:00 1/2 a: ok, kept as it is\nhipt segment: stopped by SIGTERM\n")
+    for message in (None, "SLURM status is: 'TIMEOUT'."):
+        screen.start(3, log)
+        screen.fail(3, log, message)
+        assert screen.lines[-2] == f"FAILED segment b0000: {message or 'stopped by SIGTERM'}"
 
 
 def test_what_is_not_known_is_said_as_snakemake_says_it(screen: Screen):

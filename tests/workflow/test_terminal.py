@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,30 @@ def test_an_error_is_the_steps_own_sentence_and_where_to_read_on(cohort: Project
     rc, after = status(project)
     assert rc == 4
     assert after["failed"][0]["error"].startswith("slide a: unreadable")
+
+
+def test_after_ctrl_c_the_log_of_a_job_says_so(cohort: Project, tmp_path: Path):
+    """Ctrl-C goes to all processes of a job, `tee` too, which has to write the last line."""
+    project = cohort.copy(tmp_path / "p")
+
+    def log(batch: str) -> str:
+        path = project.results / f"logs/embed_patches/{batch}.log"
+        return path.read_text() if path.exists() else ""
+
+    with project.running(where=TERMINAL) as run:
+        pid, batch = freeze(
+            project,
+            "embed_patches",
+            lambda b: log(b).exists() and "computing" in log(b).read_text(),
+        )
+        os.killpg(run.process.pid, signal.SIGINT)
+        time.sleep(0.5)  # `tee` would end now
+        os.kill(pid, signal.SIGCONT)
+        assert run.end().rc == 1
+    assert log(batch).endswith("hipt embed_patches: stopped by SIGINT\n")
+    rc, after = status(project)
+    assert (rc, after["failed"]) == (3, [])
+    assert after["steps"]["embed_patches"]["jobs"]["stopped"] >= 1
 
 
 def test_a_plan_says_what_is_new_and_what_changed(project: Project):

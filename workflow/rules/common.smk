@@ -60,7 +60,8 @@ wildcard_constraints:
 # Python that runs Snakemake.
 HOME = Path(hipt.__file__).parents[1]
 DEPLOYED = workflow.deployment_settings.deployment_method
-_commands = ["set -euo pipefail"]
+# `tee` ends with the step and not before: what stops a job goes to all of its processes.
+_commands = ["set -euo pipefail", """tee() { (trap '' INT TERM USR1; exec tee "$@"); }"""]
 if HOME.name not in ("site-packages", "dist-packages"):
     _commands.append(f"export PYTHONPATH={shlex.quote(str(HOME))}${{PYTHONPATH:+:$PYTHONPATH}}")
 elif DeploymentMethod.CONDA in DEPLOYED:
