@@ -17,7 +17,7 @@ from types import FrameType
 
 from hipt import __version__
 from hipt.errors import HiptError
-from hipt.registry import COMMANDS, STEPS
+from hipt.registry import COMMANDS
 from hipt.store.whole import NO_SPACE
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "VECLIB_MAXIMUM_THREADS": "1"}
@@ -58,7 +58,8 @@ def _run(args: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except SystemExit as left:
-        if args[0] in STEPS and left.code in STOPPED:  # its log says why it has no other end
+        of_a_run = COMMANDS[args[0]].version  # its log says why it has no other end
+        if of_a_run and left.code in STOPPED:
             print(f"hipt {args[0]}: stopped by {STOPPED[left.code].name}", file=sys.stderr)
         raise
     except HiptError as error:

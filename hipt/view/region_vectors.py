@@ -108,7 +108,7 @@ class RegionVectors:
         self._folder_time = changed
         paths = sorted(self._folder.glob(WHOLE))
         self.waiting = sum(path.stem not in self._loaded.times for path in paths)
-        threading.Thread(target=self._read, args=(paths,), daemon=True).start()
+        threading.Thread(target=self._read, args=(paths,)).start()
 
     def wait(self) -> None:
         """Until nothing is being read."""
@@ -116,13 +116,19 @@ class RegionVectors:
             pass
 
     def _read(self, paths: Sequence[Path]) -> None:
-        """Read the slides that are new; all of them if one that was read has changed or gone."""
+        """Read the slides that are new; all of them if one that was read has changed or gone.
+
+        It ends with the slide at work when the program ends: a thread that is cut off inside of
+        Arrow aborts the process.
+        """
         try:
             times = {path.stem: path.stat().st_mtime_ns for path in paths}
             loaded = self._loaded
             if any(times.get(slide) != time for slide, time in loaded.times.items()):
                 loaded, self.waiting = _Loaded(), len(paths)
             for path in paths:
+                if not threading.main_thread().is_alive():
+                    return
                 if path.stem not in loaded.times:
                     _add(loaded, path)
                     loaded.times[path.stem] = times[path.stem]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -230,3 +231,16 @@ def test_vectors_that_are_no_numbers_are_near_to_nothing(serve: Serve, made: Pat
         rows = near["neighbours"]
         assert len(rows) == min(count, 6 * 11 - 1)
         assert "s7" not in {row["slide"] for row in rows}
+
+
+def test_reading_ends_with_the_program(made: Path, monkeypatch: pytest.MonkeyPatch):
+    """A thread that outlives the program inside of Arrow aborts it; one that is waited for ends."""
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", lambda self: (started.append(self), start(self)))
+    monkeypatch.setattr(threading, "main_thread", threading.Thread)  # one that is not alive
+    searched = RegionVectors(Results(made))
+    searched.refresh()
+    searched.wait()
+    assert [thread.daemon for thread in started] == [False]
+    assert searched.nearest(np.ones(8), ("s0", 0), lambda _: 0, 5) == ([], 0)
