@@ -57,7 +57,7 @@ def draw(slide: SlideMaps, row: Row, results: Results) -> None:
         write_pyramid(folder / f"{name}.tif", picture, view.um_per_px)
         write_png(folder / f"{name}.png", pixels(view.alone(name, picture)))
     small = _View(slide, row, shrunk(overview, HEAD_PX))
-    if heads := {name: small.ranked(values) for name, values in slide.heads.items()}:
+    if heads := {name: small.of(name) for name in slide.heads}:
         shown = small.figure(heads, "attention of stage 2, head by head", RANK)
         write_png(folder / "heads.png", pixels(shown))
     measured: dict[str, npt.NDArray[Any]] = dict(slide.maps)
@@ -83,10 +83,8 @@ def drawn(
         KeyError: if there is no such map.
     """
     view = _View(slide, row, overview)
-    heads = slide.heads
-    picture = view.ranked(heads[name]) if name in heads else view.of(name)
     scale = overview.shape[1] / row["width_px"]
-    return view.alone(name, draw_contours(picture, outline, scale))
+    return view.alone(name, draw_contours(view.of(name), outline, scale))
 
 
 def draw_closer(region: CellMaps, path: Path, title: str, side_um: float) -> None:
@@ -146,13 +144,9 @@ class _View:
         self._places = lattice(slide.corners, slide.side_px)
 
     def of(self, name: str) -> RGB:
-        """The picture under one of the slide's maps."""
+        """The picture under one of the slide's maps or heads."""
         values = from_0_to_1(self._slide, name)
         return self._under(values, diverging=name in self._slide.ends)
-
-    def ranked(self, values: Floats) -> RGB:
-        """The picture under the percentiles of (N,) values."""
-        return self._under(percentiles(values), diverging=False)
 
     def figure(self, pictures: Mapping[str, RGB], title: str, legend: Legend) -> Figure:
         """Pictures of the view's size, with what a reader needs."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hipt.geometry.lattice import percentiles
-from hipt.heatmaps.table import COMPONENTS, SlideMaps
+from hipt.heatmaps.table import COMPONENTS, HEAD, SlideMaps
 from hipt.pictures.heat import Legend
 
 AVERAGE = "attention"
@@ -38,7 +38,7 @@ def from_0_to_1(slide: SlideMaps, name: str) -> npt.NDArray[np.float64]:
     Of signed maps the value, 0 in the middle, the highest hundredth cut off; of components the
     percentile among the patches with tissue; of others the percentile among all.
     """
-    values = slide.maps[name]
+    values = slide.layers[name]
     if name in slide.ends:
         return np.asarray((np.clip(values / most_of(values), -1, 1) + 1) / 2, np.float64)
     if name not in COMPONENTS:
@@ -66,7 +66,7 @@ def title(name: str) -> str:
     """What a map shows."""
     if name in MEANING:
         return MEANING[name]
-    if name.startswith("head "):
+    if name.startswith(HEAD):
         return f"attention of stage 2, {name}"
     task, model, kind, *answer = name.split(".")
     of = f" of class {answer[0]}" if answer else ""

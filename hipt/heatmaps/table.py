@@ -28,6 +28,9 @@ from hipt.store.tables import (
 COMPONENTS = ("component1", "component2", "component3")
 """Maps of what a slide's patch vectors tell apart, where there is no stage 2."""
 
+HEAD = "head "
+"""What the names of maps of single heads begin with."""
+
 Floats = npt.NDArray[np.float32]
 
 COLUMNS = ("slide_id", "region", "patch", "x", "y", "read_px", "tissue", "computed")
@@ -78,7 +81,12 @@ class SlideMaps:
     @property
     def heads(self) -> dict[str, Floats]:
         """(N,) the map of each head of stage 2."""
-        return {f"head {k}": values for k, values in enumerate(self.attention.T)}
+        return {f"{HEAD}{k}": values for k, values in enumerate(self.attention.T)}
+
+    @property
+    def layers(self) -> dict[str, Floats]:
+        """(N,) every map by its name, those of single heads too."""
+        return {**self.maps, **self.heads}
 
 
 def write_maps(shard: Path, slide: SlideMaps, provenance: Provenance) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from hipt.cohort.ledger import Ledger, updated, write_ledger
 from hipt.cohort.sheet import read_sheet
+from hipt.cohort.so_far import so_far
 from hipt.config import step_settings
 from hipt.config.command_line import read_config
 from hipt.config.config import Config
@@ -25,7 +26,6 @@ from hipt.errors import HiptError, SlideError
 from hipt.layout import Results
 from hipt.machine import Granted, usable_cores
 from hipt.notebook.slide import OpenedSlide
-from hipt.notebook.slide_table import so_far
 from hipt.notebook.surroundings import shown_progress, torch_as_it_was
 from hipt.store.csv_rows import write_csv
 

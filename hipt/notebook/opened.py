@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow as pa
 
+from hipt.cohort.so_far import slide_table
 from hipt.errors import HiptError
 from hipt.layout import Results
 from hipt.notebook.html import page, table
 from hipt.notebook.names import refuse_unknown
 from hipt.notebook.slide import Heatmap, OpenedSlide
-from hipt.notebook.slide_table import slide_table
 from hipt.notebook.tasks import OpenedTask, summary, task_names
 from hipt.store.schemas import MANIFEST, region_embeddings_schema
 

@@ -174,7 +174,7 @@ class OpenedSlide:
             if self._results.overview(step, self.slide_id).is_file()
         ]
         maps = self._maps()
-        return [*there, *maps.maps, *maps.heads] if maps else there
+        return [*there, *maps.layers] if maps else there
 
     def heatmap(self, layer: str) -> Heatmap:
         """A map of `attend` on its lattice of patches.
@@ -186,7 +186,7 @@ class OpenedSlide:
             HiptError: if the slide has no such map (with near names), or they are damaged.
         """
         maps = self._maps()
-        values = {**maps.maps, **maps.heads} if maps else {}
+        values = maps.layers if maps else {}
         refuse_unknown(f"{self.slide_id} has no heatmap", layer, values)
         assert maps is not None
         corners, side = maps.corners, maps.side_px

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 
 from hipt.cohort.ledger import read_ledger
 from hipt.cohort.same_content import groups_of
 from hipt.cohort.sheet import read_sheet
+from hipt.cohort.so_far import so_far
 from hipt.config.config import Config
 from hipt.errors import HiptError
 from hipt.layout import LEDGER, Results
@@ -137,20 +137,10 @@ def _unfinished(results: Results, config: Config, known: set[str]) -> Iterator[R
     if not new:
         return
     sheet = _sheet(config)
-    indices = {step: _index(results, step) for step in EVERY_SLIDE}
-    for slide_id in new:
-        path, case_id, site = sheet.get(slide_id, ("", slide_id, ""))
-        row = dict.fromkeys(SLIDES.names) | {"slide_id": slide_id, "case_id": case_id}
-        row |= {"site": site, "path": path, "batch": batch_of[slide_id], "note": ""}
-        for step in EVERY_SLIDE:
-            said = indices[step].get(slide_id)
-            if said is None:
-                row |= {"status": WAITING, "reason": f"{step} has not ended for it"}
-                break
-            row |= {name: said[name] for name in said.keys() & SLIDES.names}
-            if said["status"] != "ok":
-                break
-        yield row
+    for row in so_far(results, EVERY_SLIDE).filter(pl.col("slide_id").is_in(new)).to_dicts():
+        path, case_id, site = sheet.get(row["slide_id"], ("", row["slide_id"], ""))
+        row |= {"case_id": case_id, "site": site, "path": path, "note": ""}
+        yield row | {"status": row["status"] or WAITING}
 
 
 def _sheet(config: Config) -> dict[str, tuple[str, str, str]]:
@@ -162,14 +152,6 @@ def _sheet(config: Config) -> dict[str, tuple[str, str, str]]:
         log.warning("%s; slides of a run that goes on have no file and no case", error)
         return {}
     return {row.slide_id: (str(row.path), row.case_id, row.site) for row in rows}
-
-
-def _index(results: Results, step: str) -> dict[str, Row]:
-    """What a step's indices say so far, by slide."""
-    paths = sorted(results.index(step, "b").parent.glob(WHOLE))
-    tables = [read_table(path, INDICES[step]) for path in paths]
-    rows = pl.DataFrame(pa.concat_tables(tables)).to_dicts() if tables else []
-    return {row["slide_id"]: row for row in rows}
 
 
 def _number(value: float | None) -> float | None:

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from hipt.geometry.lattice import lattice, on_lattice
 from hipt.heatmaps.scales import CONTRIBUTION, RANK, from_0_to_1, most_of, title
-from hipt.heatmaps.table import SlideMaps
+from hipt.heatmaps.table import HEAD, SlideMaps
 from hipt.pictures.heat import coloured
 from hipt.store.images import png_bytes
 from hipt.view.answers import RefusedError, finite, quoted
 
-HEAD, STAGE_2 = "head ", "stage 2"
+STAGE_2 = "stage 2"
 
 COLOURS = 256
 """Steps of a colour bar."""
@@ -77,24 +77,17 @@ def map_of(slide: SlideMaps, name: str) -> Map:
     Raises:
         RefusedError: 404, if it has none of that name, or its patches lie on no grid.
     """
-    named = _with_heads(slide)
-    if name not in named.maps:
+    if name not in slide.layers:
         raise RefusedError(404, f"slide {quoted(slide.slide_id)} has no layer {quoted(name)}")
     try:
         places = lattice(slide.corners, slide.side_px)
     except ValueError as error:
         raise RefusedError(404, f"this slide cannot be mapped: {error}") from None
     x, y = slide.corners.min(0).tolist()
-    values = named.maps[name]
+    values = slide.layers[name]
     most = most_of(values) if name in slide.ends else 0.0
-    shown = on_lattice(places, from_0_to_1(named, name))
+    shown = on_lattice(places, from_0_to_1(slide, name))
     return Map(x, y, slide.side_px, shown, on_lattice(places, values), most)
-
-
-def _with_heads(slide: SlideMaps) -> SlideMaps:
-    """The slide with the maps of single heads among its others."""
-    maps = {**slide.heads, **slide.maps}
-    return SlideMaps(slide.slide_id, slide.manifest, slide.attention, maps, slide.ends)
 
 
 def _layer(slide: SlideMaps, name: str) -> dict[str, Any]:

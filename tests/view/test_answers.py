@@ -171,7 +171,7 @@ def test_what_a_run_has_not_made_is_said(unfinished: Unfinished):
     slides = ask("/api/cohort").json["slides"]
     assert slides["slide"] == ["real", ODD, GONE, "never"]
     assert slides["status"] == ["waiting"] * 3 + ["missing"]
-    assert slides["reason"][0] == "embed_patches has not ended for it"
+    assert slides["reason"][0] == "embed_patches is not done yet"
     assert slides["reason"][3] == "never.svs: no such file"
     assert slides["regions"][0] > 0
     slide = ask("/api/slide?slide=real").json
@@ -236,7 +236,7 @@ def test_a_run_that_goes_on_is_seen_to_go_on(
     write_ledger(results.batches, updated(read_ledger(results.batches), {"new": "0"}, 16))
     slides = unfinished.viewer.get("/api/cohort").json["slides"]
     assert slides["slide"][-1] == "new"
-    assert slides["reason"][-1] == "segment has not ended for it"
+    assert slides["reason"][-1] == "segment is not done yet"
     results.batches.write_bytes(before)
     assert "new" not in unfinished.viewer.get("/api/cohort").json["slides"]["slide"]
 

@@ -60,6 +60,7 @@ def test_layers_are_drawn_as_strongly_as_asked(look: Looked):
     name = "grade, linear: what the answer comes from"
     grade.get_by_label(name, exact=True).check()
     look.page.wait_for_function(f"() => ({INK})() > 0")
+    look.zoom()  # once the slide has come to rest
     strong = look.ink()
     slider = look.page.get_by_label(f"Opacity of {name}")
     slider.fill("30")
@@ -247,9 +248,13 @@ def test_a_server_that_ends_and_starts_again(browser: Any, scene: Path, tmp_path
     look.page.fill("#search", "s5")
     look.page.press("#search", "Enter")
     look.page.locator("#slide-said", has_text="does not answer").wait_for()
+    again = look.page.get_by_role("button", name="Try again")
+    assert again.is_visible()
     with running(config, port):
-        look.page.get_by_role("button", name="Try again").click()
+        again.click()
         look.opened("s5")
+        assert look.page.locator("#slide-said").is_hidden()
+        assert look.page.locator("#name").inner_text() == "s5"
         look.end()
 
 

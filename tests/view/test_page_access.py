@@ -81,6 +81,7 @@ def test_neighbours_and_layers_by_keyboard(look: Looked):
     press("l")
     assert look.page.evaluate("() => document.activeElement.ariaLabel") == "tissue"
     look.page.wait_for_function(f"() => ({INK})() > 0")
+    look.zoom()  # once the slide has come to rest: how much of the outline is seen changes ink too
     strong = look.ink()
     press("Tab")
     for _ in range(10):
