@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from hipt.geometry.lattice import lattice, on_lattice
 from hipt.heatmaps.scales import CONTRIBUTION, RANK, from_0_to_1, most_of, title
-from hipt.heatmaps.table import HEAD, SlideMaps
+from hipt.heatmaps.table import COMPONENTS, HEAD, SlideMaps
 from hipt.pictures.heat import coloured
 from hipt.store.images import png_bytes
 from hipt.view.answers import RefusedError, finite, quoted
 
-STAGE_2 = "stage 2"
+HEADS, STAGE_2, PATCHES = "stage 2 heads", "stage 2", "patch vectors"
+"""Groups of the maps that are of no task; without stage 2 they are components of patch vectors."""
 
 COLOURS = 256
 """Steps of a colour bar."""
@@ -92,20 +93,27 @@ def map_of(slide: SlideMaps, name: str) -> Map:
 
 def _layer(slide: SlideMaps, name: str) -> dict[str, Any]:
     """What the page has to know of a map before it is drawn."""
-    signed, head = name in slide.ends, name.startswith(HEAD)
+    signed = name in slide.ends
     most = most_of(slide.maps[name]) if signed else 0.0
     task, dot, _ = name.partition(".")
     return {
         "name": name,
         "label": title(name),
         "kind": "map",
-        "group": task if dot else "stage 2 heads" if head else STAGE_2,
+        "group": task if dot else _group(name),
         "signed": signed,
         "low": -most if signed else 0,
         "high": most if signed else 100,
         "unit": CONTRIBUTION if signed else f"% ({RANK.text})",
         "ends": list(slide.ends[name]) if signed else list(RANK.ends),
     }
+
+
+def _group(name: str) -> str:
+    """Which maps one of no task stands among."""
+    if name in COMPONENTS:
+        return PATCHES
+    return HEADS if name.startswith(HEAD) else STAGE_2
 
 
 def _listed(values: Floats) -> list[float | None]:
