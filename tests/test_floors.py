@@ -49,7 +49,7 @@ ARROWS = {
     },
     "view": {
         *("config", "pictures", "geometry", "stats", "store", "slides", "cohort", "heatmaps"),
-        "tasks",
+        *("exchange", "tasks"),
     },
 }
 """What each room may import, besides itself and the ground. Steps may import every room that does

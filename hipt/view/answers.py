@@ -7,7 +7,6 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -122,8 +121,3 @@ class Query:
 def query(request: Request) -> Query:
     """The query of a request."""
     return Query(request.query_params)
-
-
-def row_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of a table with None for numbers that are none."""
-    return {k: finite(v) if isinstance(v, float) else v for k, v in row.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import shapely
 
 from hipt.errors import HiptError
-from hipt.geometry.frame import shift
+from hipt.exchange.annotations import read_contours
 from hipt.store.schemas import MANIFEST
 from hipt.store.tables import PatchEmbeddings, read_table
 from hipt.view.answers import RefusedError
@@ -22,7 +22,7 @@ Ring = list[list[float]]
 
 
 def outlines(path: Path, bounds: Sequence[int] | None) -> list[dict[str, Any]]:
-    """The polygons of a slide's tissue; on disk they are in QuPath's pixels.
+    """The polygons of a slide's tissue, to a tenth of a pixel.
 
     Args:
         path: the file that segment wrote.
@@ -31,19 +31,15 @@ def outlines(path: Path, bounds: Sequence[int] | None) -> list[dict[str, Any]]:
     Raises:
         HiptError: if the file is damaged.
     """
-    dx, dy = shift(bounds or (0, 0), "qupath", "openslide")
-    try:
-        features = json.loads(path.read_text(encoding="utf-8"))["features"]
-        polygons = [feature["geometry"]["coordinates"] for feature in features]
-        moved = [[_moved(ring, dx, dy) for ring in rings] for rings in polygons]
-        return [{"outer": rings[0], "holes": rings[1:]} for rings in moved]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise HiptError(f"{path}: is damaged ({error}); delete it, and it is made again") from None
+    return [
+        {"outer": _ring(area.exterior), "holes": [_ring(hole) for hole in area.interiors]}
+        for area in read_contours(path, bounds or (0, 0)).geoms
+    ]
 
 
-def _moved(ring: Ring, dx: int, dy: int) -> Ring:
-    """A ring elsewhere, to a tenth of a pixel."""
-    return [[round(x + dx, 1), round(y + dy, 1)] for x, y in ring]
+def _ring(ring: shapely.LinearRing) -> Ring:
+    points: Ring = shapely.get_coordinates(ring).round(1).tolist()
+    return points
 
 
 @dataclass(frozen=True)
